@@ -1,0 +1,60 @@
+// Package observe collects what happened to a request. Others fill an Event; only this package and those it hands the finished Event to emit it.
+package observe
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Event is the one record of what happened to one request. It belongs to the request's goroutine until Finish.
+type Event struct {
+	Start    time.Time
+	Route    string
+	Method   string
+	Status   int
+	BytesOut int64
+
+	// The cache's side.
+	Hit        bool
+	Action     string // of cachepolicy.Action
+	Reason     string // of cachepolicy.Reason
+	Tier       string // "memory" or ""
+	TTL        time.Duration
+	Age        time.Duration
+	Stored     bool
+	Collapsed  bool // answered by another request's fill
+	KeyHash    string
+	Coding     string
+	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit
+
+	// The origin's side.
+	Upstream       string
+	Target         string
+	UpstreamStatus int
+	Tries          int
+	FirstByte      time.Duration
+	BytesIn        int64
+	Err            error  // what failed, nil if nothing did
+	ProxyStatus    string // RFC 9209 error type, "" when nothing failed
+}
+
+type contextKey struct{}
+
+// NewContext returns a context that carries e.
+func NewContext(ctx context.Context, e *Event) context.Context {
+	return context.WithValue(ctx, contextKey{}, e)
+}
+
+// FromContext returns the request's Event, or a fresh one that nobody reads where there is none.
+func FromContext(ctx context.Context) *Event {
+	if e, ok := ctx.Value(contextKey{}).(*Event); ok {
+		return e
+	}
+	return new(Event)
+}
+
+// Sink is told of each finished request. It must not keep e or r, and must return quickly.
+type Sink interface {
+	Finish(e *Event, r *http.Request)
+}

@@ -1,0 +1,61 @@
+// Package store keeps responses in wire form. It decides nothing about their reuse.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
+)
+
+// ErrMiss is returned by Get when nothing is stored under the key.
+var ErrMiss = errors.New("store: nothing stored under this key")
+
+// ErrVariants is returned by Put when the object holds as many live variants as it may.
+var ErrVariants = errors.New("store: too many variants")
+
+// ErrTooLarge is returned by Put when the entry is larger than the store takes.
+var ErrTooLarge = errors.New("store: object too large")
+
+// Object is all that is stored under one primary key: its variants, newest first. It is immutable.
+type Object struct {
+	Key      cachepolicy.Key
+	Variants []*Entry
+}
+
+// Entry is one stored response. It is immutable: a change makes a new Entry.
+type Entry struct {
+	cachepolicy.Meta
+	// Representations in the content codings that are held; the first is the one the origin sent.
+	Representations []Representation
+	Tags            []string
+}
+
+// Representation is a response in wire form under one content coding.
+type Representation struct {
+	Coding compress.Coding
+	Best   bool   // compressed at the best level, not to be tried again
+	Head   string // status line and field lines, each ended by CRLF, without the empty line that ends the section;
+	//             canonical field names; no Age, Connection, Cache-Status, nor Content-Length for a partial body
+	Body Body
+}
+
+// Body is a sequence of immutable segments. For a partial response it holds the bytes of Meta.Spans one after the other.
+type Body struct {
+	Segments [][]byte
+	Size     int64
+}
+
+// Store keeps objects. All methods may be called concurrently.
+type Store interface {
+	// Get returns the object under k, or ErrMiss. Nobody may change it. k.Full is compared.
+	Get(ctx context.Context, k cachepolicy.Key) (*Object, error)
+	// Put adds e to the object under k. It takes the place of a variant with the same Vary, else of a variant that is past all its
+	// windows at now, else of none: over maxVariants it returns ErrVariants.
+	Put(ctx context.Context, k cachepolicy.Key, e *Entry, maxVariants int) error
+	// Replace puts e in the place of old if old is still stored, and reports whether it did.
+	Replace(ctx context.Context, k cachepolicy.Key, old, e *Entry) (bool, error)
+	// Delete removes the object under k.
+	Delete(ctx context.Context, k cachepolicy.Key) error
+}

@@ -4,6 +4,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -30,6 +31,10 @@ type Entry struct {
 	// Representations in the content codings that are held; the first is the one the origin sent.
 	Representations []Representation
 	Tags            []string
+	// Derivable are the content codings that may be made of the representations held: by compression, or Identity by decoding.
+	Derivable compress.Set
+	// Uses counts hits, so that what proves hot is compressed again at the best level. The only field that changes.
+	Uses atomic.Uint32
 }
 
 // Representation is a response in wire form under one content coding.

@@ -1,0 +1,73 @@
+# Penstock. `make run` shows what it does, `make test` proves it. Both do their own set-up; Go alone has to be there.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL     := go tool -modfile=test/tools/go.mod
+FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 1
+IMAGE    ?= penstock:$(VERSION)
+
+# Where the public cache conformance suite is kept; inside the tree and ignored by git.
+export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build test check setup lint fuzz bench conformance image image-check tidy-check vuln clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: demo ## the main job with nothing else installed: sample origins, a gateway, measured levers; stays up until Ctrl-C
+
+demo: build
+	@./bin/penstock demo
+
+build: ## bin/penstock, a static binary
+	@mkdir -p bin
+	$(BUILD) -o bin/penstock ./cmd/penstock
+
+test: setup ## everything: vet, then all tests with the race detector, the conformance suite among them
+	go vet ./...
+	go test -race -shuffle=on -timeout 18m ./...
+
+setup: ## what the tests need beside Go; installs what is missing
+	@go mod download
+	@./test/tools/setup.sh
+
+check: lint ## quick: gofmt, vet, staticcheck, import rules, short tests
+	go test -short -timeout 5m ./...
+
+lint:
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	  if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+fuzz: ## every fuzz target for FUZZTIME (30s) each
+	@./test/tools/fuzz.sh $(FUZZTIME)
+
+bench: ## benchmarks matching BENCH (all), COUNT times
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+conformance: setup ## the public HTTP cache test suite against a gateway of this tree
+	go test -count 1 -v ./test/conformance/...
+
+image: ## the container image, for this machine's architecture
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+image-check: ## what the image build compiles, for both of its architectures, without a container engine
+	@mkdir -p dist
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/penstock-linux-amd64 ./cmd/penstock
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/penstock-linux-arm64 ./cmd/penstock
+	@ls -l dist
+
+tidy-check: ## go.mod and go.sum say exactly what the code needs
+	go mod tidy -diff
+	go mod verify
+
+vuln: ## known vulnerabilities; asks the Go vulnerability database over the network
+	$(TOOL) govulncheck ./...
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,346 @@
+// Package test holds what is tested from outside any one package. This file holds the tree to its architecture: who may
+// import whom, what the pure packages may not touch, and that what is exported is explained.
+package test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/penstock/penstock/"
+
+// mayImport says which of our packages each package may import. A package that is not listed here fails the test:
+// a new one is entered with its place in the architecture. Folders below a listed package follow its rules and may
+// import it.
+var mayImport = map[string][]string{
+	"cachepolicy":       {},
+	"compress":          {},
+	"config":            {},
+	"proxy/flight":      {},
+	"proxy/observe":     {},
+	"proxy/store":       {"cachepolicy", "compress"},
+	"proxy/edge":        {"proxy/observe"},
+	"proxy/upstream":    {"proxy/observe"},
+	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
+	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
+	"cmd/penstock/demo": {"proxy", "config"},
+}
+
+// onlyIn says which package alone may import a library, so that replacing the library is work in one place.
+var onlyIn = map[string]string{
+	"github.com/go-chi/chi":           "proxy",
+	"go.yaml.in/yaml":                 "config",
+	"github.com/invopop/jsonschema":   "config",
+	"github.com/dgraph-io/ristretto":  "proxy/store",
+	"github.com/klauspost/compress":   "compress",
+	"github.com/molecule-man/go-brrr": "compress",
+	"github.com/andybalholm/brotli":   "compress",
+	"compress/gzip":                   "compress",
+	"compress/flate":                  "compress",
+	"compress/zlib":                   "compress",
+	"github.com/KimMachineGun":        "cmd/penstock",
+	"github.com/fsnotify/fsnotify":    "cmd/penstock",
+}
+
+// impure are the imports and the calls that a pure file may not have: it is given the time and the bytes, and asks for neither.
+var (
+	impureImports = []string{"context", "os", "os/exec", "net", "io", "log", "log/slog", "sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "runtime", "unsafe"}
+	impureCalls   = []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick"}
+)
+
+// isPure tells whether a file belongs to the pure part of the tree.
+func isPure(f *file) bool {
+	switch f.pkg {
+	case "cachepolicy":
+		return true
+	case "compress":
+		return f.name == "negotiate.go" || f.name == "eligible.go"
+	}
+	return false
+}
+
+type file struct {
+	pkg  string // directory from the module's root
+	name string
+	ast  *ast.File
+	fset *token.FileSet
+}
+
+func (f *file) at(p token.Pos) string {
+	return fmt.Sprintf("%s:%d", path.Join(f.pkg, f.name), f.fset.Position(p).Line)
+}
+
+func (f *file) imports() map[string]token.Pos {
+	out := map[string]token.Pos{}
+	for _, spec := range f.ast.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		out[p] = spec.Pos()
+	}
+	return out
+}
+
+// sources parses every file of the module that a plain build would compile, tests left out.
+func sources(t *testing.T) []*file {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	var out []*file
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, p)
+		if d.IsDir() {
+			if skipDir(filepath.ToSlash(rel), d.Name()) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		dir := filepath.ToSlash(filepath.Dir(rel))
+		if dir == "." || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		if ok, err := build.Default.MatchFile(filepath.Dir(p), d.Name()); err != nil || !ok {
+			return err
+		}
+		f, err := parser.ParseFile(fset, p, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		out = append(out, &file{pkg: dir, name: d.Name(), ast: f, fset: fset})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 10 {
+		t.Fatalf("found %d files under %s: the walk is wrong", len(out), root)
+	}
+	return out
+}
+
+func skipDir(rel, name string) bool {
+	if rel == "." {
+		return false
+	}
+	return strings.HasPrefix(name, ".") || name == "testdata" || rel == "bin" || rel == "dist" || rel == "test"
+}
+
+// rulesFor finds the entry of mayImport that a package falls under: its own, or that of the folder it lives in.
+func rulesFor(pkg string) (allowed []string, ok bool) {
+	for p := pkg; p != "."; p = path.Dir(p) {
+		if own, found := mayImport[p]; found {
+			if p != pkg {
+				own = append(slices.Clone(own), p)
+			}
+			return own, p == pkg || path.Base(p) != "proxy"
+		}
+	}
+	return nil, false
+}
+
+func TestImportsKeepTheirDirection(t *testing.T) {
+	for _, f := range sources(t) {
+		allowed, ok := rulesFor(f.pkg)
+		if !ok {
+			t.Errorf("%s: package %s has no place in the architecture; enter it in mayImport", f.at(f.ast.Package), f.pkg)
+			continue
+		}
+		for imp, pos := range f.imports() {
+			ours, found := strings.CutPrefix(imp, module)
+			if found && !slices.Contains(allowed, ours) && !strings.HasPrefix(ours, f.pkg+"/") {
+				t.Errorf("%s: %s may not import %s", f.at(pos), f.pkg, ours)
+			}
+		}
+	}
+}
+
+func TestLibrariesStayInTheirPackage(t *testing.T) {
+	for _, f := range sources(t) {
+		for imp, pos := range f.imports() {
+			for lib, home := range onlyIn {
+				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && f.pkg != home {
+					t.Errorf("%s: %s is for %s alone", f.at(pos), lib, home)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyTheCacheAsks keeps decisions in one place: Decide and Settle are the cache's two questions.
+func TestOnlyTheCacheAsks(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.pkg == "proxy/cache" || f.pkg == "cachepolicy" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if sel, ok := call.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "Decide" || sel.Sel.Name == "Settle") {
+					t.Errorf("%s: %s is called outside proxy/cache", f.at(n.Pos()), sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestPureCodeIsPure(t *testing.T) {
+	seen := 0
+	for _, f := range sources(t) {
+		if !isPure(f) {
+			continue
+		}
+		seen++
+		for imp, pos := range f.imports() {
+			if slices.Contains(impureImports, imp) {
+				t.Errorf("%s: pure code may not import %s", f.at(pos), imp)
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if what := impurity(n); what != "" {
+				t.Errorf("%s: %s in pure code", f.at(n.Pos()), what)
+			}
+			return true
+		})
+	}
+	if seen == 0 {
+		t.Fatal("no pure file found: the list is out of date")
+	}
+}
+
+// impurity names what makes n impure, or is empty.
+func impurity(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "a goroutine"
+	case *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
+		return "a channel"
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && slices.Contains(impureCalls, x.Name+"."+n.Sel.Name) {
+			return x.Name + "." + n.Sel.Name
+		}
+	}
+	return ""
+}
+
+// TestPackagesHoldNoState refuses init functions and package variables that start empty: what starts empty is there to be
+// written later. Tables, sentinels and pools have a value from the start. The linker sets main's version.
+func TestPackagesHoldNoState(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, decl := range f.ast.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && d.Name.Name == "init" {
+					t.Errorf("%s: init function", f.at(d.Pos()))
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					v, ok := spec.(*ast.ValueSpec)
+					if ok && d.Tok == token.VAR && len(v.Values) == 0 && !(f.pkg == "cmd/penstock" && v.Names[0].Name == "version") {
+						t.Errorf("%s: package variable %s is mutable state", f.at(v.Pos()), v.Names[0].Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPackagesAreNamedForWhatTheyDo(t *testing.T) {
+	documented := map[string]bool{}
+	for _, f := range sources(t) {
+		documented[f.pkg] = documented[f.pkg] || f.ast.Doc != nil
+		for _, bad := range []string{"util", "utils", "helper", "helpers", "common", "misc", "shared"} {
+			if f.ast.Name.Name == bad {
+				t.Errorf("%s: package %s says nothing", f.at(f.ast.Package), bad)
+			}
+		}
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+func TestExportedNamesAreExplained(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.ast.Name.Name == "main" {
+			continue
+		}
+		for _, decl := range f.ast.Decls {
+			for _, n := range unexplained(decl) {
+				t.Errorf("%s: exported %s has no comment", f.at(n.Pos()), n.Name)
+			}
+		}
+	}
+}
+
+// unexplained lists the exported names of a declaration that no comment explains. In a group of several constants each
+// arm needs a comment of its own, above it or beside it.
+func unexplained(decl ast.Decl) []*ast.Ident {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d) {
+			return []*ast.Ident{d.Name}
+		}
+	case *ast.GenDecl:
+		var out []*ast.Ident
+		for _, spec := range d.Specs {
+			out = append(out, unexplainedSpec(d, spec)...)
+		}
+		return out
+	}
+	return nil
+}
+
+func unexplainedSpec(d *ast.GenDecl, spec ast.Spec) []*ast.Ident {
+	alone := len(d.Specs) == 1 && d.Doc != nil
+	switch s := spec.(type) {
+	case *ast.TypeSpec:
+		if s.Name.IsExported() && s.Doc == nil && s.Comment == nil && !alone {
+			return []*ast.Ident{s.Name}
+		}
+	case *ast.ValueSpec:
+		if s.Doc != nil || s.Comment != nil || alone || (d.Tok == token.VAR && d.Doc != nil) {
+			return nil
+		}
+		return slices.DeleteFunc(slices.Clone(s.Names), func(n *ast.Ident) bool { return !n.IsExported() })
+	}
+	return nil
+}
+
+// exportedReceiver is true for functions and for methods of exported types.
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	typ := d.Recv.List[0].Type
+	for {
+		switch t := typ.(type) {
+		case *ast.StarExpr:
+			typ = t.X
+		case *ast.IndexExpr:
+			typ = t.X
+		case *ast.IndexListExpr:
+			typ = t.X
+		case *ast.Ident:
+			return t.IsExported()
+		default:
+			return false
+		}
+	}
+}

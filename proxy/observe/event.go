@@ -4,6 +4,7 @@ package observe
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -14,6 +15,12 @@ type Event struct {
 	Method   string
 	Status   int
 	BytesOut int64
+
+	// The client's side, found at ingress.
+	ClientIP netip.Addr // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
+	Scheme   string     // "http" or "https", as the client used it
+	Host     string     // canonical: lower case, no default port, no trailing dot
+	Upgrade  string     // the protocol that the client asked to upgrade to, lower case, "" for none
 
 	// The cache's side.
 	Hit        bool

@@ -1,0 +1,140 @@
+package compress
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/molecule-man/go-brrr"
+)
+
+// Encode appends the segments, coded as one body, to dst. Level 0 is the coding's default; one that the coding has
+// not is the nearest it has. With a nil dst the result takes no more room than it needs, fit to be kept.
+//
+// Brotli above level 9 takes a second for the megabyte at level 11 and half of one at level 10: larger bodies than
+// 1 MiB get level 10, and larger than 4 MiB level 9.
+func Encode(dst []byte, c Coding, level int, segments [][]byte) ([]byte, error) {
+	switch {
+	case c == Identity:
+		return appendAll(dst, segments), nil
+	case int(c) >= codings:
+		return dst, fmt.Errorf("%w: %s", ErrUnsupported, c)
+	}
+	size := totalSize(segments)
+	level = clampLevel(c, level, levels[c].best)
+	if c == Brotli {
+		level = min(level, affordable(size))
+	}
+	if c == Brotli && level > levels[c].stream {
+		return encodeThorough(dst, level, segments)
+	}
+	return encodeSegments(dst, c, level, size, segments)
+}
+
+// affordable returns the highest level of brotli that is done with size bytes in about two seconds.
+func affordable(size int64) int {
+	switch {
+	case size <= 1<<20:
+		return 11
+	case size <= 4<<20:
+		return 10
+	default:
+		return 9
+	}
+}
+
+// encodeSegments writes segments through a pooled encoder.
+func encodeSegments(dst []byte, c Coding, level int, size int64, segments [][]byte) ([]byte, error) {
+	e, err := acquireEncoder(nil, c, level, size)
+	if err != nil {
+		return dst, err
+	}
+	defer e.release()
+	for _, s := range segments {
+		if _, err := e.Write(s); err != nil {
+			return dst, fmt.Errorf("compress: encode %s: %w", c, err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		return dst, fmt.Errorf("compress: encode %s: %w", c, err)
+	}
+	return append(dst, e.out.kept...), nil
+}
+
+// encodeThorough compresses with brotli's slow levels, by the one call that does so without helper goroutines.
+func encodeThorough(dst []byte, level int, segments [][]byte) ([]byte, error) {
+	whole := segments
+	if len(segments) != 1 {
+		whole = [][]byte{appendAll(nil, segments)}
+	}
+	out, err := brrr.Compress(whole[0], level)
+	if err != nil {
+		return dst, fmt.Errorf("compress: encode %s: %w", Brotli, err)
+	}
+	return append(dst, out...), nil
+}
+
+// Decode appends the body that the segments hold in coding c to dst. On an error it returns dst as it was, with
+// [ErrTooLarge], [ErrRatio] or [ErrCorrupt]. No input at all is no body in any coding: whoever takes a coded body of
+// zero length for an empty one has nothing to decode.
+func Decode(dst []byte, c Coding, segments [][]byte, limit Limit) ([]byte, error) {
+	r, err := newReader(&segmentReader{segments: segments}, c, limit)
+	if err != nil {
+		return dst, err
+	}
+	defer r.Close()
+	out := dst
+	if room := r.firstGuess(totalSize(segments)); cap(out)-len(out) < room {
+		out = slices.Grow(out, room)
+	}
+	for {
+		if len(out) == cap(out) {
+			out = slices.Grow(out, bytes.MinRead)
+		}
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}
+
+// segmentReader reads segments one after the other.
+type segmentReader struct {
+	segments [][]byte
+	off      int
+}
+
+// Read implements io.Reader.
+func (r *segmentReader) Read(p []byte) (int, error) {
+	for len(r.segments) > 0 {
+		if n := copy(p, r.segments[0][r.off:]); n > 0 || len(p) == 0 {
+			r.off += n
+			return n, nil
+		}
+		r.segments, r.off = r.segments[1:], 0
+	}
+	return 0, io.EOF
+}
+
+// totalSize returns the number of bytes in segments.
+func totalSize(segments [][]byte) int64 {
+	var n int64
+	for _, s := range segments {
+		n += int64(len(s))
+	}
+	return n
+}
+
+// appendAll appends the segments to dst.
+func appendAll(dst []byte, segments [][]byte) []byte {
+	dst = slices.Grow(dst, int(totalSize(segments)))
+	for _, s := range segments {
+		dst = append(dst, s...)
+	}
+	return dst
+}

@@ -1,0 +1,242 @@
+package compress
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/molecule-man/go-brrr"
+)
+
+// decoder is what a codec gives for reading. Its Read ends with io.EOF when the input is whole and ends there.
+type decoder interface {
+	io.Reader
+	// reset begins a new stream, without reading of it.
+	reset(in *input)
+	// drop lets go of the input, and of what memory is better shared.
+	drop()
+}
+
+// decoders are pools by coding.
+var decoders [codings]sync.Pool
+
+// pooledDecoder is a decoder with the input that it reads.
+type pooledDecoder struct {
+	decoder
+	in   input
+	home *sync.Pool
+}
+
+// acquireDecoder takes a decoder out of its pool to read r.
+func acquireDecoder(r io.Reader, c Coding) (*pooledDecoder, error) {
+	home := &decoders[c]
+	d, ok := home.Get().(*pooledDecoder)
+	if !ok {
+		d = &pooledDecoder{home: home}
+		var err error
+		if d.decoder, err = newDecoder(c); err != nil {
+			return nil, fmt.Errorf("compress: new %s decoder: %w", c, err)
+		}
+	}
+	d.in = input{r: r}
+	d.reset(&d.in)
+	return d, nil
+}
+
+// release puts the decoder back. It may be in any state: the next use begins with reset.
+func (d *pooledDecoder) release() {
+	d.drop()
+	d.in = input{}
+	d.home.Put(d)
+}
+
+// newDecoder makes a decoder. All of them work in the goroutine of their caller.
+func newDecoder(c Coding) (decoder, error) {
+	switch c {
+	case Identity:
+		return &plainDecoder{}, nil
+	case Gzip:
+		return &gzipDecoder{}, nil
+	case Brotli:
+		return &brotliDecoder{z: brrr.NewReader(nil)}, nil
+	case Zstd:
+		return newZstdDecoder()
+	}
+	return nil, ErrUnsupported
+}
+
+// input counts what is read of a coded body, and keeps the error that it ended with: codecs repeat reads after an
+// error, and don't all return the error that they got.
+type input struct {
+	r   io.Reader
+	n   int64
+	err error
+}
+
+// Read implements io.Reader. It never returns bytes and an error together.
+func (in *input) Read(p []byte) (int, error) {
+	if in.err != nil {
+		return 0, in.err
+	}
+	n, err := in.r.Read(p)
+	in.n += int64(n)
+	in.err = err
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
+}
+
+// plainDecoder passes all through.
+type plainDecoder struct{ in *input }
+
+func (d *plainDecoder) reset(in *input)            { d.in = in }
+func (d *plainDecoder) drop()                      { d.in = nil }
+func (d *plainDecoder) Read(p []byte) (int, error) { return d.in.Read(p) }
+
+// gzipDecoder reads gzip members one by one: klauspost's reader of several takes a member whose header is cut off for
+// the end.
+type gzipDecoder struct {
+	z      gzip.Reader
+	buf    bufio.Reader
+	inside bool // in a member
+}
+
+func (d *gzipDecoder) reset(in *input) {
+	d.buf.Reset(in)
+	d.inside = false
+}
+
+func (d *gzipDecoder) drop() { d.buf.Reset(nil) }
+
+// Read implements io.Reader.
+func (d *gzipDecoder) Read(p []byte) (int, error) {
+	for {
+		if !d.inside {
+			if err := d.nextMember(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := d.z.Read(p)
+		if err == io.EOF {
+			d.inside, err = false, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// nextMember reads the header of the next member. It returns io.EOF if there is none.
+func (d *gzipDecoder) nextMember() error {
+	if _, err := d.buf.Peek(1); err != nil {
+		return err
+	}
+	if err := d.z.Reset(&d.buf); err != nil {
+		if err == io.EOF {
+			return io.ErrUnexpectedEOF // in the file name or comment
+		}
+		return err
+	}
+	d.z.Multistream(false)
+	d.inside = true
+	return nil
+}
+
+// brotliDecoder reads one brotli stream, and makes sure that nothing comes after it.
+type brotliDecoder struct {
+	z  *brrr.Reader
+	in *input
+}
+
+func (d *brotliDecoder) reset(in *input) {
+	d.in = in
+	d.z.Reset(cutShort{in})
+}
+
+// drop gives the window to brrr's own pool of windows.
+func (d *brotliDecoder) drop() {
+	_ = d.z.Close() // can't fail
+	d.in = nil
+}
+
+// Read implements io.Reader. The decoder is young and its input hostile: what it makes of it must not end more than
+// this one response.
+func (d *brotliDecoder) Read(p []byte) (n int, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			d.z = brrr.NewReader(nil)
+			n, err = 0, fmt.Errorf("%w: br decoder failed: %v", ErrCorrupt, fault)
+		}
+	}()
+	n, err = d.z.Read(p)
+	if err == io.EOF {
+		err = d.end()
+	}
+	return n, err
+}
+
+// end returns io.EOF if the input ends with the stream. brrr sees a tail only where it has read it already.
+func (d *brotliDecoder) end() error {
+	var tail [1]byte
+	for {
+		n, err := d.in.Read(tail[:])
+		if n > 0 {
+			return brrr.ErrExcessiveInput
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// cutShort tells brrr that the input ends early wherever it ends, since brrr asks only while it needs more; told
+// io.EOF it gives an error that can't be told from corruption.
+type cutShort struct{ in *input }
+
+// Read implements io.Reader.
+func (c cutShort) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// zstdDecoder reads zstd frames.
+type zstdDecoder struct {
+	z   *zstd.Decoder
+	buf bufio.Reader // klauspost reads three bytes at a time
+	err error
+}
+
+func newZstdDecoder() (*zstdDecoder, error) {
+	z, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow),
+		zstd.WithDecoderMaxMemory(maxWindow), // for streams, of the window too: frames of one segment have no other
+		zstd.WithDecodeBuffersBelow(0))
+	return &zstdDecoder{z: z}, err
+}
+
+func (d *zstdDecoder) reset(in *input) {
+	d.buf.Reset(in)
+	d.err = d.z.Reset(&d.buf)
+}
+
+func (d *zstdDecoder) drop() {
+	d.buf.Reset(nil)
+	_ = d.z.Reset(nil) // fails only when closed, which it never is
+}
+
+// Read implements io.Reader.
+func (d *zstdDecoder) Read(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	return d.z.Read(p)
+}

@@ -27,7 +27,10 @@ type Rules struct {
 	SetCookie     SetCookieMode
 	IgnoreClient  bool // client_directives: ignore: request Cache-Control and Pragma are not read
 	IgnoreOrigin  bool // ignore_origin: only the TTL fields count
-	Transcodes    bool // the gateway negotiates content codings itself: Accept-Encoding never splits variants
+	// Targets are the fields of RFC 9213 that are meant for this cache, canonical names, the first that is there and valid wins.
+	// nil: CDN-Cache-Control alone. Not read with IgnoreOrigin.
+	Targets    []string
+	Transcodes bool // the gateway negotiates content codings itself: Accept-Encoding never splits variants
 
 	CacheControl []CacheControlRule // first that matches rewrites the response's Cache-Control
 }

@@ -1,0 +1,228 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxInterim bounds the interim responses to one request: a target that sends more is not going to answer.
+const maxInterim = 16
+
+var (
+	errTotal   = errors.New("the response did not end in time (timeouts.total)")
+	errReach   = errors.New("no connection became free in time")
+	errEarly   = errors.New("the connection held bytes that answer no request")
+	errInterim = errors.New("too many interim responses")
+)
+
+// exchange is one request and its response on their way, from the choice of a target to the end of the body. It owns the context, the timers
+// and the slot, and gives all of them back exactly once.
+type exchange struct {
+	pool   *Pool
+	target *target
+	caller context.Context
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	total  *time.Timer
+	reach  *time.Timer
+	ended  atomic.Bool
+
+	plain     atomic.Pointer[conn] // the HTTP/1.1 connection in use, nil over HTTP/2
+	early     atomic.Bool          // the response was there before the request
+	heard     atomic.Bool          // something of a response has come
+	firstUse  atomic.Bool          // the connection was dialled in advance and this is its first request
+	interim   interim
+	upgrading string
+}
+
+// begin enters t and starts the clocks.
+func (p *Pool) begin(r *http.Request, t *target) (*exchange, error) {
+	if err := t.enter(r.Context(), p.config.Limits.Wait); err != nil {
+		return nil, err
+	}
+	e := &exchange{pool: p, target: t, caller: r.Context(), upgrading: askedUpgrade(r.Header)}
+	e.ctx, e.cancel = context.WithCancelCause(e.caller)
+	if total := p.config.Timeouts.Total; total > 0 {
+		e.total = time.AfterFunc(total, func() { e.abort(ResponseTimeout, errTotal) })
+	}
+	e.interim.deliver, _ = e.caller.Value(interimKey{}).(func(int, http.Header))
+	return e, nil
+}
+
+// abort ends the exchange with an *Error, that whoever waits in it receives.
+func (e *exchange) abort(k Kind, err error) {
+	e.cancel(&Error{Kind: k, Target: e.target.name, Err: err})
+}
+
+// end gives back all that the exchange holds.
+func (e *exchange) end() {
+	if !e.ended.CompareAndSwap(false, true) {
+		return
+	}
+	e.stopClocks()
+	e.cancel(nil)
+	e.target.leave()
+	if e.pool.closed.Load() {
+		e.pool.closeIdle()
+	}
+}
+
+func (e *exchange) stopClocks() {
+	if e.total != nil {
+		e.total.Stop()
+	}
+	if e.reach != nil {
+		e.reach.Stop()
+	}
+}
+
+// fail makes what is returned to the caller of err: the cause of its own cancellation, or an *Error.
+func (e *exchange) fail(err error, at phase) error {
+	var own *Error
+	if errors.As(context.Cause(e.ctx), &own) {
+		return own
+	}
+	if e.caller.Err() != nil {
+		return context.Cause(e.caller)
+	}
+	if errors.As(err, &own) {
+		return own
+	}
+	return &Error{Kind: classify(err, at), Target: e.target.name, Err: err}
+}
+
+// send runs the request up to the header section of its response.
+func (e *exchange) send(r *http.Request) (*http.Response, error) {
+	if wait := e.pool.reachBound(); wait > 0 {
+		e.reach = time.AfterFunc(wait, func() { e.abort(PoolExhausted, errReach) })
+	}
+	ctx := httptrace.WithClientTrace(e.ctx, &httptrace.ClientTrace{
+		GotConn:              e.gotConn,
+		GotFirstResponseByte: e.gotFirstByte,
+		Got1xxResponse:       e.got1xx,
+	})
+	resp, err := e.pool.transport(e.upgrading).RoundTrip(e.pool.outgoing(ctx, r, e.target))
+	e.interim.close()
+	if err == nil {
+		err = e.check(resp)
+	}
+	if e.early.Load() {
+		err = &Error{Kind: ConnectionTerminated, Target: e.target.name, Err: errEarly}
+	}
+	if err == nil {
+		return resp, nil
+	}
+	if resp != nil {
+		_ = resp.Body.Close() // the exchange has failed already
+	}
+	return nil, e.fail(err, awaiting)
+}
+
+// check refuses a response that must not be passed on.
+func (e *exchange) check(resp *http.Response) error {
+	if err := checkResponse(resp); err != nil {
+		return &Error{Kind: ProtocolError, Target: e.target.name, Err: err}
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return e.checkUpgrade(resp)
+	}
+	return nil
+}
+
+// checkUpgrade lets only the change of protocol through that was asked for (RFC 9110 §7.8).
+func (e *exchange) checkUpgrade(resp *http.Response) error {
+	got := resp.Header.Get("Upgrade")
+	_, writable := resp.Body.(readWriteCloser)
+	switch {
+	case e.upgrading == "":
+		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 to a request that asked for no upgrade")}
+	case !equalFold(got, e.upgrading):
+		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: fmt.Errorf("asked to upgrade to %q, got %q", e.upgrading, got)}
+	case !writable:
+		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 without Connection: Upgrade")}
+	}
+	return nil
+}
+
+func (e *exchange) gotConn(info httptrace.GotConnInfo) {
+	if e.reach != nil {
+		e.reach.Stop()
+	}
+	if e.pool.config.Protocol == ProtocolH2C {
+		return
+	}
+	c := h1Conn(info.Conn)
+	e.plain.Store(c)
+	e.firstUse.Store(c != nil && c.stocked && !info.Reused)
+	if c != nil {
+		c.take()
+	}
+}
+
+// gotFirstByte is called when there is a byte of the response. A byte that was there before the request belongs to nobody: it is left over
+// from the response before, or was sent unasked, and taking it for an answer would give one client what is another's.
+func (e *exchange) gotFirstByte() {
+	e.heard.Store(true)
+	if c := e.plain.Load(); c != nil && !c.answered() {
+		e.early.Store(true)
+		_ = c.Close() // the error that matters is errEarly
+	}
+}
+
+func (e *exchange) got1xx(status int, h textproto.MIMEHeader) error {
+	if e.early.Load() {
+		return errEarly
+	}
+	return e.interim.got(status, http.Header(h))
+}
+
+// stale reports whether the failure is the connection's own, which had gone bad while it was idle, rather than the target's answer to this request.
+func (e *exchange) stale() bool {
+	return e.early.Load() || e.firstUse.Load() && !e.heard.Load()
+}
+
+type interimKey struct{}
+
+// WithInterim returns a context that has interim responses delivered to f as they come: 103 and others, but not 100 and 101.
+// f is called while RoundTrip runs, never after it has returned, and may keep the header.
+func WithInterim(ctx context.Context, f func(status int, h http.Header)) context.Context {
+	return context.WithValue(ctx, interimKey{}, f)
+}
+
+// interim hands interim responses on. The transport reads them in a goroutine of its own, which may still be at it when RoundTrip
+// returns because its caller went away; the lock keeps deliver from being called then.
+type interim struct {
+	mu      sync.Mutex
+	deliver func(status int, h http.Header)
+	count   int
+	closed  bool
+}
+
+func (i *interim) got(status int, h http.Header) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count++; i.count > maxInterim {
+		return &Error{Kind: ProtocolError, Err: errInterim}
+	}
+	if i.closed || i.deliver == nil || status == http.StatusContinue {
+		return nil
+	}
+	own := h.Clone()
+	strip(own)
+	delete(own, "Content-Length")
+	i.deliver(status, own)
+	return nil
+}
+
+func (i *interim) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+}

@@ -1,0 +1,105 @@
+package upstream
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Kind says what went wrong, in the vocabulary of RFC 9209 §2.3.
+type Kind uint8
+
+const (
+	Internal               Kind = iota // zero value: a defect of the gateway itself
+	DNSTimeout                         // the name was not resolved in time
+	DNSError                           // the name could not be resolved
+	Unavailable                        // no target may be asked
+	Unroutable                         // there is no way to the target's address
+	ConnectionRefused                  // the target refused the connection
+	ConnectionTimeout                  // no connection, or no TLS session, in time
+	ConnectionTerminated               // the connection was lost before there was a response
+	ReadTimeout                        // the body of the response stalled
+	WriteTimeout                       // the target stopped to take the request
+	PoolExhausted                      // all connections were in use for longer than a request may wait
+	TLSProtocol                        // the TLS handshake failed
+	TLSCertificate                     // the target's certificate is not to be trusted
+	TLSAlert                           // the target ended the TLS session
+	RequestBody                        // the client's request body broke off
+	RequestTooLarge                    // the client's request body is larger than allowed
+	RequestDenied                      // a request that is never forwarded (CONNECT)
+	ResponseIncomplete                 // the response ended before it was whole
+	ResponseHeaderTooLarge             // the response's header section is larger than allowed
+	ResponseTimeout                    // no response in time, or not whole in time
+	UpgradeFailed                      // the target switched protocols unasked, or to another one than asked for
+	ProtocolError                      // what came is no valid HTTP response
+	LoopDetected                       // the request has passed this gateway too often
+)
+
+// kindFacts is what RFC 9209 §2.3 says of each Kind: its name and the status recommended for it.
+var kindFacts = [...]struct {
+	name   string
+	status int
+}{
+	Internal:               {"proxy_internal_error", http.StatusInternalServerError},
+	DNSTimeout:             {"dns_timeout", http.StatusGatewayTimeout},
+	DNSError:               {"dns_error", http.StatusBadGateway},
+	Unavailable:            {"destination_unavailable", http.StatusServiceUnavailable},
+	Unroutable:             {"destination_ip_unroutable", http.StatusBadGateway},
+	ConnectionRefused:      {"connection_refused", http.StatusBadGateway},
+	ConnectionTimeout:      {"connection_timeout", http.StatusGatewayTimeout},
+	ConnectionTerminated:   {"connection_terminated", http.StatusBadGateway},
+	ReadTimeout:            {"connection_read_timeout", http.StatusGatewayTimeout},
+	WriteTimeout:           {"connection_write_timeout", http.StatusGatewayTimeout},
+	PoolExhausted:          {"connection_limit_reached", http.StatusServiceUnavailable},
+	TLSProtocol:            {"tls_protocol_error", http.StatusBadGateway},
+	TLSCertificate:         {"tls_certificate_error", http.StatusBadGateway},
+	TLSAlert:               {"tls_alert_received", http.StatusBadGateway},
+	RequestBody:            {"http_request_error", http.StatusBadRequest},
+	RequestTooLarge:        {"http_request_error", http.StatusRequestEntityTooLarge},
+	RequestDenied:          {"http_request_denied", http.StatusForbidden},
+	ResponseIncomplete:     {"http_response_incomplete", http.StatusBadGateway},
+	ResponseHeaderTooLarge: {"http_response_header_section_size", http.StatusBadGateway},
+	ResponseTimeout:        {"http_response_timeout", http.StatusGatewayTimeout},
+	UpgradeFailed:          {"http_upgrade_failed", http.StatusBadGateway},
+	ProtocolError:          {"http_protocol_error", http.StatusBadGateway},
+	LoopDetected:           {"proxy_loop_detected", http.StatusBadGateway},
+}
+
+// ProxyStatus is the RFC 9209 name of k, the value of Proxy-Status' error parameter.
+func (k Kind) ProxyStatus() string {
+	if int(k) < len(kindFacts) {
+		return kindFacts[k].name
+	}
+	return kindFacts[Internal].name
+}
+
+// Status is the status code to answer with when there is nothing better.
+func (k Kind) Status() int {
+	if int(k) < len(kindFacts) {
+		return kindFacts[k].status
+	}
+	return kindFacts[Internal].status
+}
+
+// String is the name of k.
+func (k Kind) String() string { return k.ProxyStatus() }
+
+// Timeout reports whether k says that a bound was reached.
+func (k Kind) Timeout() bool { return k.Status() == http.StatusGatewayTimeout }
+
+// Error is a failed exchange. RoundTrip, and the body of a response, return no other error but the caller's own cancellation.
+type Error struct {
+	Kind   Kind
+	Target string // scheme and authority, "" where none was chosen
+	Err    error  // what happened
+}
+
+// Error names the kind, the target and the cause.
+func (e *Error) Error() string {
+	if e.Target == "" {
+		return fmt.Sprintf("upstream: %s: %v", e.Kind, e.Err)
+	}
+	return fmt.Sprintf("upstream %s: %s: %v", e.Target, e.Kind, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,5 +1,7 @@
 package cachepolicy
 
+import "strings"
+
 // appendNormal appends the normal form of a request field that has at least one line: two requests whose values have one normal
 // form ask for the same thing (RFC 9111 §4.1). The normal form of a normal form is itself.
 func appendNormal(dst []byte, name string, lines []string) []byte {
@@ -18,15 +20,14 @@ func appendNormal(dst []byte, name string, lines []string) []byte {
 
 // appendJoined joins the lines as they are.
 func appendJoined(dst []byte, lines []string, separator string) []byte {
-	m := memberWriter{dst: dst, start: len(dst)}
+	start := len(dst)
 	for i, line := range lines {
 		if i > 0 {
-			m.dst = append(m.dst, separator...)
+			dst = append(dst, separator...)
 		}
-		m.dst = append(m.dst, trimOWS(line)...)
+		dst = append(dst, trimOWS(line)...)
 	}
-	m.trim()
-	return m.dst
+	return trimEnd(dst, start)
 }
 
 // folding says which letters of a list's members don't tell values apart.
@@ -41,25 +42,23 @@ const (
 // appendMembers appends the lines as one list with the optional whitespace around its commas gone. Quoted strings are left as
 // they are. The lines are joined as RFC 9110 §5.3 says, so it makes no difference in how many lines a list came.
 func appendMembers(dst []byte, lines []string, fold folding) []byte {
-	m := memberWriter{dst: dst, start: len(dst), fold: fold}
+	m := memberState{start: len(dst), fold: fold}
 	for i, line := range lines {
 		if i > 0 {
-			m.write(',')
-			m.write(' ')
+			dst = m.append(m.append(dst, ','), ' ')
 		}
 		for j := range len(line) {
-			m.write(line[j])
+			dst = m.append(dst, line[j])
 		}
 	}
-	if !m.quoted {
-		m.trim()
+	if m.quoted {
+		return dst
 	}
-	return m.dst
+	return trimEnd(dst, m.start)
 }
 
-// memberWriter normalises a list byte by byte.
-type memberWriter struct {
-	dst     []byte
+// memberState is where appendMembers is within a list. It holds no bytes: those go from hand to hand and stay on the stack.
+type memberState struct {
 	start   int // where the value begins in dst
 	fold    folding
 	quoted  bool // inside a quoted string
@@ -67,30 +66,30 @@ type memberWriter struct {
 	params  bool // behind the first ";" of a member
 }
 
-func (m *memberWriter) write(c byte) {
+func (m *memberState) append(dst []byte, c byte) []byte {
 	switch {
 	case m.quoted:
-		m.writeQuoted(c)
-		return
+		return append(dst, m.quote(c))
 	case isOWS(c):
-		if m.afterSeparator() {
-			return
+		if m.afterSeparator(dst) {
+			return dst
 		}
 	case c == ',':
-		m.trim()
+		dst = trimEnd(dst, m.start)
 		m.params = false
 	case c == ';' && m.fold == foldMedia:
-		m.trim()
+		dst = trimEnd(dst, m.start)
 		m.params = true
 	case c == '"':
 		m.quoted = true
 	case m.fold == foldAll, m.fold == foldMedia && !m.params:
 		c = lowerByte(c)
 	}
-	m.dst = append(m.dst, c)
+	return append(dst, c)
 }
 
-func (m *memberWriter) writeQuoted(c byte) {
+// quote takes a byte of a quoted string, or its closing quote (RFC 9110 §5.6.4).
+func (m *memberState) quote(c byte) byte {
 	switch {
 	case m.escaped:
 		m.escaped = false
@@ -100,26 +99,27 @@ func (m *memberWriter) writeQuoted(c byte) {
 		m.quoted = false
 	}
 	if m.fold == foldAll {
-		c = lowerByte(c)
+		return lowerByte(c)
 	}
-	m.dst = append(m.dst, c)
+	return c
 }
 
 // afterSeparator reports whether nothing of the member, or of its parameter, has been written yet. Outside a quoted string the
 // last byte can't be one from inside: that would be followed by the closing quote.
-func (m *memberWriter) afterSeparator() bool {
-	if len(m.dst) == m.start {
+func (m *memberState) afterSeparator(dst []byte) bool {
+	if len(dst) == m.start {
 		return true
 	}
-	last := m.dst[len(m.dst)-1]
+	last := dst[len(dst)-1]
 	return last == ',' || last == ';' && m.fold == foldMedia
 }
 
-// trim takes back the whitespace that turned out to be in front of a separator or the end.
-func (m *memberWriter) trim() {
-	for len(m.dst) > m.start && isOWS(m.dst[len(m.dst)-1]) {
-		m.dst = m.dst[:len(m.dst)-1]
+// trimEnd takes back the whitespace at the end of what was appended since start.
+func trimEnd(dst []byte, start int) []byte {
+	for len(dst) > start && isOWS(dst[len(dst)-1]) {
+		dst = dst[:len(dst)-1]
 	}
+	return dst
 }
 
 // trimOWS removes optional whitespace, spaces and tabs, from both ends (RFC 9110 §5.6.3).
@@ -138,19 +138,12 @@ func isOWS(c byte) bool { return c == ' ' || c == '\t' }
 // isToken reports whether s is a token (RFC 9110 §5.6.2), as every field name is.
 func isToken(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || isDelimiter(c) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
 			return false
 		}
 	}
 	return s != ""
-}
-
-func isDelimiter(c byte) bool {
-	switch c {
-	case '"', '(', ')', ',', '/', ':', ';', '<', '=', '>', '?', '@', '[', '\\', ']', '{', '}':
-		return true
-	}
-	return false
 }
 
 func lowerByte(c byte) byte {

@@ -1,0 +1,205 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// GuardConfig is what the guard is to enforce. A limit of 0 is none.
+type GuardConfig struct {
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
+	URLBytes       int            // 414
+	QueryParams    int            // 400
+	HeaderBytes    int            // 431; sizes as HTTP/2 counts them but for its overhead of 32 a field
+	HeaderFields   int            // 431; lines of the header section
+	// BodyBytes is the limit for every request (413). Where routes have their own, leave it 0 and put LimitBody into the routes.
+	BodyBytes int64
+}
+
+// refusal is why a request goes no further.
+type refusal struct {
+	status int
+	kind   string // RFC 9209 error type
+	detail string
+	hangUp bool // what follows on the connection can't be trusted, or is not worth reading
+}
+
+const (
+	requestError  = "http_request_error"
+	requestDenied = "http_request_denied"
+)
+
+type guard struct {
+	GuardConfig
+	trust trust
+	next  http.Handler
+}
+
+// NewGuard returns the middleware that has to stand in front of routing. It refuses what must not be routed, gives host and path their canonical form (in
+// URL, RequestURI and Host alike), removes the fields that end at this hop and those that the peer is not trusted to send, writes X-Forwarded-* and
+// Forwarded anew, and notes ClientIP, Scheme, Host and Upgrade in the request's Event.
+//
+// Of an absolute-form target net/http has already put the authority in place of the Host field, as RFC 9112 §3.2.2 demands; the conflict between the two can't be seen here, and can't mislead anyone behind.
+func NewGuard(config GuardConfig) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		g := &guard{GuardConfig: config, next: next}
+		for _, p := range config.TrustedProxies {
+			g.trust = append(g.trust, p.Masked())
+		}
+		return g
+	}
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
+		// net/http takes no notice of Transfer-Encoding in HTTP/1.0, so that a chunked body would be read as the next request (RFC 9112 §6.1).
+		w.Header().Set("Connection", "close")
+	}
+	if no := g.check(r); no != nil {
+		no.answer(w, r)
+		return
+	}
+	out := r.WithContext(r.Context()) // net/http looks at its own request again when it ends the response
+	out.URL = new(url.URL)
+	*out.URL = *r.URL
+	if no := g.canonicalise(out); no != nil {
+		no.answer(w, r)
+		return
+	}
+	if g.BodyBytes > 0 {
+		out.Body = limit(w, out.Body, g.BodyBytes)
+	}
+	g.next.ServeHTTP(w, out)
+}
+
+func (no *refusal) answer(w http.ResponseWriter, r *http.Request) {
+	if no.hangUp {
+		w.Header().Set("Connection", "close")
+		_ = r.Body.Close() // it is not wanted
+	}
+	if no.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	}
+	WriteError(w, r, no.status, no.kind, no.detail)
+}
+
+// check refuses what can be refused without changing the request.
+func (g *guard) check(r *http.Request) *refusal {
+	switch {
+	case r.Method == http.MethodConnect:
+		// Extended CONNECT (RFC 8441) comes with the same method.
+		return &refusal{http.StatusNotImplemented, requestDenied, "CONNECT is not supported", true}
+	case r.Method == http.MethodTrace:
+		return &refusal{http.StatusMethodNotAllowed, requestDenied, "TRACE is not allowed", true}
+	case g.URLBytes > 0 && len(r.RequestURI) > g.URLBytes:
+		return &refusal{http.StatusRequestURITooLong, requestError, "the URL is too long", false}
+	case g.BodyBytes > 0 && r.ContentLength > g.BodyBytes:
+		return bodyTooLarge
+	}
+	return g.checkFields(r)
+}
+
+var bodyTooLarge = &refusal{http.StatusRequestEntityTooLarge, requestError, "the request body is too large", true}
+
+func (g *guard) checkFields(r *http.Request) *refusal {
+	lines, size := 0, 0
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, ":") {
+			return malformed("a field name begins with a colon")
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return malformed("a field value holds control characters")
+			}
+			lines++
+			size += len(name) + len(v)
+		}
+	}
+	if g.HeaderFields > 0 && lines > g.HeaderFields || g.HeaderBytes > 0 && size > g.HeaderBytes {
+		return &refusal{http.StatusRequestHeaderFieldsTooLarge, requestError, "the header section is too large", false}
+	}
+	return checkSingles(r)
+}
+
+// checkSingles refuses fields that may come only once and came with different values. Over HTTP/2 net/http leaves them to the handler.
+func checkSingles(r *http.Request) *refusal {
+	for _, host := range r.Header["Host"] {
+		if !strings.EqualFold(host, r.Host) {
+			return malformed("Host and :authority differ")
+		}
+	}
+	lengths := r.Header["Content-Length"]
+	for _, l := range lengths {
+		if l != lengths[0] {
+			return malformed("several Content-Length")
+		}
+	}
+	return nil
+}
+
+func malformed(detail string) *refusal {
+	return &refusal{http.StatusBadRequest, requestError, detail, true}
+}
+
+// canonicalise gives r its one form. r is a shallow copy with an URL of its own; its header is the one that net/http made.
+func (g *guard) canonicalise(r *http.Request) *refusal {
+	ev := observe.FromContext(r.Context())
+	c := g.trust.identify(r)
+	if err := canonicalTarget(r, c.scheme, g.QueryParams); err != nil {
+		return malformed(err.Error())
+	}
+	c.host, c.port = r.Host, hostPort(r.Host, c.scheme)
+	delete(r.Header, "Host")
+	dropAliases(r.Header)
+	ev.Upgrade = removeHopByHop(r.Header)
+	c.rewriteForwarded(r.Header, g.trust.has(peerAddr(r.RemoteAddr)))
+	ev.ClientIP, ev.Scheme, ev.Host = c.ip, c.scheme, c.host
+	return nil
+}
+
+// canonicalTarget brings the request's target into origin-form with a canonical host and path.
+func canonicalTarget(r *http.Request, scheme string, maxParameters int) error {
+	if s := r.URL.Scheme; s != "" && s != "http" && s != "https" {
+		return errors.New("the scheme of the target is neither http nor https")
+	}
+	if strings.Contains(r.RequestURI, "#") {
+		return errors.New("the target has a fragment")
+	}
+	host, err := CanonicalHost(r.Host, scheme)
+	if err != nil {
+		return err
+	}
+	if err := checkQuery(r.URL.RawQuery, maxParameters); err != nil {
+		return err
+	}
+	r.Host, r.URL.Scheme, r.URL.Host, r.URL.User = host, "", "", nil
+	return canonicalURL(r)
+}
+
+func canonicalURL(r *http.Request) error {
+	u := r.URL
+	if u.Path == "*" && r.Method == http.MethodOptions {
+		return nil // asks about the server (RFC 9110 §9.3.7), routing answers it
+	}
+	path, err := CanonicalPath(u.EscapedPath())
+	if err != nil {
+		return err
+	}
+	if u.Path, err = url.PathUnescape(path); err != nil {
+		return ErrPath
+	}
+	// Always set, so that a router which prefers RawPath sees the canonical form of every request, never the decoded one of some.
+	u.RawPath = path
+	r.RequestURI = path
+	if u.RawQuery != "" || u.ForceQuery {
+		r.RequestURI += "?" + u.RawQuery
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+package edge
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// MethodNotAllowed answers 405 with Allow (RFC 9110 §15.5.6) to methods that a path does not have.
+func MethodNotAllowed(allowed []string) http.HandlerFunc {
+	list := slices.Clone(allowed)
+	slices.Sort(list)
+	allow := strings.Join(slices.Compact(list), ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		WriteError(w, r, http.StatusMethodNotAllowed, requestDenied, "allowed here: "+allow)
+	}
+}

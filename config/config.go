@@ -9,11 +9,14 @@ import (
 // The tags of the structs in this file are read by the decoder, the printer and the schema:
 //
 //	key       the key in the file
-//	as        how a number is written: "size" (8MiB) or "share" (20%)
+//	as        how the value is written: "size" (8MiB), "share" (20%) or one of textKinds; of a list and map, its values
+//	keyas     how the keys of a map are written
 //	enum      the values allowed, separated by |
-//	only      the one value that this version supports; others are known, but rejected
-//	min, max  bounds of a number or duration
+//	later     values that are known, but not supported by this version
+//	only      the one value that this version supports
+//	min, max  bounds of a number or duration; of a map by status, its keys'
 //	required  must be written
+//	print     "always": printed also when it is zero, because leaving it out means something else
 
 // Config is the configuration of a gateway.
 type Config struct {
@@ -26,9 +29,9 @@ type Config struct {
 	// Cache holds the stores that all routes share.
 	Cache Stores `key:"cache"`
 	// Upstreams are the origins that routes name, by name.
-	Upstreams map[string]*Upstream `key:"upstreams"`
+	Upstreams map[string]*Upstream `key:"upstreams" keyas:"name" required:"true"`
 	// Routes say what happens to which requests. The most specific path wins, the order does not matter.
-	Routes []*Route `key:"routes"`
+	Routes []*Route `key:"routes" required:"true"`
 }
 
 // Server is the client side of the gateway.
@@ -46,7 +49,7 @@ type Server struct {
 // Listener is one address that clients connect to.
 type Listener struct {
 	// Address is host:port, or :port for all interfaces.
-	Address string `key:"address" required:"true"`
+	Address string `key:"address" required:"true" as:"address"`
 	// H2C accepts HTTP/2 by prior knowledge on a plain listener.
 	H2C bool `key:"h2c"`
 	// HTTP3 would serve HTTP/3 beside HTTPS.
@@ -64,9 +67,9 @@ type ListenerTLS struct {
 // Certificate names the two PEM files of a certificate. They are reread when they change.
 type Certificate struct {
 	// Cert is the file of the certificate chain.
-	Cert string `key:"cert" required:"true"`
+	Cert string `key:"cert" required:"true" as:"file"`
 	// Key is the file of the private key.
-	Key string `key:"key" required:"true"`
+	Key string `key:"key" required:"true" as:"file"`
 }
 
 // Limits bound what a client may send. Each has the status it answers with when it is exceeded.
@@ -100,9 +103,9 @@ type ServerTimeouts struct {
 // Admin is the operators' own listener, never the public one.
 type Admin struct {
 	// Address is host:port, or unix:/path for a unix socket.
-	Address string `key:"address"`
+	Address string `key:"address" as:"admin_address"`
 	// Token is the Bearer token asked for. Without one the listener must be loopback or a unix socket.
-	Token string `key:"token"`
+	Token string `key:"token" as:"token"`
 }
 
 // Stores are the tiers that the routes' caches share.
@@ -143,7 +146,7 @@ type Upstream struct {
 
 // Target is one server of an upstream.
 type Target struct {
-	// URL is scheme and authority; a path is put in front of each request's path.
+	// URL is scheme, host and port.
 	URL *url.URL `key:"url" required:"true"`
 	// Weight is the target's share of the traffic, relative to the others'.
 	Weight int `key:"weight" min:"1" max:"1000"`
@@ -223,7 +226,7 @@ type UpstreamTLS struct {
 // Route says what happens to the requests that it matches.
 type Route struct {
 	// Name identifies the route in keys, metrics and logs.
-	Name string `key:"name" required:"true"`
+	Name string `key:"name" required:"true" as:"name"`
 	// Match selects the requests.
 	Match Match `key:"match" required:"true"`
 	// Upstream is the name of the upstream that answers.
@@ -253,21 +256,21 @@ type Route struct {
 // Match selects requests.
 type Match struct {
 	// Host is a name, in lower case, or *.name for all names below it; "": every host.
-	Host string `key:"host"`
+	Host string `key:"host" as:"host"`
 	// Path is a pattern: /a/b, /a/{id}, /a/{id:[0-9]+}, or /a/* for all below, with * only at the end.
-	Path string `key:"path" required:"true"`
+	Path string `key:"path" required:"true" as:"pattern"`
 	// Methods are the methods allowed, in upper case; none: all. GET brings HEAD only where it is listed.
-	Methods []string `key:"methods"`
+	Methods []string `key:"methods" as:"method"`
 }
 
 // Rewrite changes the path before it goes upstream: either prefixes or the whole path.
 type Rewrite struct {
 	// StripPrefix is taken off the front of the path.
-	StripPrefix string `key:"strip_prefix"`
+	StripPrefix string `key:"strip_prefix" as:"prefix"`
 	// AddPrefix is then put in front.
-	AddPrefix string `key:"add_prefix"`
+	AddPrefix string `key:"add_prefix" as:"prefix"`
 	// Path replaces the path; {name} and {*} are what the match's pattern captured.
-	Path string `key:"path"`
+	Path string `key:"path" as:"template"`
 }
 
 // RequireHTTPS says what becomes of a plain HTTP request.
@@ -284,7 +287,7 @@ type CacheControlRule struct {
 	// When has the conditions; all of them must hold, and one left out holds always.
 	When When `key:"when"`
 	// Set is the field value.
-	Set string `key:"set" required:"true"`
+	Set string `key:"set" required:"true" as:"cache_control"`
 	// Mode says whether it replaces what the origin sent.
 	Mode CacheControlMode `key:"mode" enum:"absent|override"`
 }
@@ -292,9 +295,9 @@ type CacheControlRule struct {
 // When has the conditions of a Cache-Control rule.
 type When struct {
 	// Extensions of the path, in lower case without the dot; they hold only when the response's Content-Type fits.
-	Extensions []string `key:"extension"`
+	Extensions []string `key:"extension" as:"extension"`
 	// ContentTypes are media types, in lower case; type/* is allowed.
-	ContentTypes []string `key:"content_type"`
+	ContentTypes []string `key:"content_type" as:"media_range"`
 	// Status codes of the response.
 	Status []int `key:"status" min:"200" max:"599"`
 }
@@ -310,9 +313,9 @@ const (
 // Cache is a route's cache policy.
 type Cache struct {
 	// Enabled turns the cache on.
-	Enabled bool `key:"enabled"`
+	Enabled bool `key:"enabled" print:"always"`
 	// Tiers are the stores used.
-	Tiers []Tier `key:"tiers" enum:"memory"`
+	Tiers []Tier `key:"tiers" enum:"memory" later:"redis"`
 	// TTL is how long responses are fresh.
 	TTL TTL `key:"ttl"`
 	// Key is what tells two objects apart beside method, scheme, host, path and Vary.
@@ -360,17 +363,17 @@ type CacheKey struct {
 	// Query selects the query parameters.
 	Query QueryKey `key:"query"`
 	// Headers are the request fields whose values are part of the key.
-	Headers []string `key:"headers"`
+	Headers []string `key:"headers" as:"field"`
 	// Cookies are the cookies whose values are part of the key.
-	Cookies []string `key:"cookies"`
+	Cookies []string `key:"cookies" as:"cookie"`
 }
 
 // QueryKey selects the query parameters that are part of the key.
 type QueryKey struct {
 	// Include are the names that count; * stands for any characters.
-	Include []string `key:"include"`
+	Include []string `key:"include" as:"glob"`
 	// Exclude are the names that do not count, whatever Include says.
-	Exclude []string `key:"exclude"`
+	Exclude []string `key:"exclude" as:"glob"`
 	// Sort makes the order of the parameters irrelevant.
 	Sort bool `key:"sort"`
 }
@@ -410,7 +413,7 @@ const (
 // Coalesce lets concurrent requests for one object share one upstream call.
 type Coalesce struct {
 	// Enabled is on where the cache is.
-	Enabled bool `key:"enabled"`
+	Enabled bool `key:"enabled" print:"always"`
 	// MaxWaiters is how many requests wait for one call; more go on alone.
 	MaxWaiters int `key:"max_waiters" min:"1"`
 	// Wait is how long a request waits before it goes on alone.
@@ -422,7 +425,7 @@ type Coalesce struct {
 // Compress negotiates content codings. It is on where it is written.
 type Compress struct {
 	// Enabled turns it off for one route where `defaults` turned it on.
-	Enabled bool `key:"enabled"`
+	Enabled bool `key:"enabled" print:"always"`
 	// Encodings are the codings offered, the preferred first.
 	Encodings []Encoding `key:"encodings" enum:"zstd|br|gzip"`
 	// MinSize is the size below which a body is sent as it is.
@@ -430,7 +433,7 @@ type Compress struct {
 	// Level is how hard to compress.
 	Level CompressLevel `key:"level"`
 	// Types are the media types worth compressing, in lower case; type/* and type/*+suffix are allowed.
-	Types []string `key:"types"`
+	Types []string `key:"types" as:"media_range"`
 }
 
 // Encoding is a content coding.
@@ -464,11 +467,11 @@ type Headers struct {
 // Names are in canonical form.
 type FieldOps struct {
 	// Set replaces fields.
-	Set map[string]string `key:"set"`
+	Set map[string]string `key:"set" as:"field_value" keyas:"editable_field"`
 	// Add adds field lines.
-	Add map[string]string `key:"add"`
+	Add map[string]string `key:"add" as:"field_value" keyas:"editable_field"`
 	// Remove takes fields away.
-	Remove []string `key:"remove"`
+	Remove []string `key:"remove" as:"editable_field"`
 }
 
 // ErrorPage is a custom error response.
@@ -476,7 +479,7 @@ type ErrorPage struct {
 	// Status codes that it replaces.
 	Status []int `key:"status" required:"true" min:"400" max:"599"`
 	// Serve is a path that is fetched from the route's upstream instead; "": Body.
-	Serve string `key:"serve"`
+	Serve string `key:"serve" as:"serve"`
 	// As is the status sent; 0: the original one.
 	As int `key:"as" min:"200" max:"599"`
 	// CacheFor is how long the error response is cached; 0: as its own Cache-Control says.
@@ -484,13 +487,13 @@ type ErrorPage struct {
 	// Body is the response's content.
 	Body string `key:"body"`
 	// ContentType of Body.
-	ContentType string `key:"content_type"`
+	ContentType string `key:"content_type" as:"content_type"`
 }
 
 // RouteLimits are the limits that a route may override.
 type RouteLimits struct {
 	// BodyBytes bounds a request's body: 413; 0: no limit. Left out: the server's.
-	BodyBytes int64 `key:"body_bytes" as:"size"`
+	BodyBytes int64 `key:"body_bytes" as:"size" print:"always"`
 }
 
 // Upgrade is the protocol that connections may be upgraded to.

@@ -1,0 +1,231 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// decoder fills values from nodes by the table in config.go, and goes on after a mistake to find the others.
+type decoder struct {
+	*report
+	bad map[*node]bool // nodes within which there was a mistake: cross checks leave them alone
+}
+
+// defaulter is a struct that has values before anything is read into it.
+type defaulter interface{ setDefaults() }
+
+var defaulterType = reflect.TypeFor[defaulter]()
+
+// setDefaults fills a new value with its defaults, if it has any.
+func setDefaults(v reflect.Value) {
+	if v.Addr().Type().Implements(defaulterType) {
+		v.Addr().Interface().(defaulter).setDefaults()
+	}
+}
+
+// value decodes n into v. It reports whether n was readable.
+func (d *decoder) value(n *node, v reflect.Value, c column) bool {
+	ok := n.kind != kindBroken && d.shape(n, v, c)
+	if !ok {
+		d.bad[n] = true
+	}
+	return ok
+}
+
+// shape decodes by the kind of v.
+func (d *decoder) shape(n *node, v reflect.Value, c column) bool {
+	if s := scalarOf(v.Type(), c); s != nil {
+		return d.scalar(n, v, c, s)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		setDefaults(v.Elem())
+		return d.value(n, v.Elem(), c)
+	case reflect.Slice:
+		return d.list(n, v, c)
+	case reflect.Map:
+		return d.dictionary(n, v, c)
+	}
+	if v.Type() == targetType && n.kind == kindScalar {
+		return d.shortTarget(n, v)
+	}
+	return d.structure(n, v, columns(v.Type()))
+}
+
+// expect reports whether n has the kind wanted, and notes it where not.
+func (d *decoder) expect(n *node, want kind, name string) bool {
+	switch n.kind {
+	case want:
+		return true
+	case kindBroken:
+	case kindNull:
+		d.at(n, problemf("%s is missing", name).or("write a value, or leave the key out"))
+	default:
+		d.at(n, problemf("%s is wanted here, this is %v", name, n.kind))
+	}
+	return false
+}
+
+// scalar decodes a single value.
+func (d *decoder) scalar(n *node, v reflect.Value, c column, s *scalar) bool {
+	if !d.expect(n, kindScalar, s.name) {
+		return false
+	}
+	if p := c.choose(n); p != nil {
+		d.at(n, p)
+		return false
+	}
+	x, p := s.read(n)
+	if p == nil {
+		p = c.bound(s, x)
+	}
+	if p != nil {
+		d.at(n, p)
+		return false
+	}
+	v.Set(reflect.ValueOf(x).Convert(v.Type()))
+	return true
+}
+
+// list decodes a list. An empty one is nil, so that it equals one that is left out.
+func (d *decoder) list(n *node, v reflect.Value, c column) bool {
+	if !d.expect(n, kindList, "a list") {
+		return false
+	}
+	v.SetZero()
+	ok := true
+	for _, item := range n.items {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if e.Kind() == reflect.Struct {
+			setDefaults(e)
+		}
+		if !d.value(item, e, c) {
+			ok = false
+			fill(e)
+		}
+		v.Set(reflect.Append(v, e)) // also a bad one: the index is that of the file
+	}
+	return d.distinct(n) && ok
+}
+
+// fill puts an empty value where none could be read, so that no list and map holds a nil.
+func fill(e reflect.Value) {
+	if e.Kind() == reflect.Pointer && e.IsNil() && e.Type() != urlType {
+		e.Set(reflect.New(e.Type().Elem()))
+		setDefaults(e.Elem())
+	}
+}
+
+// distinct refuses a single value that is twice in a list: the second would do nothing.
+func (d *decoder) distinct(n *node) bool {
+	seen := make(map[string]bool, len(n.items))
+	for _, item := range n.items {
+		if seen[item.text] && item.kind == kindScalar {
+			d.at(item, problemf("%s is here twice", item.quoted()))
+			return false
+		}
+		seen[item.text] = true
+	}
+	return true
+}
+
+// dictionary decodes a map whose keys are the user's.
+func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
+	if !d.expect(n, kindMap, "a map") {
+		return false
+	}
+	v.SetZero()
+	ok := true
+	for _, f := range n.fields {
+		key := reflect.New(v.Type().Key()).Elem()
+		if !d.key(f.key, key, c) {
+			ok = false
+			continue
+		}
+		if !v.IsNil() && v.MapIndex(key).IsValid() {
+			d.atKey(f.key, problemf("the key is here twice").or("names of fields are one in upper and lower case"))
+			ok = false
+			continue
+		}
+		e := reflect.New(v.Type().Elem()).Elem()
+		if !d.value(f.value, e, column{as: c.as}) {
+			ok = false
+			fill(e)
+		}
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+		v.SetMapIndex(key, e)
+	}
+	return ok
+}
+
+// key decodes a key of a map; its bounds are the column's.
+func (d *decoder) key(n *node, v reflect.Value, c column) bool {
+	c = column{as: c.keyAs, min: c.min, max: c.max}
+	s := scalarOf(v.Type(), c)
+	text := *n
+	text.plain = true
+	x, p := s.read(&text)
+	if p == nil && !s.quoted && s.print(x) != n.text {
+		p = problemf("%s is not %s", n.quoted(), s.name) // 0404: two spellings of one key
+	}
+	if p == nil {
+		p = c.bound(s, x)
+	}
+	if p != nil {
+		d.atKey(n, p)
+		return false
+	}
+	v.Set(reflect.ValueOf(x).Convert(v.Type()))
+	return true
+}
+
+// structure decodes a map whose keys are those of a struct.
+func (d *decoder) structure(n *node, v reflect.Value, cs []column) bool {
+	if !d.expect(n, kindMap, "a map") {
+		return false
+	}
+	ok, later := true, false
+	for _, f := range n.fields {
+		c, known := findColumn(cs, f.key.text)
+		switch {
+		case known:
+			ok = d.value(f.value, v.Field(c.index), c) && ok
+		case slices.Contains(laterKeys[v.Type()], f.key.text):
+			d.atKey(f.key, unsupported())
+			ok, later = false, true
+		default:
+			d.atKey(f.key, problemf("unknown key").or("%s", suggestion(f.key.text, knownKeys(v.Type(), cs))))
+			ok = false
+		}
+	}
+	if later { // what such a part needs or replaces is not ours to say
+		return false
+	}
+	return d.required(n, cs) && ok
+}
+
+// required notes the keys that must be there and are not.
+func (d *decoder) required(n *node, cs []column) bool {
+	var missing []string
+	for _, c := range cs {
+		if c.required && n.get(c.key) == nil {
+			missing = append(missing, "`"+c.key+"`")
+		}
+	}
+	if missing != nil {
+		d.at(n, problemf("%s is missing", strings.Join(missing, " and ")))
+	}
+	return missing == nil
+}
+
+var targetType = reflect.TypeFor[Target]()
+
+// shortTarget decodes a target that is a URL alone.
+func (d *decoder) shortTarget(n *node, v reflect.Value) bool {
+	c, _ := findColumn(columns(targetType), "url")
+	return d.value(n, v.Field(c.index), c)
+}

@@ -1,0 +1,182 @@
+package config
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// decimal reports whether s is a plain decimal number without sign and exponent.
+func decimal(s string) bool { return decimalNumber.MatchString(s) }
+
+var (
+	decimalNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+	durationText  = regexp.MustCompile(`^(?:([0-9]+(?:\.[0-9]+)?)d)?((?:[0-9]+(?:\.[0-9]+)?(?:h|m|s|ms|us|µs|μs|ns))*)$`)
+	sizeText      = regexp.MustCompile(`^([0-9]+) ?([A-Za-z]*)$`)
+)
+
+var durationScalar = scalar{
+	name:  "a duration",
+	read:  readDuration,
+	print: func(v any) string { return printDuration(v.(time.Duration)) },
+	schema: map[string]any{"anyOf": []any{
+		map[string]any{"type": "string", "pattern": `^(0|([0-9]+(\.[0-9]+)?(d|h|m|s|ms|us|µs|μs|ns))+)$`},
+		map[string]any{"const": 0},
+	}},
+	quoted: true,
+}
+
+// readDuration reads Go's durations and d, which is 24 hours.
+func readDuration(n *node) (any, *problem) {
+	p := problemf("%s is not a duration", n.quoted())
+	if n.text == "0" {
+		return time.Duration(0), nil
+	}
+	if decimal(n.text) {
+		return nil, p.or("write %ss", clip(n.source))
+	}
+	m := durationText.FindStringSubmatch(n.text)
+	if m == nil || n.text == "" {
+		return nil, p.or("such as 250ms, 30s, 10m or 7d")
+	}
+	var total time.Duration
+	if m[1] != "" {
+		days, err := strconv.ParseFloat(m[1], 64)
+		if err != nil || days*24 > math.MaxInt64/float64(time.Hour)/2 {
+			return nil, problemf("%s is too long a duration", n.quoted())
+		}
+		total = time.Duration(math.Round(days * float64(24*time.Hour)))
+	}
+	if m[2] != "" {
+		rest, err := time.ParseDuration(m[2])
+		if err != nil || rest > math.MaxInt64/2 {
+			return nil, problemf("%s is too long a duration", n.quoted())
+		}
+		total += rest
+	}
+	return total, nil
+}
+
+// printDuration leaves out the units that Go writes although they are zero.
+func printDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// unit is a power of two that sizes are written in.
+type unit struct {
+	name  string
+	bytes int64
+}
+
+// units from the largest, so that printing finds the shortest form first.
+var units = []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+var sizeScalar = scalar{
+	name:  "a size",
+	read:  readSize,
+	print: func(v any) string { return printSize(v.(int64)) },
+	schema: map[string]any{"anyOf": []any{
+		map[string]any{"type": "string", "pattern": `^[0-9]+ ?(|B|KiB|MiB|GiB|TiB)$`},
+		map[string]any{"type": "integer", "minimum": 0},
+	}},
+	quoted: true,
+}
+
+// readSize reads a number of bytes.
+func readSize(n *node) (any, *problem) {
+	p := problemf("%s is not a size", n.quoted())
+	m := sizeText.FindStringSubmatch(n.text)
+	if m == nil {
+		return nil, p.or("such as 512KiB, 8MiB, 2GiB or a whole number of bytes")
+	}
+	factor, ok := unitBytes(m[2])
+	if !ok {
+		return nil, p.or("%s", unitHint(m[1], m[2]))
+	}
+	count, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil || count > math.MaxInt64/factor {
+		return nil, problemf("%s is too large a size", n.quoted())
+	}
+	return count * factor, nil
+}
+
+// unitBytes is the factor of a unit's name.
+func unitBytes(name string) (int64, bool) {
+	if name == "" {
+		return 1, true
+	}
+	for _, u := range units {
+		if u.name == name {
+			return u.bytes, true
+		}
+	}
+	return 0, false
+}
+
+// unitHint says how a size is written whose unit is not ours: 8MB, 8mb, 8M.
+func unitHint(count, name string) string {
+	if i := strings.IndexByte("KMGT", name[0]&^0x20); i >= 0 {
+		return "write " + clip(count) + units[len(units)-2-i].name
+	}
+	return "units: KiB, MiB, GiB, TiB"
+}
+
+// printSize writes a size in the largest unit that divides it.
+func printSize(bytes int64) string {
+	for _, u := range units {
+		if bytes >= u.bytes && bytes%u.bytes == 0 && u.bytes > 1 {
+			return strconv.FormatInt(bytes/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(bytes, 10)
+}
+
+var shareScalar = scalar{
+	name:   "a share",
+	read:   readShare,
+	print:  func(v any) string { return printShare(v.(float64)) },
+	schema: map[string]any{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?%$`},
+	quoted: true,
+}
+
+// readShare reads a percentage from 0% to 100%.
+func readShare(n *node) (any, *problem) {
+	p := problemf("%s is not a share", n.quoted())
+	number, ok := strings.CutSuffix(n.text, "%")
+	if !ok || !decimal(number) {
+		if f, err := strconv.ParseFloat(n.text, 64); err == nil && f >= 0 && f <= 1 && n.text == n.source {
+			return nil, p.or("write %s", printShare(f))
+		}
+		return nil, p.or("such as 10%%")
+	}
+	f, err := strconv.ParseFloat(number+"e-2", 64) // shifted as decimal digits: 7% is the number that 0.07 is
+	if err != nil || f > 1 {
+		return nil, problemf("%s is out of range", n.quoted()).or("from 0%% to 100%%")
+	}
+	return f, nil
+}
+
+// printShare moves the decimal point by two digits, so that reading gives the same number.
+func printShare(share float64) string {
+	whole, fraction, _ := strings.Cut(strconv.FormatFloat(share, 'f', -1, 64), ".")
+	for len(fraction) < 2 {
+		fraction += "0"
+	}
+	digits := strings.TrimLeft(whole+fraction[:2], "0")
+	if digits == "" {
+		digits = "0"
+	}
+	if fraction[2:] != "" {
+		digits += "." + fraction[2:]
+	}
+	return digits + "%"
+}

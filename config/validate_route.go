@@ -1,0 +1,219 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// routes checks each route by itself and against the others.
+func (k checker) routes(n *node) {
+	if k.sound(n) && len(n.items) == 0 {
+		k.at(n, problemf("there is no route").or("such as [{name: all, match: {path: /*}, upstream: web}]"))
+	}
+	for i, r := range k.config.Routes {
+		at := item(n, i)
+		if at.kind != kindMap {
+			continue
+		}
+		k.origin(r, at)
+		k.https(r, at)
+		k.rewrite(r, at)
+		k.cache(r, at)
+		k.compress(r, at)
+		k.errorPages(r, at)
+		k.upgrade(r, at)
+	}
+	k.distinctNames(n)
+	k.distinctMatches(n)
+}
+
+// origin wants exactly one kind of origin, which is an upstream, and one that exists.
+func (k checker) origin(r *Route, n *node) {
+	at := n.get("upstream")
+	switch {
+	case at == nil && slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "aggregate" || f.key.text == "batch" }):
+	case at == nil:
+		k.at(n, problemf("the route has no origin").or("name one with `upstream`"))
+	case k.bad[at] || k.config.Upstreams[r.Upstream] != nil || k.root.get("upstreams").get(r.Upstream) != nil:
+	default:
+		p := problemf("there is no upstream %s", at.quoted())
+		if names := slices.Sorted(maps.Keys(k.config.Upstreams)); len(names) > 0 {
+			p.or("%s", suggestion(r.Upstream, names))
+		}
+		k.at(at, p)
+	}
+}
+
+// https wants a way for https requests to come in, where plain ones are turned away.
+func (k checker) https(r *Route, n *node) {
+	at := n.get("require_https")
+	s := k.config.Server
+	secure := slices.ContainsFunc(s.Listen, func(l Listener) bool { return l.TLS != nil })
+	if !k.sound(at) || r.RequireHTTPS == RequireHTTPSOff || secure || len(s.TrustedProxies) > 0 || !k.whole(k.root.get("server")) {
+		return
+	}
+	k.at(at, problemf("no request would ever pass: no listener has TLS").or("add server.listen[].tls, or name the proxy in front in server.trusted_proxies"))
+}
+
+// rewrite wants either prefixes or a whole path, and only what the match can give.
+func (k checker) rewrite(r *Route, n *node) {
+	at := n.get("rewrite")
+	if !k.sound(at) || !k.sound(n.get("match")) {
+		return
+	}
+	w := r.Rewrite
+	if w.Path != "" && (w.StripPrefix != "" || w.AddPrefix != "") {
+		k.at(written(at, "path"), problemf("path replaces the whole path, beside it prefixes do nothing").or("leave one of them out"))
+		return
+	}
+	if p := checkTemplate(w.Path, r.Match.Path); p != nil {
+		k.at(at.get("path"), p)
+	}
+	if w.StripPrefix != "" && !beginsWith(r.Match.Path, w.StripPrefix) {
+		k.at(at.get("strip_prefix"), problemf("match.path %s does not begin with %s", clip(r.Match.Path), clip(w.StripPrefix)))
+	}
+}
+
+// beginsWith reports whether every path that the pattern matches has the prefix, as whole segments.
+func beginsWith(pattern, prefix string) bool {
+	parts, _ := parsePattern(pattern)
+	if len(parts) == 0 {
+		return false
+	}
+	rest, ok := strings.CutPrefix(parts[0].text, prefix)
+	return ok && (strings.HasPrefix(rest, "/") || rest == "" && len(parts) == 1)
+}
+
+// cache wants settings that agree, and a word on whether they hold.
+func (k checker) cache(r *Route, n *node) {
+	at := n.get("cache")
+	if own := k.own(n, "cache"); own && k.sound(at) && at.get("enabled") == nil {
+		k.at(at, problemf("`enabled` is missing").or("write enabled: true"))
+	}
+	ttl := r.Cache.TTL
+	if k.whole(at.get("ttl")) && ttl.Max > 0 && ttl.Min > ttl.Max {
+		k.at(written(at, "ttl", "min"), problemf("min %s is above max %s", printDuration(ttl.Min), printDuration(ttl.Max)))
+	}
+	if tiers := at.get("tiers"); k.sound(tiers) && len(tiers.items) == 0 {
+		k.at(tiers, problemf("there is no tier").or("enabled: false turns the cache off"))
+	}
+	k.coalesce(r, n)
+}
+
+// coalesce wants a cache: it is the cache's flights that requests share.
+func (k checker) coalesce(r *Route, n *node) {
+	if r.Cache.Enabled || !k.whole(n.get("cache")) {
+		return
+	}
+	at := n.get("coalesce")
+	if k.own(n, "coalesce") && k.sound(at) && (r.Coalesce.Enabled || at.get("enabled") == nil) {
+		k.at(written(at, "enabled"), problemf("requests are coalesced by the cache, and this route has none").or("write cache: {enabled: true}"))
+	}
+	r.Coalesce.Enabled = false // where it comes from `defaults`, it means the routes with a cache
+}
+
+// own reports whether the route itself has the key, and not `defaults` alone.
+func (k checker) own(n *node, key string) bool {
+	at := n.get(key)
+	return at != nil && strings.HasPrefix(at.path(), "routes[")
+}
+
+func (k checker) compress(r *Route, n *node) {
+	at := n.get("compress")
+	for _, key := range []string{"encodings", "types"} {
+		if list := at.get(key); k.sound(list) && r.Compress.Enabled && len(list.items) == 0 {
+			k.at(list, problemf("with nothing here nothing is compressed").or("enabled: false turns compression off"))
+		}
+	}
+}
+
+// errorPages wants each page to say what is sent, and each status once.
+func (k checker) errorPages(r *Route, n *node) {
+	seen := map[int]bool{}
+	for i, e := range r.Errors {
+		at := item(n.get("errors"), i)
+		if !k.sound(at) {
+			continue
+		}
+		switch {
+		case e.Serve == "" && e.Body == "":
+			k.at(at, problemf("the page has no content").or("`serve` a path of the upstream, or give a `body`"))
+		case e.Serve != "" && e.Body != "":
+			k.at(at.get("body"), problemf("the page has both `serve` and `body`").or("leave one of them out"))
+		case e.Serve != "" && e.ContentType != "":
+			k.at(at.get("content_type"), problemf("what is served has a Content-Type of its own").or("content_type goes with `body`"))
+		}
+		if len(e.Status) == 0 {
+			k.at(at.get("status"), problemf("the page is for no status").or("such as [502, 503, 504]"))
+		}
+		for j, status := range e.Status {
+			if seen[status] {
+				k.at(at.get("status").items[j], problemf("an earlier page has status %d already", status))
+			}
+			seen[status] = true
+		}
+		if e.CacheFor > 0 && !r.Cache.Enabled && k.own(n, "errors") && k.whole(n.get("cache")) {
+			k.at(at.get("cache_for"), problemf("this route has no cache").or("write cache: {enabled: true}"))
+		}
+	}
+}
+
+// upgrade wants the method that the handshake has (RFC 6455 section 4.1).
+func (k checker) upgrade(r *Route, n *node) {
+	at := n.get("upgrade")
+	if k.sound(at) && r.Upgrade == UpgradeWebSocket && !allows(r.Match.Methods, "GET") && k.sound(n.get("match")) {
+		k.at(at, problemf("a WebSocket begins with GET, which match.methods does not allow"))
+	}
+}
+
+// distinctNames wants each name once: keys and metrics are told apart by it.
+func (k checker) distinctNames(n *node) {
+	lines := map[string]int{}
+	for i, r := range k.config.Routes {
+		at := item(n, i).get("name")
+		if !k.sound(at) {
+			continue
+		}
+		if line, ok := lines[r.Name]; ok {
+			k.at(at, problemf("another route has the name %s", at.quoted()).or("the first is in line %d", line))
+			continue
+		}
+		lines[r.Name] = at.line
+	}
+}
+
+// distinctMatches wants each request to be one route's only.
+func (k checker) distinctMatches(n *node) {
+	type place struct{ host, shape string }
+	earlier := map[place][]int{}
+	for i, r := range k.config.Routes {
+		at := item(n, i).get("match")
+		if !k.sound(at) {
+			continue
+		}
+		here := place{r.Match.Host, shapeOf(r.Match.Path)}
+		for _, j := range earlier[here] {
+			if other := k.config.Routes[j]; overlap(r.Match.Methods, other.Match.Methods) {
+				name := cmp.Or(other.Name, "routes"+indexLabel(j))
+				k.at(at, problemf("route %s matches the same requests", clip(name)).or("it has the same host, path and methods"))
+				break
+			}
+		}
+		earlier[here] = append(earlier[here], i)
+	}
+}
+
+// allows reports whether methods, of which none means all, have one.
+func allows(methods []string, method string) bool {
+	return len(methods) == 0 || slices.Contains(methods, method)
+}
+
+// overlap reports whether two lists of methods, of which none means all, share one.
+func overlap(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) })
+}

@@ -1,0 +1,134 @@
+package cachepolicy
+
+import (
+	"strings"
+	"time"
+)
+
+const (
+	dayNames   = "sunmontuewedthufrisat"
+	monthNames = "janfebmaraprmayjunjulaugsepoctnovdec"
+)
+
+var weekdays = [...]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+// parseDate reads an HTTP-date in one of its three formats and nothing else (RFC 9110 §5.6.7): fixed widths, one space, GMT. Case
+// does not matter to a cache (RFC 9111 §4.2). The name of the day must be one, but is not held against the date. now settles the
+// century of the format with two digits for the year.
+func parseDate(s string, now time.Time) (time.Time, bool) {
+	if len(s) > len("Wednesday, 00-Jan-00 00:00:00 GMT") || len(s) < len("Jan  1 00:00:00 2000") {
+		return time.Time{}, false
+	}
+	name, rest, comma := strings.Cut(s, ",")
+	switch {
+	case !comma:
+		return parseAsctime(s)
+	case len(name) == 3:
+		return parseFixdate(name, rest)
+	default:
+		return parseRFC850(name, rest, now)
+	}
+}
+
+// parseFixdate reads "Sun, 06 Nov 1994 08:49:37 GMT".
+func parseFixdate(name, rest string) (time.Time, bool) {
+	if len(rest) != len(" 06 Nov 1994 08:49:37 GMT") || !isDay(name) {
+		return time.Time{}, false
+	}
+	if rest[0] != ' ' || rest[3] != ' ' || rest[7] != ' ' || rest[12] != ' ' || !strings.EqualFold(rest[21:], " GMT") {
+		return time.Time{}, false
+	}
+	return makeDate(rest[8:12], rest[4:7], rest[1:3], rest[13:21])
+}
+
+// parseRFC850 reads "Sunday, 06-Nov-94 08:49:37 GMT".
+func parseRFC850(name, rest string, now time.Time) (time.Time, bool) {
+	if len(rest) != len(" 06-Nov-94 08:49:37 GMT") || !isWeekday(name) {
+		return time.Time{}, false
+	}
+	if rest[0] != ' ' || rest[3] != '-' || rest[7] != '-' || rest[10] != ' ' || !strings.EqualFold(rest[19:], " GMT") {
+		return time.Time{}, false
+	}
+	yy, ok := digits(rest[8:10])
+	if !ok {
+		return time.Time{}, false
+	}
+	t, ok := makeDateIn(now.Year()/100*100+yy, rest[4:7], rest[1:3], rest[11:19])
+	// RFC 9110 §5.6.7: what seems to be more than 50 years in the future is the most recent year in the past with these digits.
+	if ok && t.After(now.AddDate(50, 0, 0)) {
+		t = t.AddDate(-100, 0, 0)
+	}
+	return t, ok
+}
+
+// parseAsctime reads "Sun Nov  6 08:49:37 1994".
+func parseAsctime(s string) (time.Time, bool) {
+	if len(s) != len("Sun Nov  6 08:49:37 1994") || !isDay(s[:3]) {
+		return time.Time{}, false
+	}
+	if s[3] != ' ' || s[7] != ' ' || s[10] != ' ' || s[19] != ' ' {
+		return time.Time{}, false
+	}
+	day := s[8:10]
+	if day[0] == ' ' {
+		day = day[1:]
+	}
+	return makeDate(s[20:], s[4:7], day, s[11:19])
+}
+
+func makeDate(year, month, day, clock string) (time.Time, bool) {
+	y, ok := digits(year)
+	if !ok {
+		return time.Time{}, false
+	}
+	return makeDateIn(y, month, day, clock)
+}
+
+// makeDateIn puts a date together. A day the month does not have is no date; second 60 is a leap second.
+func makeDateIn(year int, month, day, clock string) (time.Time, bool) {
+	m := index3(monthNames, month)
+	d, okDay := digits(day)
+	h, okHour := digits(clock[:2])
+	min, okMin := digits(clock[3:5])
+	s, okSec := digits(clock[6:8])
+	if m < 0 || !okDay || !okHour || !okMin || !okSec || clock[2] != ':' || clock[5] != ':' || h > 23 || min > 59 || s > 60 {
+		return time.Time{}, false
+	}
+	midnight := time.Date(year, time.Month(m+1), d, 0, 0, 0, 0, time.UTC)
+	if d == 0 || midnight.Day() != d {
+		return time.Time{}, false
+	}
+	return midnight.Add(time.Duration(h)*time.Hour + time.Duration(min)*time.Minute + time.Duration(s)*time.Second), true
+}
+
+func isDay(s string) bool { return index3(dayNames, s) >= 0 }
+
+func isWeekday(s string) bool {
+	for _, w := range weekdays {
+		if strings.EqualFold(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// index3 finds a name of three letters in a table of such names, whatever its case.
+func index3(table, name string) int {
+	for i := 0; i < len(table); i += 3 {
+		if strings.EqualFold(table[i:i+3], name) {
+			return i / 3
+		}
+	}
+	return -1
+}
+
+func digits(s string) (n int, ok bool) {
+	for i := range len(s) {
+		d := s[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		n = n*10 + int(d)
+	}
+	return n, s != ""
+}

@@ -1,0 +1,128 @@
+package cachepolicy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// defaultTargets are the targeted fields this cache listens to, unless the rules name others (RFC 9213 §3).
+var defaultTargets = []string{"Cdn-Cache-Control"}
+
+// control is what rules a response: the directives and where they come from.
+type control struct {
+	cacheControl
+	targeted bool // from a targeted field: Cache-Control and Expires don't count (RFC 9213 §2.2)
+}
+
+// control reads the directives that hold for this cache. With IgnoreOrigin there are none.
+func (r *Rules) control(h http.Header) control {
+	if r.IgnoreOrigin {
+		return control{}
+	}
+	for _, name := range r.targets() {
+		if c, ok := parseTargeted(h[name]); ok {
+			return control{cacheControl: c, targeted: true}
+		}
+	}
+	return control{cacheControl: parseCacheControl(h["Cache-Control"])}
+}
+
+// targets are the canonical names of the targeted fields, in the order in which they count.
+func (r *Rules) targets() []string {
+	if r.Targets == nil {
+		return defaultTargets
+	}
+	return r.Targets
+}
+
+// parseTargeted reads a targeted field, a Dictionary Structured Field. One that is absent, empty or anywhere invalid does not count
+// at all (RFC 9213 §2.1).
+func parseTargeted(lines []string) (c cacheControl, ok bool) {
+	if len(lines) == 0 {
+		return c, false
+	}
+	dict, err := httpsfv.UnmarshalDictionary(lines)
+	if err != nil || len(dict.Names()) == 0 {
+		return c, false
+	}
+	for _, name := range dict.Names() {
+		member, _ := dict.Get(name)
+		c.addMember(name, member)
+	}
+	return c, true
+}
+
+// addMember takes up one member. Parameters are ignored. A value of another type than the directive has is not used (RFC 9213 §2.1),
+// but for those directives that restrict: misspelt, they are rather obeyed than lost.
+func (c *cacheControl) addMember(name string, member httpsfv.Member) {
+	var value any
+	if item, ok := member.(httpsfv.Item); ok {
+		value = item.Value
+	}
+	if value == false {
+		return
+	}
+	seconds, isDelta := deltaOf(value)
+	switch {
+	case name == "max-age" && isDelta:
+		c.has, c.maxAge = c.has|hasMaxAge, seconds
+	case name == "s-maxage" && isDelta:
+		c.has, c.sMaxAge = c.has|hasSMaxAge, seconds
+	case name == "stale-while-revalidate" && isDelta:
+		c.has, c.staleRevalid = c.has|hasStaleRevalid, seconds
+	case name == "stale-if-error" && isDelta:
+		c.has, c.staleError = c.has|hasStaleError, seconds
+	case name == "no-cache":
+		c.setMemberFields(hasNoCache, &c.noCache, member)
+	case name == "private":
+		c.setMemberFields(hasPrivate, &c.private, member)
+	case name == "public" && value == true:
+		c.has |= hasPublic
+	default:
+		c.has |= responseFlag(name)
+	}
+}
+
+// deltaOf reads an Integer as delta-seconds. A negative one is invalid freshness information, and so 0 (RFC 9111 §4.2.1).
+func deltaOf(value any) (time.Duration, bool) {
+	n, ok := value.(int64)
+	return time.Duration(min(max(n, 0), 1<<31)) * time.Second, ok
+}
+
+// setMemberFields reads the field names of a qualified directive: a String that lists them, a Token, or an Inner List of either.
+func (c *cacheControl) setMemberFields(flag directives, fields *[]string, member httpsfv.Member) {
+	names, ok := memberNames(member)
+	if !ok {
+		c.has |= flag
+		return
+	}
+	*fields = append(*fields, names...)
+}
+
+func memberNames(member httpsfv.Member) (names []string, ok bool) {
+	switch m := member.(type) {
+	case httpsfv.Item:
+		return itemNames(m)
+	case httpsfv.InnerList:
+		for _, item := range m.Items {
+			more, ok := itemNames(item)
+			if !ok {
+				return nil, false
+			}
+			names = append(names, more...)
+		}
+	}
+	return names, len(names) > 0
+}
+
+func itemNames(item httpsfv.Item) ([]string, bool) {
+	switch v := item.Value.(type) {
+	case string:
+		return fieldNames(directive{value: v, form: quotedArgument})
+	case httpsfv.Token:
+		return fieldNames(directive{value: string(v), form: tokenArgument})
+	}
+	return nil, false
+}

@@ -1,4 +1,3 @@
-// Package store keeps responses in wire form. It decides nothing about their reuse.
 package store
 
 import (

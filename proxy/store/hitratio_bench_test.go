@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/penstock/penstock/cachepolicy"
+)
+
+// lightEntry costs the same for every key: with it a store's size is a number of objects.
+func lightEntry(born time.Time) *Entry {
+	return &Entry{Meta: cachepolicy.Meta{Status: 200, Born: born, Lifetime: time.Hour}}
+}
+
+func lightKey(n uint64) cachepolicy.Key {
+	h := scatter(n)
+	return cachepolicy.Key{Hash: h, Full: string(h[:])}
+}
+
+// memoryFor is a store with room for so many light objects.
+func memoryFor(t testing.TB, capacity int) *Memory {
+	t.Helper()
+	now := time.Now()
+	o := &Object{Key: lightKey(0), Variants: []*Entry{lightEntry(now)}}
+	m, err := NewMemory(MemoryConfig{Size: int64(capacity) * o.cost(), Objects: int64(capacity), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// memoryAsk asks m as a cache does: what is missing is fetched and put.
+func memoryAsk(m *Memory) func(uint64) bool {
+	e := lightEntry(m.now())
+	return func(n uint64) bool {
+		k := lightKey(n)
+		if _, err := m.Get(context.Background(), k); err == nil {
+			return true
+		}
+		_ = m.Put(context.Background(), k, e, 0)
+		return false
+	}
+}
+
+func otterAsk(capacity int) func(uint64) bool {
+	c := otter.Must(&otter.Options[uint64, struct{}]{MaximumSize: capacity, Executor: func(f func()) { f() }})
+	return func(n uint64) bool {
+		if _, ok := c.GetIfPresent(n); ok {
+			return true
+		}
+		c.Set(n, struct{}{})
+		return false
+	}
+}
+
+// hitRatio is the share of hits, in percent.
+func hitRatio(w workload, requests int, ask func(uint64) bool) float64 {
+	hits := 0
+	for range requests {
+		if ask(w()) {
+			hits++
+		}
+	}
+	return 100 * float64(hits) / float64(requests)
+}
+
+type scenario struct {
+	name string
+	of   func(seed uint64, requests int) workload
+}
+
+var scenarios = []scenario{
+	{"zipf", func(seed uint64, _ int) workload { return zipf(seed) }},
+	{"scan", func(seed uint64, _ int) workload { return scanned(seed) }},
+	{"shift", func(seed uint64, requests int) workload { return shifting(seed, requests) }},
+}
+
+// BenchmarkHitRatio runs the given number of requests (-benchtime 6000000x) and reports the hit ratios in percent.
+func BenchmarkHitRatio(b *testing.B) {
+	for _, s := range scenarios {
+		for _, capacity := range []int{2_000, 20_000, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", s.name, capacity), func(b *testing.B) {
+				m := memoryFor(b, capacity)
+				b.ResetTimer()
+				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, memoryAsk(m)), "memory-%")
+				b.StopTimer()
+				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, newPlainLRU(capacity).ask), "lru-%")
+				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, otterAsk(capacity)), "otter-%")
+			})
+		}
+	}
+}

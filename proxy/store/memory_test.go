@@ -1,0 +1,312 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/store"
+	"github.com/penstock/penstock/proxy/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, c store.MemoryConfig) *store.Memory {
+	t.Helper()
+	m, err := store.NewMemory(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func TestMemoryIsAStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, store.MemoryConfig{Size: 16 << 20}) })
+}
+
+func TestMemoryConfigIsChecked(t *testing.T) {
+	for _, size := range []int64{-1, 0, 1000} {
+		if m, err := store.NewMemory(store.MemoryConfig{Size: size}); err == nil {
+			_ = m.Close()
+			t.Errorf("a memory of %d bytes", size)
+		}
+	}
+}
+
+func TestMemoryTooLarge(t *testing.T) {
+	m := open(t, store.MemoryConfig{Size: 1 << 20, MaxObject: 10_000})
+	ctx, k := t.Context(), storetest.Key("k")
+	if err := m.Put(ctx, k, storetest.Entry("", strings.Repeat("x", 10_000)), 0); err != nil {
+		t.Errorf("a body of the largest size: %v", err)
+	}
+	large := storetest.Entry("", strings.Repeat("x", 10_001))
+	if err := m.Put(ctx, k, large, 0); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("a body above it: %v", err)
+	}
+	o, _ := m.Get(ctx, k)
+	if _, err := m.Replace(ctx, k, o.Variants[0], large); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Replace with a body above it: %v", err)
+	}
+	head := storetest.Entry("", "x")
+	head.Representations[0].Head = strings.Repeat("X-A: b\r\n", 1<<20/8)
+	if err := m.Put(ctx, k, head, 0); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("a head as large as the store: %v", err)
+	}
+}
+
+// An object may not own the store by way of its variants: the oldest go.
+func TestMemoryVariantsAreBoundedInBytes(t *testing.T) {
+	m := open(t, store.MemoryConfig{Size: 1 << 20})
+	k := storetest.Key("k")
+	for i := range 100 {
+		if err := m.Put(t.Context(), k, storetest.Entry(fmt.Sprint(i), strings.Repeat("x", 20_000)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := m.Get(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(o.Variants); n < 5 || n > 13 || o.Variants[0].Vary != "99" {
+		t.Errorf("%d variants of 20 kB in 1 MiB, the first %q", n, o.Variants[0].Vary)
+	}
+}
+
+func TestMemoryClosed(t *testing.T) {
+	m := open(t, store.MemoryConfig{Size: 1 << 20})
+	k, e := storetest.Key("k"), storetest.Entry("", "x")
+	if err := m.Put(t.Context(), k, e, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = m.Close(), m.Close()
+	_, get := m.Get(t.Context(), k)
+	_, replace := m.Replace(t.Context(), k, e, e)
+	for _, err := range []error{get, replace, m.Put(t.Context(), k, e, 0), m.Delete(t.Context(), k)} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+	if s := m.Stats(); s.Objects != 0 || s.Bytes != 0 {
+		t.Errorf("after Close: %+v", s)
+	}
+}
+
+// Ristretto panics when it is sent something after its end: nobody may, whenever Close comes.
+func TestMemoryCloseUnderTraffic(t *testing.T) {
+	for range 20 {
+		m := open(t, store.MemoryConfig{Size: 256 << 10})
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					k := storetest.Key(fmt.Sprint(g, i%500))
+					if _, err := m.Get(context.Background(), k); errors.Is(err, store.ErrClosed) {
+						return
+					}
+					_ = m.Put(context.Background(), k, storetest.Entry("", "x"), 0)
+					if i%7 == 0 {
+						_ = m.Delete(context.Background(), k)
+					}
+				}
+			})
+		}
+		time.Sleep(5 * time.Millisecond)
+		_ = m.Close()
+		wg.Wait()
+	}
+}
+
+func TestMemoryCounts(t *testing.T) {
+	m := open(t, store.MemoryConfig{Size: 256 << 10})
+	for i := range 2000 {
+		k := storetest.Key(fmt.Sprint(i))
+		if _, err := m.Get(t.Context(), k); !errors.Is(err, store.ErrMiss) {
+			t.Fatal(err)
+		}
+		if err := m.Put(t.Context(), k, storetest.Entry("", "x"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Get(t.Context(), k); err != nil {
+			t.Fatalf("Get right after Put: %v", err)
+		}
+	}
+	s := m.Stats()
+	if s.Hits != 2000 || s.Misses != 2000 || s.Objects == 0 || s.Objects+s.Rejected+s.Evicted != 2000 {
+		t.Errorf("%+v", s)
+	}
+	if s.Bytes > 256<<10 || s.Bytes < 200<<10 {
+		t.Errorf("%d bytes of %d", s.Bytes, 256<<10)
+	}
+}
+
+// Updates that grow what is stored bypass ristretto's eviction; the bound must hold all the same, at every moment.
+func TestMemoryBoundHoldsWhenObjectsGrow(t *testing.T) {
+	const size = 2 << 20
+	m := open(t, store.MemoryConfig{Size: size})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(g), 0))
+			for i := range 1500 {
+				k := storetest.Key(fmt.Sprint(rnd.IntN(300)))
+				body := strings.Repeat("x", 100+i*10)
+				if err := m.Put(context.Background(), k, storetest.Entry(fmt.Sprint(rnd.IntN(3)), body), 0); err != nil {
+					t.Error(err)
+				}
+				if used := m.Stats().Bytes; used > size+size/50 {
+					t.Errorf("%d bytes of %d", used, size)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestMemoryDropsWhatIsPastAllUse(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Now()
+	m := open(t, store.MemoryConfig{Size: 1 << 20, Now: func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}})
+	for i := range 300 {
+		e := storetest.Entry("", "x")
+		e.Lifetime, e.ETag = time.Minute, ""
+		if i%3 == 0 {
+			e.StaleError = 24 * time.Hour
+		}
+		if err := m.Put(t.Context(), storetest.Key(fmt.Sprint(i)), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mu.Lock()
+	now = now.Add(time.Hour)
+	mu.Unlock()
+	deadline := time.Now().Add(10 * time.Second)
+	for m.Stats().Objects != 100 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if s := m.Stats(); s.Objects != 100 || s.Expired != 200 {
+		t.Errorf("%+v", s)
+	}
+	for i := range 300 {
+		_, err := m.Get(t.Context(), storetest.Key(fmt.Sprint(i)))
+		if kept := err == nil; kept != (i%3 == 0) {
+			t.Errorf("object %d kept: %v", i, kept)
+		}
+	}
+}
+
+// model is what a store without bounds would hold. Of a Memory each object may be missing, but never other than in the model.
+type model struct {
+	m    *store.Memory
+	held map[string][]*store.Entry
+}
+
+func (d *model) key(t *rapid.T) cachepolicy.Key {
+	k := storetest.Key(fmt.Sprint(rapid.IntRange(0, 40).Draw(t, "key")))
+	if rapid.IntRange(0, 9).Draw(t, "collide") == 0 {
+		k.Hash = storetest.Key("0").Hash
+		k.Full += " in disguise"
+	}
+	return k
+}
+
+func (d *model) entry(t *rapid.T) *store.Entry {
+	size := rapid.SampledFrom([]int{0, 1, 1000, 6000}).Draw(t, "size")
+	return storetest.Entry(rapid.StringMatching("[a-c]").Draw(t, "vary"), strings.Repeat("x", size))
+}
+
+func (d *model) put(t *rapid.T) {
+	k, e := d.key(t), d.entry(t)
+	limit := rapid.IntRange(0, 3).Draw(t, "limit")
+	d.observe(t, k)
+	err := d.m.Put(context.Background(), k, e, limit)
+	rest := slices.DeleteFunc(slices.Clone(d.held[k.Full]), func(v *store.Entry) bool { return v.Vary == e.Vary })
+	taken := len(rest) < len(d.held[k.Full])
+	if want := limit > 0 && len(rest) >= limit && !taken; want != errors.Is(err, store.ErrVariants) {
+		t.Fatalf("Put beside %d with limit %d: %v", len(rest), limit, err)
+	}
+	if err == nil {
+		d.held[k.Full] = append([]*store.Entry{e}, rest...)
+	}
+	if d.observe(t, k) == nil && err == nil {
+		t.Fatal("missing right after Put")
+	}
+}
+
+func (d *model) replace(t *rapid.T) {
+	k, e := d.key(t), d.entry(t)
+	old := storetest.Entry("a", "never stored")
+	if o := d.observe(t, k); o != nil && rapid.Bool().Draw(t, "stored") {
+		old = o.Variants[rapid.IntRange(0, len(o.Variants)-1).Draw(t, "variant")]
+	}
+	done, err := d.m.Replace(context.Background(), k, old, e)
+	if i := slices.Index(d.held[k.Full], old); err != nil || done != (i >= 0) {
+		t.Fatalf("Replace = %v, %v", done, err)
+	} else if done {
+		next := slices.Clone(d.held[k.Full])
+		next[i] = e
+		d.held[k.Full] = next
+	}
+	d.observe(t, k)
+}
+
+func (d *model) remove(t *rapid.T) {
+	k := d.key(t)
+	if err := d.m.Delete(context.Background(), k); err != nil {
+		t.Fatal(err)
+	}
+	delete(d.held, k.Full)
+	if d.observe(t, k) != nil {
+		t.Fatal("found right after Delete")
+	}
+}
+
+// observe compares what is found with the model, and takes note of what was evicted.
+func (d *model) observe(t *rapid.T, k cachepolicy.Key) *store.Object {
+	o, err := d.m.Get(context.Background(), k)
+	if errors.Is(err, store.ErrMiss) {
+		delete(d.held, k.Full)
+		return nil
+	}
+	if err != nil || o.Key != k || !slices.Equal(o.Variants, d.held[k.Full]) {
+		t.Fatalf("Get: %v, %d variants for %d", err, len(o.Variants), len(d.held[k.Full]))
+	}
+	return o
+}
+
+func TestMemoryAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, err := store.NewMemory(store.MemoryConfig{Size: 128 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		d := &model{m: m, held: make(map[string][]*store.Entry)}
+		t.Repeat(map[string]func(*rapid.T){
+			"put":     d.put,
+			"replace": d.replace,
+			"delete":  d.remove,
+			"get":     func(t *rapid.T) { d.observe(t, d.key(t)) },
+			"": func(t *rapid.T) {
+				if s := m.Stats(); s.Bytes > 128<<10 || s.Objects > 42 {
+					t.Fatalf("%+v", s)
+				}
+			},
+		})
+	})
+}

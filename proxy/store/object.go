@@ -1,0 +1,123 @@
+package store
+
+import (
+	"slices"
+	"time"
+)
+
+// What a stored response costs, in bytes of memory. Strings and segments count with the bytes they hold on to; the constants stand for the
+// structs around them and for the tables that point to them, and are held against the heap's growth by a test.
+const (
+	objectCost  = 560 // Object, its item, its places in the table, the queue, the heap of expiry and ristretto's two maps and sketch
+	entryCost   = 368 // Entry and the pointer to it
+	repCost     = 80  // Representation
+	segmentCost = 24  // slice header
+	stringCost  = 16  // string header
+	spanCost    = 16
+)
+
+// cost is the memory that o takes.
+func (o *Object) cost() int64 {
+	n := int64(objectCost + len(o.Key.Full))
+	for _, e := range o.Variants {
+		n += e.cost()
+	}
+	return n
+}
+
+func (e *Entry) cost() int64 {
+	n := int64(entryCost + len(e.ETag) + len(e.Vary) + len(e.Language) + spanCost*len(e.Spans))
+	for _, tag := range e.Tags {
+		n += int64(stringCost + len(tag))
+	}
+	for i := range e.Representations {
+		r := &e.Representations[i]
+		n += int64(repCost + len(r.Head))
+		for _, s := range r.Body.Segments {
+			n += int64(segmentCost + cap(s))
+		}
+	}
+	return n
+}
+
+// largest is the size of the largest body among the representations.
+func (e *Entry) largest() (n int64) {
+	for i := range e.Representations {
+		n = max(n, e.Representations[i].Body.Size)
+	}
+	return n
+}
+
+const (
+	minGrace = 5 * time.Minute
+	maxGrace = time.Hour
+)
+
+// over is when e is past all the windows in which it may be used without asking the origin.
+func (e *Entry) over() time.Time {
+	return e.Born.Add(e.Lifetime + max(e.StaleRevalid, e.StaleError))
+}
+
+// expiry is when e may be forgotten. A while after its windows it is still of use: it can be validated for the price of a 304, be served to
+// a client that accepts stale (max-stale), or be combined with the ranges that are missing.
+func (e *Entry) expiry() time.Time {
+	grace := minGrace
+	if e.ETag != "" || !e.LastModified.IsZero() {
+		grace = min(max(grace, e.Lifetime+max(e.StaleRevalid, e.StaleError)), maxGrace)
+	}
+	return e.over().Add(grace)
+}
+
+// expiry is when the last of the variants may be forgotten.
+func (o *Object) expiry() (last time.Time) {
+	for _, e := range o.Variants {
+		if t := e.expiry(); t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// with is o and e, which comes first: in the place of the variant with the same Vary, else of one that is over, else beside the others.
+func (o *Object) with(e *Entry, maxVariants int, now time.Time) (*Object, error) {
+	i := slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.Vary == e.Vary })
+	if i < 0 {
+		i = slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.over().Before(now) })
+	}
+	if i < 0 && maxVariants > 0 && len(o.Variants) >= maxVariants {
+		return nil, ErrVariants
+	}
+	variants := make([]*Entry, 1, len(o.Variants)+1)
+	variants[0] = e
+	for j, v := range o.Variants {
+		if j != i {
+			variants = append(variants, v)
+		}
+	}
+	return &Object{Key: o.Key, Variants: variants}, nil
+}
+
+// swapped is o with e in the place of old, nil if old is not among its variants.
+func (o *Object) swapped(old, e *Entry) *Object {
+	i := slices.Index(o.Variants, old)
+	if i < 0 {
+		return nil
+	}
+	variants := slices.Clone(o.Variants)
+	variants[i] = e
+	return &Object{Key: o.Key, Variants: variants}
+}
+
+// fitted is o without its oldest variants, so that it costs no more than limit; the first one stays in any case.
+func (o *Object) fitted(limit int64) *Object {
+	n := o.cost()
+	keep := len(o.Variants)
+	for keep > 1 && n > limit {
+		keep--
+		n -= o.Variants[keep].cost()
+	}
+	if keep == len(o.Variants) {
+		return o
+	}
+	return &Object{Key: o.Key, Variants: slices.Clone(o.Variants[:keep])}
+}

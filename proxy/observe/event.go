@@ -17,10 +17,11 @@ type Event struct {
 	BytesOut int64
 
 	// The client's side, found at ingress.
-	ClientIP netip.Addr // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
-	Scheme   string     // "http" or "https", as the client used it
-	Host     string     // canonical: lower case, no default port, no trailing dot
-	Upgrade  string     // the protocol that the client asked to upgrade to, lower case, "" for none
+	ClientIP netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
+	Scheme   string            // "http" or "https", as the client used it
+	Host     string            // canonical: lower case, no default port, no trailing dot
+	Captured map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
+	Upgrade  string            // the protocol that the client asked to upgrade to, lower case, "" for none
 
 	// The cache's side.
 	Hit        bool

@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload. It belongs on a listener of its
+// own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
+// no web page can reach it by a name of its own (DNS rebinding). reload does what a SIGHUP does.
+func (g *Gateway) Admin(token string, reload func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		adminAnswer(w, http.StatusOK, map[string]any{"status": "ok", "version": g.options.Version})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !g.ready.Load() {
+			adminAnswer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready"})
+			return
+		}
+		adminAnswer(w, http.StatusOK, map[string]any{"status": "ready"})
+	})
+	mux.Handle("POST /reload", authorized(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := reload(r.Context()); err != nil {
+			adminAnswer(w, http.StatusUnprocessableEntity, map[string]any{"status": "kept the running configuration", "errors": strings.Split(err.Error(), "\n")})
+			return
+		}
+		adminAnswer(w, http.StatusOK, map[string]any{"status": "reloaded"})
+	})))
+	return http.NewCrossOriginProtection().Handler(ownNames(token, mux))
+}
+
+// authorized asks for the token. It takes the same time for every wrong one.
+func authorized(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="penstock admin"`)
+			adminAnswer(w, http.StatusUnauthorized, map[string]any{"status": "unauthorized", "hint": "send the admin.token of the configuration as a Bearer token"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ownNames refuses requests that name another host, where no token protects the API.
+func ownNames(token string, next http.Handler) http.Handler {
+	if token != "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLoopbackName(r.Host) {
+			adminAnswer(w, http.StatusForbidden, map[string]any{"status": "forbidden", "hint": "address the admin listener as localhost, or set admin.token"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isLoopbackName(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, "unix") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+func adminAnswer(w http.ResponseWriter, status int, v map[string]any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.Encode(v)
+}

@@ -1,0 +1,126 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+// Reply is what will be delivered and why. Exactly one of Entry, landing, response and failure is set.
+type Reply struct {
+	Entry    *store.Entry
+	landing  *landing       // a fill under way, read along through flight
+	response *http.Response // for this client alone
+	failure  *failure       // the gateway's own answer
+	flight   *fillFlight    // of landing; left when the reply is delivered
+	reader   *flight.Reader // of landing, the leader's: opened before the first byte came, so that none is dropped before it looks
+	decision cachepolicy.Decision
+	outcome  cachepolicy.Outcome
+}
+
+type fillFlight = flight.Flight[flightKey, *landing]
+
+// do finds the answer to x: from the store, from a fill that it leads or follows, or from the origin for this client alone.
+func (c *Cache) do(x *exchange) *Reply {
+	if protocol := x.upgrade(); protocol != "" {
+		return c.passUpgrade(x, protocol)
+	}
+	if !x.res.Rules.Enabled {
+		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
+	}
+	key, why := x.res.Rules.Key(&x.q)
+	if why != cachepolicy.ReasonNone {
+		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
+	}
+	x.key = key
+	x.ev.KeyHash = keyText(key)
+	for alone := false; ; alone = true {
+		reply, again := c.attempt(x, alone)
+		if !again {
+			return reply
+		}
+	}
+}
+
+// attempt makes one lookup and does what Decide says of it. again means that the flight it followed came to nothing that it may use.
+func (c *Cache) attempt(x *exchange, alone bool) (reply *Reply, again bool) {
+	e, d := c.consider(x)
+	switch d.Action {
+	case cachepolicy.Serve, cachepolicy.ServeStale:
+		return c.hit(e, d), false
+	case cachepolicy.ServeAndRefresh:
+		c.refresh(x, e, d)
+		return c.hit(e, d), false
+	case cachepolicy.Refuse:
+		return c.refuse(d), false
+	case cachepolicy.Pass:
+		return c.pass(x, cachepolicy.Outcome{Forward: d.Reason.Forward(), Reason: d.Reason}), false
+	}
+	if x.q.Method == http.MethodHead {
+		return c.head(x, e, d), false
+	}
+	return c.join(x, e, d, alone)
+}
+
+// consider looks x up and asks what may be done with what is stored.
+func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
+	e := c.lookup(x)
+	return e, x.res.Rules.Decide(&x.q, metaOf(e), c.now(), c.random())
+}
+
+// lookup returns the stored response that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
+func (c *Cache) lookup(x *exchange) *store.Entry {
+	object, err := c.store.Get(x.ctx, x.key)
+	if err != nil {
+		if !errors.Is(err, store.ErrMiss) {
+			c.log.Warn("looking a response up failed; asking the origin", "err", err)
+		}
+		return nil
+	}
+	if i := cachepolicy.Select(&x.q, object.Variants); i >= 0 {
+		return object.Variants[i]
+	}
+	x.varyMiss = true
+	x.vary = object.Variants[0].Vary
+	return nil
+}
+
+func metaOf(e *store.Entry) *cachepolicy.Meta {
+	if e == nil {
+		return nil
+	}
+	return &e.Meta
+}
+
+func (c *Cache) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
+	return &Reply{Entry: e, decision: d, outcome: cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}}
+}
+
+// refuse answers only-if-cached where nothing usable is stored (RFC 9111 §5.2.1.7).
+func (c *Cache) refuse(d cachepolicy.Decision) *Reply {
+	return &Reply{
+		failure: &failure{status: http.StatusGatewayTimeout, detail: "nothing usable is stored and the request allows nothing else"},
+		outcome: cachepolicy.Outcome{Forward: cachepolicy.ForwardRequest, Reason: d.Reason},
+	}
+}
+
+// refresh brings e up to date in the background, once for all that ask.
+func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
+	k := c.flightKey(x, e)
+	f, lead, err := c.flights.Join(k, 0)
+	if err != nil {
+		return
+	}
+	if !lead {
+		f.Leave()
+		return
+	}
+	j := x.job(f, k, e, d)
+	if !c.background(func(ctx context.Context) { c.fill(ctx, j) }) {
+		f.End(flight.Retry, errClosed)
+	}
+}

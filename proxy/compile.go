@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/upstream"
+)
+
+// compile makes a Snapshot of cfg, with what next has prepared.
+func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
+	s := &Snapshot{cache: g.live.cache}
+	routes := make([]*route, 0, len(cfg.Routes))
+	for _, r := range cfg.Routes {
+		compiled, err := compileRoute(cfg, r, next, s)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		routes = append(routes, compiled)
+	}
+	var err error
+	if s.router, err = newRouter(routes); err != nil {
+		return nil, err
+	}
+	guard := edge.NewGuard(edge.GuardConfig{
+		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
+		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
+	})
+	s.handler = guard(http.HandlerFunc(s.dispatch))
+	return s, nil
+}
+
+func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
+	res, err := compileResource(cfg, r, next)
+	if err != nil {
+		return nil, err
+	}
+	res.Invalidate = s.invalidate
+	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
+	if err != nil {
+		return nil, err
+	}
+	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	return &route{
+		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil, rules: res.Rules, handler: handler,
+	}, nil
+}
+
+// compileResource is the cache's side of a route.
+func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
+	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
+	if err != nil {
+		return nil, err
+	}
+	target, err := compileRewrite(r)
+	if err != nil {
+		return nil, err
+	}
+	res := &cache.Resource{
+		Rules: compileRules(r), Origin: origin, Respond: respond, Target: target,
+		Coalesce:    cache.Coalesce{Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait},
+		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
+	}
+	if r.Upgrade != config.UpgradeOff {
+		res.Upgrade = string(r.Upgrade)
+	}
+	if r.Compress.Enabled {
+		res.Compress, res.AcceptEncoding = compileCompress(r)
+	}
+	return res, nil
+}
+
+// headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.
+type headerOrigin struct {
+	rules *edge.HeaderRules
+	next  http.RoundTripper
+}
+
+// RoundTrip changes req's header, which is the exchange's own.
+func (o *headerOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
+	o.rules.Apply(req.Header)
+	return o.next.RoundTrip(req)
+}
+
+func compileHeaders(r *config.Route, pool http.RoundTripper) (http.RoundTripper, func(http.Header), error) {
+	request, err := compileOps(r.Headers.Request)
+	if err != nil {
+		return nil, nil, fmt.Errorf("headers.request: %w", err)
+	}
+	response, err := compileOps(r.Headers.Response)
+	if err != nil {
+		return nil, nil, fmt.Errorf("headers.response: %w", err)
+	}
+	if request != nil {
+		pool = &headerOrigin{request, pool}
+	}
+	if response == nil {
+		return pool, nil, nil
+	}
+	return pool, response.Apply, nil
+}
+
+func compileOps(ops config.FieldOps) (*edge.HeaderRules, error) {
+	if len(ops.Set) == 0 && len(ops.Add) == 0 && len(ops.Remove) == 0 {
+		return nil, nil
+	}
+	return edge.CompileHeaderRules(ops.Set, ops.Add, ops.Remove)
+}
+
+// compileRewrite gives nil where the path goes upstream as it came.
+func compileRewrite(r *config.Route) (cache.Target, error) {
+	if r.Rewrite == (config.Rewrite{}) {
+		return nil, nil
+	}
+	rw, err := upstream.CompileRewrite(r.Rewrite.StripPrefix, r.Rewrite.AddPrefix, r.Rewrite.Path, patternParams(r.Match.Path))
+	if err != nil {
+		return nil, err
+	}
+	return rewriteTarget(rw), nil
+}
+
+// patternParams are the names that a chi pattern captures.
+func patternParams(pattern string) []string {
+	var names []string
+	for rest := pattern; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			break
+		}
+		spec, tail, _ := strings.Cut(after, "}")
+		name, _, _ := strings.Cut(spec, ":")
+		names, rest = append(names, name), tail
+	}
+	if strings.HasSuffix(pattern, "*") {
+		names = append(names, "*")
+	}
+	return names
+}
+
+func compileRules(r *config.Route) *cachepolicy.Rules {
+	c := &r.Cache
+	rules := &cachepolicy.Rules{
+		Route: r.Name, Enabled: c.Enabled,
+		TTLDefault: c.TTL.Default, TTLMin: c.TTL.Min, TTLMax: c.TTL.Max, TTLStatus: c.TTL.Status, TTLJitter: c.TTL.Jitter,
+		QueryInclude: c.Key.Query.Include, QueryExclude: c.Key.Query.Exclude, QuerySort: c.Key.Query.Sort,
+		KeyHeaders: c.Key.Headers, KeyCookies: c.Key.Cookies,
+		StaleRevalid: c.StaleWhileRevalidate, StaleError: c.StaleIfError, EarlyBeta: c.EarlyRefresh,
+		IgnoreClient: c.ClientDirectives == config.ClientDirectivesIgnore, IgnoreOrigin: c.IgnoreOrigin,
+		Transcodes: r.Compress.Enabled,
+	}
+	switch c.Authorization {
+	case config.AuthorizationNever:
+		rules.Authorization = cachepolicy.AuthorizationNever
+	case config.AuthorizationKey:
+		rules.Authorization = cachepolicy.AuthorizationKey
+	}
+	switch c.SetCookie {
+	case config.SetCookieStrip:
+		rules.SetCookie = cachepolicy.SetCookieStrip
+	case config.SetCookieStore:
+		rules.SetCookie = cachepolicy.SetCookieStore
+	}
+	for _, rule := range r.CacheControl {
+		rules.CacheControl = append(rules.CacheControl, cachepolicy.CacheControlRule{
+			Extensions: rule.When.Extensions, ContentTypes: rule.When.ContentTypes, Status: rule.When.Status,
+			Set: rule.Set, Override: rule.Mode == config.CacheControlOverride,
+		})
+	}
+	return rules
+}
+
+// compileCompress gives the policy and what the origin is asked for: the codings of the route, so that one that codes well spares the
+// transfer, and so that all clients' requests are alike to it.
+func compileCompress(r *config.Route) (*compress.Policy, string) {
+	p := &compress.Policy{MinSize: r.Compress.MinSize, Types: r.Compress.Types}
+	var names []string
+	for _, e := range r.Compress.Encodings {
+		p.Encodings = append(p.Encodings, compress.ParseCoding(string(e)))
+		names = append(names, string(e))
+	}
+	p.Level[compress.Gzip], p.Level[compress.Brotli], p.Level[compress.Zstd] = r.Compress.Level.Gzip, r.Compress.Level.Br, r.Compress.Level.Zstd
+	return p, strings.Join(names, ", ")
+}
+
+func compileErrors(r *config.Route) []*cache.ErrorPage {
+	var pages []*cache.ErrorPage
+	for _, e := range r.Errors {
+		pages = append(pages, &cache.ErrorPage{
+			Status: slices.Clone(e.Status), Serve: e.Serve, As: e.As, CacheFor: e.CacheFor, Body: e.Body, ContentType: e.ContentType,
+		})
+	}
+	return pages
+}

@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// Name is how the gateway calls itself in Via, Cache-Status and Proxy-Status.
+const Name = "penstock"
+
+// Options are what a Gateway needs beside its configuration. The zero value is usable.
+type Options struct {
+	Log     *slog.Logger     // nil: slog.Default
+	Version string           // for the admin API
+	Sink    observe.Sink     // is told of every finished request; may be nil
+	Now     func() time.Time // nil: time.Now
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Gateway answers requests by its current configuration. It may be used concurrently.
+type Gateway struct {
+	options  Options
+	live     *live
+	snapshot atomic.Pointer[Snapshot]
+	ready    atomic.Bool
+	applying sync.Mutex
+	closed   bool // guarded by applying
+}
+
+// New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
+func New(cfg *config.Config, o Options) (*Gateway, error) {
+	o = o.withDefaults()
+	l, err := newLive(cfg, o, rand.Float64)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{options: o, live: l}
+	if err := g.Apply(cfg); err != nil {
+		l.close(context.Background())
+		return nil, err
+	}
+	return g, nil
+}
+
+// Apply makes g run cfg. It is compiled whole before anything changes: on an error the old configuration goes on. Requests in flight keep
+// the one that they began with; upstreams that did not change keep their connections, and what is stored stays.
+func (g *Gateway) Apply(cfg *config.Config) error {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if g.closed {
+		return errors.New("the gateway is closed")
+	}
+	next, err := g.live.prepare(cfg)
+	if err != nil {
+		return err
+	}
+	snapshot, err := compile(cfg, next, g)
+	if err != nil {
+		next.discard()
+		return err
+	}
+	g.snapshot.Store(snapshot)
+	next.commit()
+	return nil
+}
+
+// ServeHTTP answers r.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ev := &observe.Event{Start: g.options.Now(), Method: r.Method}
+	r = r.WithContext(observe.NewContext(r.Context(), ev))
+	defer g.finish(w, r, ev)
+	g.snapshot.Load().ServeHTTP(w, r)
+}
+
+// finish is the one place where a panic of a handler ends. http.ErrAbortHandler is how a handler breaks a response off, and goes on to
+// net/http; anything else is a defect, which costs this request alone.
+func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Event) {
+	p := recover()
+	if p != nil && p != http.ErrAbortHandler {
+		g.options.Log.Error("answering a request panicked", "route", ev.Route, "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		if ev.Status == 0 {
+			edge.WriteError(w, r, http.StatusInternalServerError, "proxy_internal_error", "")
+			p = nil
+		} else {
+			p = http.ErrAbortHandler
+		}
+	}
+	if g.options.Sink != nil {
+		g.options.Sink.Finish(ev, r)
+	}
+	if p != nil {
+		panic(p)
+	}
+}
+
+// SetReady says whether /readyz is to answer 200.
+func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
+
+// CloseUpgraded ends all upgraded connections, which net/http's own shutdown does not know of.
+func (g *Gateway) CloseUpgraded() { g.live.cache.CloseTunnels() }
+
+// Close ends background work and connections. Work under way is waited for until ctx is done. Requests must have ended before.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if g.closed {
+		return nil
+	}
+	g.closed = true
+	return g.live.close(ctx)
+}

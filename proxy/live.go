@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/store"
+	"github.com/penstock/penstock/proxy/upstream"
+)
+
+// live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
+type live struct {
+	memory *store.Memory
+	size   config.MemoryStore
+	cache  *cache.Cache
+	pools  map[string]*pool
+}
+
+// pool is an upstream's pool and what it was made of.
+type pool struct {
+	*upstream.Pool
+	made upstream.Config
+}
+
+func newLive(cfg *config.Config, o Options, random func() float64) (*live, error) {
+	memory, err := store.NewMemory(store.MemoryConfig{Size: cfg.Cache.Memory.Size, MaxObject: cfg.Cache.Memory.MaxObject, Now: o.Now})
+	if err != nil {
+		return nil, fmt.Errorf("making the memory tier: %w", err)
+	}
+	return &live{
+		memory: memory, size: cfg.Cache.Memory, pools: make(map[string]*pool),
+		cache: cache.New(cache.Config{Store: memory, Now: o.Now, Random: random, Log: o.Log, Name: Name}),
+	}, nil
+}
+
+// generation is the set of resources that a configuration is going to run with. It is either committed or discarded.
+type generation struct {
+	live  *live
+	pools map[string]*pool
+	fresh []*pool // those that the running configuration does not have
+}
+
+// prepare makes what cfg needs beside what is there already.
+func (l *live) prepare(cfg *config.Config) (*generation, error) {
+	if cfg.Cache.Memory != l.size {
+		return nil, errors.New("cache.memory can't be changed while the gateway runs: restart it")
+	}
+	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams))}
+	for name, u := range cfg.Upstreams {
+		p, err := l.pool(name, u, next)
+		if err != nil {
+			next.discard()
+			return nil, err
+		}
+		next.pools[name] = p
+	}
+	return next, nil
+}
+
+// pool is the running pool of an upstream that did not change, or a new one.
+func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, error) {
+	made, err := upstreamConfig(name, u)
+	if err != nil {
+		return nil, err
+	}
+	if running := l.pools[name]; running != nil && running.made.Equal(made) {
+		return running, nil
+	}
+	p, err := upstream.New(made)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &pool{p, made}
+	next.fresh = append(next.fresh, fresh)
+	return fresh, nil
+}
+
+// commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
+func (n *generation) commit() {
+	old := n.live.pools
+	n.live.pools = n.pools
+	for name, p := range old {
+		if n.pools[name] != p {
+			p.Close()
+		}
+	}
+}
+
+// discard gives up what was made for a configuration that is not going to run.
+func (n *generation) discard() {
+	for _, p := range n.fresh {
+		p.Close()
+	}
+}
+
+// close ends fills and refreshes, then the stores and connections that they use.
+func (l *live) close(ctx context.Context) error {
+	err := l.cache.Close(ctx)
+	l.cache.CloseTunnels()
+	for _, p := range l.pools {
+		p.Close()
+	}
+	l.memory.Close()
+	return err
+}
+
+func upstreamConfig(name string, u *config.Upstream) (upstream.Config, error) {
+	made := upstream.Config{
+		Name: name, Balance: upstream.Balance(u.Balance), Protocol: upstream.Protocol(u.Protocol), PreserveHost: u.PreserveHost,
+		Limits:   upstream.Limits{Min: u.Pool.Min, Max: u.Pool.Max, IdleTimeout: u.Pool.IdleTimeout, Wait: u.Pool.Wait},
+		Timeouts: upstream.Timeouts{Connect: u.Timeouts.Connect, FirstByte: u.Timeouts.FirstByte, Idle: u.Timeouts.Idle, Total: u.Timeouts.Total},
+		TLS:      upstream.TLS{ServerName: u.TLS.ServerName, InsecureSkipVerify: u.TLS.InsecureSkipVerify},
+		HashOn:   hashOn(u.HashOn),
+	}
+	for _, t := range u.Targets {
+		made.Targets = append(made.Targets, upstream.Target{URL: t.URL.String(), Weight: t.Weight})
+	}
+	if u.TLS.CA != "" {
+		pem, err := os.ReadFile(u.TLS.CA)
+		if err != nil {
+			return made, fmt.Errorf("upstreams.%s.tls.ca: %w", name, err)
+		}
+		made.TLS.CA = pem
+	}
+	return made, nil
+}
+
+// hashOn is what an upstream's hash is taken of, in upstream's words.
+func hashOn(h config.HashOn) string {
+	if h.Name == "" {
+		return string(h.Source)
+	}
+	return string(h.Source) + ":" + h.Name
+}

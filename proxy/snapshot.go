@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// Snapshot is a configuration compiled for answering requests. It is immutable.
+type Snapshot struct {
+	handler http.Handler // the guard, then the router
+	router  *router
+	cache   *cache.Cache
+}
+
+// route is a compiled route.
+type route struct {
+	name     string
+	host     string
+	path     string
+	methods  []string
+	captures bool // its handler needs what the path pattern captured
+	rules    *cachepolicy.Rules
+	handler  http.Handler
+}
+
+// ServeHTTP answers r.
+func (s *Snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// dispatch hands r, in canonical form, to its route.
+func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
+	ev := observe.FromContext(r.Context())
+	rt, refuse := s.router.find(r.Host, r.URL.EscapedPath(), r.Method, func(c *chi.Context) { ev.Captured = captured(c) })
+	switch {
+	case rt != nil:
+		ev.Route = rt.name
+		rt.handler.ServeHTTP(w, r)
+	case refuse != nil:
+		refuse.ServeHTTP(w, r)
+	default:
+		edge.WriteError(w, r, http.StatusNotFound, "", "no route matches this request")
+	}
+}
+
+// captured copies what a pattern captured: chi uses its context again.
+func captured(c *chi.Context) map[string]string {
+	params := make(map[string]string, len(c.URLParams.Keys))
+	for i, name := range c.URLParams.Keys {
+		params[name] = c.URLParams.Values[i]
+	}
+	return params
+}
+
+// invalidate makes stale what is stored for a GET of absoluteURL, on whatever route it is (RFC 9111 §4.4).
+func (s *Snapshot) invalidate(ctx context.Context, absoluteURL string, q *cachepolicy.Request) {
+	scheme, host, path, query, ok := cachepolicy.CanonicalURL(q, absoluteURL)
+	if !ok {
+		return
+	}
+	rt, _ := s.router.find(host, path, http.MethodGet, nil)
+	if rt == nil || !rt.rules.Enabled {
+		return
+	}
+	key, why := rt.rules.Key(&cachepolicy.Request{
+		Method: http.MethodGet, Scheme: scheme, Host: host, Path: path, RawQuery: query, Header: q.Header,
+	})
+	if why == cachepolicy.ReasonNone {
+		s.cache.Drop(ctx, key)
+	}
+}

@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/upstream"
+)
+
+// rewriteTarget gives the upstream's path by rw.
+func rewriteTarget(rw *upstream.Rewrite) cache.Target {
+	return func(r *http.Request) (*url.URL, error) {
+		captured := observe.FromContext(r.Context()).Captured
+		path, err := rw.Apply(r.URL.EscapedPath(), func(name string) string { return captured[name] })
+		if err != nil {
+			return nil, err
+		}
+		return withEscapedPath(r.URL, path)
+	}
+}
+
+// withEscapedPath is u with another path, given in escaped form.
+func withEscapedPath(u *url.URL, path string) (*url.URL, error) {
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, err
+	}
+	target := *u
+	target.Path, target.RawPath = plain, path
+	return &target, nil
+}

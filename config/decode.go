@@ -216,8 +216,12 @@ func (d *decoder) required(n *node, cs []column) bool {
 			missing = append(missing, "`"+c.key+"`")
 		}
 	}
-	if missing != nil {
-		d.at(n, problemf("%s is missing", strings.Join(missing, " and ")))
+	switch len(missing) {
+	case 0:
+	case 1:
+		d.at(n, problemf("%s is missing", missing[0]))
+	default:
+		d.at(n, problemf("%s are missing", strings.Join(missing, " and ")))
 	}
 	return missing == nil
 }

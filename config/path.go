@@ -106,9 +106,9 @@ func checkFixed(s string) *problem {
 	padded := s + "/"
 	switch {
 	case strings.Contains(s, "//"):
-		return problemf("// never comes: repeated slashes are merged before routing")
+		return problemf("a path in canonical form has no //")
 	case strings.Contains(padded, "/./"), strings.Contains(padded, "/../"):
-		return problemf("`.` and `..` never come: they are resolved before routing")
+		return problemf("a path in canonical form has no `.` and `..`")
 	case strings.ContainsAny(s, "?#"):
 		return problemf("a path has no query and no fragment")
 	case strings.ContainsRune(s, '}'):

@@ -88,7 +88,6 @@ var sizeScalar = scalar{
 		map[string]any{"type": "string", "pattern": `^[0-9]+ ?(|B|KiB|MiB|GiB|TiB)$`},
 		map[string]any{"type": "integer", "minimum": 0},
 	}},
-	quoted: true,
 }
 
 // readSize reads a number of bytes.

@@ -96,8 +96,7 @@ func (r *resolver) key(y *yaml.Node, parent *node) *node {
 	n := &node{parent: parent, line: y.Line, column: y.Column, text: y.Value, source: y.Value}
 	switch {
 	case y.Kind != yaml.ScalarNode || y.Style&yaml.TaggedStyle != 0:
-		n.label = ".?"
-		r.at(n, problemf("a key must be a plain word"))
+		r.add(y.Line, y.Column, parent.path(), problemf("a key must be a plain word"))
 	case strings.Contains(y.Value, "${"):
 		r.atKey(n, problemf("a key is written as it is: references are expanded in values alone"))
 	default:
@@ -138,8 +137,8 @@ func (r *resolver) scalar(y *yaml.Node, n *node) {
 		n.kind = kindNull
 		return
 	}
-	r.tagged(y, n, "!!str")
 	n.source, n.text, n.plain = y.Value, y.Value, y.Style == 0
+	r.tagged(y, n, "!!str")
 	if !hasReference(y.Value) {
 		return
 	}
@@ -156,5 +155,6 @@ func (r *resolver) scalar(y *yaml.Node, n *node) {
 func (r *resolver) tagged(y *yaml.Node, n *node, allowed string) {
 	if y.Style&yaml.TaggedStyle != 0 && y.Tag != allowed {
 		r.at(n, problemf("tag %s is not supported", clip(y.Tag)).or("leave it out"))
+		n.kind = kindBroken
 	}
 }

@@ -75,7 +75,7 @@ func (c column) choose(n *node) *problem {
 	if near := nearest(n.text, c.enum); near != "" {
 		return p.or("did you mean `%s`?", near)
 	}
-	return p.or("one of: %s", strings.Join(c.enum, ", "))
+	return p.or("allowed: %s", strings.Join(c.enum, ", "))
 }
 
 // bound checks a value against the column's bounds.

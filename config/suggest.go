@@ -5,7 +5,7 @@ import "strings"
 // nearest returns the word that was most likely meant; "" when none is near.
 func nearest(word string, known []string) string {
 	best, bound := "", max(1, len(word)/3)+1
-	if len(word) > maxLabel {
+	if len(word) < 3 || len(word) > maxLabel { // of two letters, one wrong says nothing
 		return ""
 	}
 	for _, k := range known {

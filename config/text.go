@@ -149,6 +149,8 @@ func checkHost(s string) *problem {
 	switch {
 	case len(s) <= 253 && hostPattern.MatchString(s):
 		return nil
+	case strings.Contains(s, "/"):
+		return p.or("the name alone, without scheme and path")
 	case strings.Contains(s, ":"):
 		return p.or("without a port")
 	case strings.HasSuffix(s, "."):

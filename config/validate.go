@@ -54,14 +54,15 @@ func (k checker) server(n *node) {
 		if !k.sound(at) {
 			continue
 		}
-		if seen[l.Address] && !systemChooses(l.Address) {
+		switch {
+		case systemChooses(l.Address):
+		case seen[l.Address]:
 			k.at(at.get("address"), problemf("another listener has this address"))
+		case l.Address == k.config.Admin.Address:
+			k.at(at.get("address"), problemf("the admin listener has this address").or("it is one of its own: set admin.address"))
 		}
 		seen[l.Address] = true
 		k.listenerTLS(l, at)
-	}
-	if address := k.config.Admin.Address; seen[address] && !systemChooses(address) {
-		k.at(written(k.root, "admin", "address"), problemf("a public listener has this address").or("the admin listener is one of its own"))
 	}
 }
 

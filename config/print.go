@@ -1,0 +1,113 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Print writes c as a configuration file with every default filled in: what the gateway runs with. Parse gives c again
+// from it. Secrets are written as they are.
+func Print(c *Config) ([]byte, error) {
+	root := printStruct(reflect.ValueOf(c).Elem(), freshOf(reflect.TypeFor[Config]()))
+	out, err := yaml.Dump(root, yaml.WithLineWidth(-1))
+	if err != nil {
+		return nil, fmt.Errorf("print the configuration: %w", err)
+	}
+	return out, nil
+}
+
+// freshOf is a value as it is before anything is read into it.
+func freshOf(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	setDefaults(v)
+	return v
+}
+
+// printStruct writes the keys of a struct. What is empty is left out where it is empty in a fresh one too.
+func printStruct(v, fresh reflect.Value) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, c := range columns(v.Type()) {
+		f, before := v.Field(c.index), fresh.Field(c.index)
+		if f.IsZero() && before.IsZero() && !c.always {
+			continue
+		}
+		if value := printValue(f, before, c); !hollow(value) {
+			n.Content = append(n.Content, printText(c.key), value)
+		}
+	}
+	return n
+}
+
+// hollow reports whether a map has nothing in it, as that of a struct whose values are all left out.
+func hollow(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && len(n.Content) == 0 }
+
+// printValue writes any value of the table; fresh is what it would be if it were left out.
+func printValue(v, fresh reflect.Value, c column) *yaml.Node {
+	if s := scalarOf(v.Type(), c); s != nil {
+		return printScalar(v, s)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		return printValue(v.Elem(), freshOf(v.Type().Elem()), c)
+	case reflect.Slice:
+		return printList(v, c)
+	case reflect.Map:
+		return printMap(v, c)
+	}
+	return printStruct(v, fresh)
+}
+
+func printList(v reflect.Value, c column) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	if scalarOf(v.Type().Elem(), c) != nil {
+		n.Style = yaml.FlowStyle
+	}
+	for i := range v.Len() {
+		n.Content = append(n.Content, printValue(v.Index(i), freshOf(v.Type().Elem()), c))
+	}
+	return n
+}
+
+// printMap writes a map in the order of its keys, so that one configuration has one text.
+func printMap(v reflect.Value, c column) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	ks := v.MapKeys()
+	slices.SortFunc(ks, func(a, b reflect.Value) int {
+		if a.CanInt() {
+			return cmp.Compare(a.Int(), b.Int())
+		}
+		return strings.Compare(a.String(), b.String())
+	})
+	for _, key := range ks {
+		name := printScalar(key, scalarOf(key.Type(), column{}))
+		value := printValue(v.MapIndex(key), freshOf(v.Type().Elem()), column{as: c.as})
+		n.Content = append(n.Content, name, value)
+	}
+	return n
+}
+
+// printText writes a text as it is.
+func printText(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if strings.ContainsAny(s, "\n\u0085\u2028\u2029") {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+// printScalar writes a single value. A $ is doubled, so that it is not taken for the beginning of a reference.
+func printScalar(v reflect.Value, s *scalar) *yaml.Node {
+	if v.Kind() == reflect.String { // also named types, for which print has no case
+		v = v.Convert(reflect.TypeFor[string]())
+	}
+	text := s.print(v.Interface())
+	if !s.quoted {
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: text}
+	}
+	return printText(strings.ReplaceAll(text, "$", "$$"))
+}

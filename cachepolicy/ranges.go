@@ -79,7 +79,7 @@ func planComplete(line string, total, held int64) RangePlan {
 	if total < 0 {
 		total = held // a response that came without a length has one now that it is stored
 	}
-	if total != held {
+	if total < 0 || total != held {
 		return RangePlan{Kind: Whole}
 	}
 	spans, kind := ParseRange(line, total)

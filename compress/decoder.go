@@ -148,18 +148,22 @@ func (d *gzipDecoder) nextMember() error {
 
 // brotliDecoder reads one brotli stream, and makes sure that nothing comes after it.
 type brotliDecoder struct {
-	z  *brrr.Reader
-	in *input
+	z   *brrr.Reader
+	in  *input
+	out int64 // bytes decoded
 }
 
 func (d *brotliDecoder) reset(in *input) {
-	d.in = in
+	d.in, d.out = in, 0
 	d.z.Reset(cutShort{in})
 }
 
-// drop gives the window to brrr's own pool of windows.
+// drop keeps a small window, and gives a large one (up to 16 MiB) to brrr's own pool of windows.
 func (d *brotliDecoder) drop() {
-	_ = d.z.Close() // can't fail
+	if d.out > maxKept {
+		_ = d.z.Close() // can't fail
+	}
+	d.z.Reset(nil)
 	d.in = nil
 }
 
@@ -173,6 +177,7 @@ func (d *brotliDecoder) Read(p []byte) (n int, err error) {
 		}
 	}()
 	n, err = d.z.Read(p)
+	d.out += int64(n)
 	if err == io.EOF {
 		err = d.end()
 	}

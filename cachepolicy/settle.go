@@ -261,7 +261,7 @@ func (r *Rules) settlePart(q *Request, stored *Meta, a *Answer, chance float64) 
 	switch {
 	case ok && combines(stored, a, p):
 		return r.combine(q, stored, a, p, chance)
-	case ok && answers(q, p):
+	case ok && answers(q):
 		return r.storePart(q, a, p, chance)
 	case stored != nil:
 		return Verdict{Effect: Refetch, Reason: ReasonMismatch}
@@ -323,23 +323,9 @@ func (r *Rules) combine(q *Request, stored *Meta, a *Answer, p part, chance floa
 	return v
 }
 
-// answers reports whether the part is what the request's own Range asked for.
-func answers(q *Request, p part) bool {
-	lines := q.Header["Range"]
-	if len(lines) != 1 {
-		return false
-	}
-	spans, kind := ParseRange(lines[0], p.total)
-	if p.total < 0 && kind == Whole {
-		return true // a suffix or an open end of something whose length the origin does not tell: its own reading counts
-	}
-	for _, s := range spans {
-		if !CoversSpan([]Span{p.span}, s) {
-			return false
-		}
-	}
-	return kind == Partial
-}
+// answers reports whether a part was asked for at all. Which bytes it has is what its Content-Range says, whatever the request wanted
+// (RFC 9110 §15.3.7): a part that is not the one asked for is passed on and stored as the part that it is.
+func answers(q *Request) bool { return len(q.Header["Range"]) == 1 }
 
 // storePart stores a 206 on its own (RFC 9111 §3.3).
 func (r *Rules) storePart(q *Request, a *Answer, p part, chance float64) Verdict {

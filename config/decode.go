@@ -82,7 +82,7 @@ func (d *decoder) scalar(n *node, v reflect.Value, c column, s *scalar) bool {
 		p = c.bound(s, x)
 	}
 	if p != nil {
-		d.at(n, p)
+		d.at(n, p.discreet(n, s))
 		return false
 	}
 	v.Set(reflect.ValueOf(x).Convert(v.Type()))

@@ -87,7 +87,7 @@ func syntaxError(src []byte, err error) (line, column int, path string, p *probl
 	if mark.Line == 0 {
 		mark = le.ContextMark
 	}
-	return mark.Line, mark.Column, "", &problem{message, syntaxHint(lineOf(src, mark.Line), mark.Column)}
+	return mark.Line, mark.Column, "", &problem{message: message, hint: syntaxHint(lineOf(src, mark.Line), mark.Column)}
 }
 
 // syntaxHint guesses at the usual causes.

@@ -19,16 +19,33 @@ type report struct {
 type problem struct {
 	message string
 	hint    string
+	// repeats and hintRepeats tell that the message or hint may repeat what the value says. Where that came from the
+	// environment or a file it may be a secret, and is left out.
+	repeats, hintRepeats bool
 }
 
 // problemf makes a problem without a hint.
 func problemf(format string, args ...any) *problem {
-	return &problem{message: fmt.Sprintf(format, args...)}
+	return &problem{message: fmt.Sprintf(format, args...), repeats: len(args) > 0}
 }
 
 // or adds a hint.
 func (p *problem) or(format string, args ...any) *problem {
-	p.hint = fmt.Sprintf(format, args...)
+	p.hint, p.hintRepeats = fmt.Sprintf(format, args...), len(args) > 0
+	return p
+}
+
+// discreet makes the problem fit to be told of a value that came by a reference.
+func (p *problem) discreet(n *node, s *scalar) *problem {
+	if n.text == n.source {
+		return p
+	}
+	if p.repeats {
+		p.message = n.quoted() + " is not " + s.name
+	}
+	if p.hintRepeats {
+		p.hint = ""
+	}
 	return p
 }
 

@@ -183,7 +183,7 @@ func readNumber(n *node) (any, *problem) {
 }
 
 var urlScalar = scalar{
-	name:   "a URL",
+	name:   "the URL of a target",
 	read:   readTarget,
 	print:  func(v any) string { return v.(*url.URL).String() },
 	schema: map[string]any{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://`},

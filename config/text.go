@@ -61,7 +61,7 @@ func text(name, pattern string, read func(string) (string, *problem)) *scalar {
 }
 
 // not is the problem of a value that is not what its kind's name says; text fills in the message.
-func not(hint string) *problem { return &problem{hint: hint} }
+func not(hint string) *problem { return &problem{hint: hint, repeats: true} }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
@@ -176,7 +176,7 @@ func readMethod(s string) (string, *problem) {
 	case upper == "CONNECT" || upper == "TRACE":
 		return "", problemf("%s is never forwarded", upper).or("leave it out")
 	case upper != s:
-		return "", not("write " + clip(upper))
+		return "", not("").or("write %s", clip(upper))
 	}
 	return s, nil
 }
@@ -235,7 +235,7 @@ func readExtension(s string) (string, *problem) {
 		return s, nil
 	}
 	if tidy := strings.ToLower(strings.TrimLeft(s, "*.")); extensionPattern.MatchString(tidy) {
-		return "", not("write " + tidy)
+		return "", not("").or("write %s", clip(tidy))
 	}
 	return "", not("such as css")
 }

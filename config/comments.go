@@ -1,0 +1,102 @@
+package config
+
+import (
+	_ "embed" // for tableSource
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"strings"
+)
+
+// tableSource is config.go: its comments are the descriptions in the schema, so that there is one text of them.
+//
+//go:embed config.go
+var tableSource []byte
+
+// comments are the texts beside types, fields and constants.
+type comments struct {
+	types  map[string]string            // by type
+	fields map[string]string            // by type and field, as "Route.Name"
+	words  map[string]map[string]string // by type and value of a constant
+}
+
+// readComments collects the comments of config.go.
+func readComments() (*comments, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", tableSource, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, fmt.Errorf("read the descriptions of the keys: %w", err)
+	}
+	c := &comments{map[string]string{}, map[string]string{}, map[string]map[string]string{}}
+	for _, d := range file.Decls {
+		decl, ok := d.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range decl.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				c.typeSpec(s, decl.Doc)
+			case *ast.ValueSpec:
+				c.valueSpec(s)
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *comments) typeSpec(s *ast.TypeSpec, doc *ast.CommentGroup) {
+	c.types[s.Name.Name] = oneLine(doc)
+	t, ok := s.Type.(*ast.StructType)
+	if !ok {
+		return
+	}
+	for _, f := range t.Fields.List {
+		for _, name := range f.Names {
+			c.fields[s.Name.Name+"."+name.Name] = oneLine(f.Doc)
+		}
+	}
+}
+
+func (c *comments) valueSpec(s *ast.ValueSpec) {
+	t, ok := s.Type.(*ast.Ident)
+	if !ok || len(s.Values) != 1 {
+		return
+	}
+	literal, ok := s.Values[0].(*ast.BasicLit)
+	if !ok {
+		return
+	}
+	if value, err := strconv.Unquote(literal.Value); err == nil {
+		if c.words[t.Name] == nil {
+			c.words[t.Name] = map[string]string{}
+		}
+		c.words[t.Name][value] = oneLine(s.Comment)
+	}
+}
+
+// oneLine joins the lines of a comment.
+func oneLine(g *ast.CommentGroup) string {
+	return strings.Join(strings.Fields(g.Text()), " ")
+}
+
+// field describes a key: its field's comment, under the name that the file has for it.
+func (c *comments) field(typeName string, col column) string {
+	text := c.fields[typeName+"."+col.field]
+	if rest, ok := strings.CutPrefix(text, col.field+" "); ok {
+		return "`" + col.key + "` " + rest
+	}
+	return text
+}
+
+// choices describes the words that a value may be.
+func (c *comments) choices(typeName string, words []string) string {
+	var b strings.Builder
+	for _, w := range words {
+		if text := c.words[typeName][w]; text != "" {
+			b.WriteString("\n- `" + w + "`: " + text)
+		}
+	}
+	return b.String()
+}

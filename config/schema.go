@@ -1,0 +1,171 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"strconv"
+)
+
+// Schema returns the JSON Schema (2020-12) of a configuration file, made from the same table that Parse reads by. Editors
+// complete and check with it; what only Parse can tell, such as whether a named upstream exists, it does not know.
+func Schema() ([]byte, error) {
+	texts, err := readComments()
+	if err != nil {
+		return nil, err
+	}
+	s := schemer{comments: texts, defs: map[string]any{"reference": referenceSchema}}
+	root := s.object(reflect.TypeFor[Config](), columns(reflect.TypeFor[Config]()))
+	s.defs["defaults"] = s.object(reflect.TypeFor[Route](), defaultsColumns())
+	root["properties"].(map[string]any)[defaultsKey] = map[string]any{
+		"$ref":        "#/$defs/defaults",
+		"description": "`defaults` are for all routes: any key of a route. A route's own value wins, maps are merged key by key.",
+	}
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "Penstock configuration"
+	root["$defs"] = s.defs
+	out, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the schema: %w", err)
+	}
+	return out, nil
+}
+
+// referenceSchema is what may stand in the place of any single value.
+var referenceSchema = map[string]any{
+	"type":        "string",
+	"pattern":     `\$\{.+\}`,
+	"description": "${NAME} and ${NAME:-default} are taken from the environment, ${file:/path} from a file.",
+}
+
+// schemer makes the schema of the table's types.
+type schemer struct {
+	*comments
+	defs map[string]any // the structs, by name
+}
+
+// object is the schema of a struct with these columns.
+func (s schemer) object(t reflect.Type, cs []column) map[string]any {
+	fresh := freshOf(t)
+	properties := map[string]any{}
+	var required []string
+	for _, c := range cs {
+		f := t.Field(c.index)
+		p := s.value(f.Type, c)
+		if text := s.field(t.Name(), c) + s.choices(f.Type.Name(), c.enum); text != "" {
+			p["description"] = text
+		}
+		if d := defaultOf(fresh.Field(c.index), c); d != nil {
+			p["default"] = d
+		}
+		properties[c.key] = p
+		if c.required {
+			required = append(required, c.key)
+		}
+	}
+	out := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
+	if required != nil {
+		out["required"] = required
+	}
+	if text := s.types[t.Name()]; text != "" {
+		out["description"] = text
+	}
+	return out
+}
+
+// value is the schema of any value of the table.
+func (s schemer) value(t reflect.Type, c column) map[string]any {
+	if kind := scalarOf(t, c); kind != nil {
+		return single(t, c, kind)
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return s.value(t.Elem(), c)
+	case reflect.Slice:
+		return map[string]any{"type": "array", "items": s.value(t.Elem(), c)}
+	case reflect.Map:
+		return s.dictionary(t, c)
+	}
+	ref := s.reference(t)
+	if t == targetType {
+		url, _ := findColumn(columns(t), "url")
+		return map[string]any{"anyOf": []any{single(urlType, url, &urlScalar), ref}}
+	}
+	return ref
+}
+
+// reference points to the definition of a struct, and makes it when there is none yet.
+func (s schemer) reference(t reflect.Type) map[string]any {
+	if s.defs[t.Name()] == nil {
+		s.defs[t.Name()] = true // no struct contains itself
+		s.defs[t.Name()] = s.object(t, columns(t))
+	}
+	return map[string]any{"$ref": "#/$defs/" + t.Name()}
+}
+
+// dictionary is the schema of a map whose keys are the user's.
+func (s schemer) dictionary(t reflect.Type, c column) map[string]any {
+	names := map[string]any{"pattern": "^[0-9]{3}$"}
+	if key := textKinds[c.keyAs]; key != nil {
+		names = map[string]any{"pattern": key.schema["pattern"]}
+	}
+	return map[string]any{
+		"type": "object", "propertyNames": names, "additionalProperties": s.value(t.Elem(), column{as: c.as}),
+	}
+}
+
+// single is the schema of a single value, or of a reference in its place.
+func single(t reflect.Type, c column, kind *scalar) map[string]any {
+	out := maps.Clone(kind.schema)
+	number := kind == &intScalar || kind == &numberScalar
+	switch {
+	case c.only != "":
+		out = map[string]any{"const": c.only == "true"}
+	case c.enum != nil && number:
+		out = map[string]any{"enum": numbers(c.enum)}
+	case c.enum != nil:
+		out = map[string]any{"enum": c.enum}
+	case number:
+		bounds(out, c)
+	}
+	if _, typed := out["type"].([]string); typed {
+		return out // any text: a reference is one
+	}
+	return map[string]any{"anyOf": []any{out, map[string]any{"$ref": "#/$defs/reference"}}}
+}
+
+// numbers are the words of an enum of numbers.
+func numbers(words []string) []int {
+	out := make([]int, len(words))
+	for i, w := range words {
+		out[i], _ = strconv.Atoi(w)
+	}
+	return out
+}
+
+// bounds adds the bounds of a number.
+func bounds(out map[string]any, c column) {
+	if c.min != "" {
+		out["minimum"] = json.Number(c.min)
+	}
+	if c.max != "" {
+		out["maximum"] = json.Number(c.max)
+	}
+}
+
+// defaultOf is the default of a key as the file would say it; nil when it is empty or no single value.
+func defaultOf(v reflect.Value, c column) any {
+	kind := scalarOf(v.Type(), c)
+	if kind == nil || v.IsZero() {
+		return nil
+	}
+	n := printScalar(v, kind)
+	if kind == &intScalar || kind == &numberScalar {
+		return json.Number(n.Value)
+	}
+	if kind == &boolScalar {
+		return v.Bool()
+	}
+	return n.Value
+}

@@ -14,7 +14,7 @@ import (
 //
 // Brotli above level 9 takes a second for the megabyte at level 11 and half of one at level 10: larger bodies than
 // 1 MiB get level 10, and larger than 4 MiB level 9.
-func Encode(dst []byte, c Coding, level int, segments [][]byte) ([]byte, error) {
+func Encode(dst []byte, c Coding, level int, segments [][]byte) (out []byte, err error) {
 	switch {
 	case c == Identity:
 		return appendAll(dst, segments), nil
@@ -26,10 +26,29 @@ func Encode(dst []byte, c Coding, level int, segments [][]byte) ([]byte, error) 
 	if c == Brotli {
 		level = min(level, affordable(size))
 	}
-	if c == Brotli && level > levels[c].stream {
-		return encodeThorough(dst, level, segments)
+	err = guarded(c, func() (err error) {
+		if c == Brotli && level > levels[c].stream {
+			out, err = encodeThorough(dst, level, segments)
+		} else {
+			out, err = encodeSegments(dst, c, level, size, segments)
+		}
+		return err
+	})
+	if err != nil {
+		return dst, err
 	}
-	return encodeSegments(dst, c, level, size, segments)
+	return out, nil
+}
+
+// guarded runs f, and makes an error of a panic in it. Codecs are young, what they work on comes from anywhere, and
+// Encode is called where nobody else would catch it: it may cost one body, never the process.
+func guarded(c Coding, f func() error) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w: %s codec failed: %v", ErrCorrupt, c, fault)
+		}
+	}()
+	return f()
 }
 
 // affordable returns the highest level of brotli that is done with size bytes in about two seconds.
@@ -48,18 +67,19 @@ func affordable(size int64) int {
 func encodeSegments(dst []byte, c Coding, level int, size int64, segments [][]byte) ([]byte, error) {
 	e, err := acquireEncoder(nil, c, level, size)
 	if err != nil {
-		return dst, err
+		return nil, err
 	}
-	defer e.release()
 	for _, s := range segments {
 		if _, err := e.Write(s); err != nil {
-			return dst, fmt.Errorf("compress: encode %s: %w", c, err)
+			return nil, fmt.Errorf("compress: encode %s: %w", c, err)
 		}
 	}
 	if err := e.Close(); err != nil {
-		return dst, fmt.Errorf("compress: encode %s: %w", c, err)
+		return nil, fmt.Errorf("compress: encode %s: %w", c, err)
 	}
-	return append(dst, e.out.kept...), nil
+	out := append(dst, e.out.kept...)
+	e.release() // not deferred: an encoder that failed is not to be used again
+	return out, nil
 }
 
 // encodeThorough compresses with brotli's slow levels, by the one call that does so without helper goroutines.
@@ -70,7 +90,7 @@ func encodeThorough(dst []byte, level int, segments [][]byte) ([]byte, error) {
 	}
 	out, err := brrr.Compress(whole[0], level)
 	if err != nil {
-		return dst, fmt.Errorf("compress: encode %s: %w", Brotli, err)
+		return nil, fmt.Errorf("compress: encode %s: %w", Brotli, err)
 	}
 	return append(dst, out...), nil
 }

@@ -167,16 +167,17 @@ func (d *brotliDecoder) drop() {
 	d.in = nil
 }
 
-// Read implements io.Reader. The decoder is young and its input hostile: what it makes of it must not end more than
-// this one response.
+// Read implements io.Reader.
 func (d *brotliDecoder) Read(p []byte) (n int, err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			d.z = brrr.NewReader(nil)
-			n, err = 0, fmt.Errorf("%w: br decoder failed: %v", ErrCorrupt, fault)
-		}
-	}()
-	n, err = d.z.Read(p)
+	sound := false
+	err = guarded(Brotli, func() (err error) {
+		n, err = d.z.Read(p)
+		sound = true
+		return err
+	})
+	if !sound {
+		d.z = brrr.NewReader(nil)
+	}
 	d.out += int64(n)
 	if err == io.EOF {
 		err = d.end()

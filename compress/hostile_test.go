@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"github.com/molecule-man/go-brrr"
 )
 
 // bomb returns 1 GiB of zeros in a coding, made small.
@@ -256,4 +258,18 @@ func TestR7Damaged(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCodecPanic holds a fault of a codec to one body, and to codecs that are sound afterwards.
+func TestCodecPanic(t *testing.T) {
+	d := &brotliDecoder{z: brrr.NewReader(nil)}
+	d.reset(&input{}) // without a reader: the codec panics when it wants more
+	if n, err := d.Read(make([]byte, 1)); n != 0 || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Read = %d, %v", n, err)
+	}
+	d.drop()
+	d.reset(&input{r: bytes.NewReader(encoded(t, Brotli, []byte("sound")))})
+	if out, err := io.ReadAll(d); err != nil || string(out) != "sound" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
 }

@@ -76,6 +76,7 @@ func TestK7Negotiate(t *testing.T) {
 		{"weight over one", []string{"zstd;q=1.5, gzip"}, allAtHand, usual, Gzip},
 		{"weight below zero", []string{"zstd;q=-1, gzip"}, allAtHand, usual, Gzip},
 		{"weight of words", []string{"zstd;q=high, gzip"}, allAtHand, usual, Gzip},
+		{"weight of letters after the point", []string{"zstd;q=0.x, gzip"}, allAtHand, usual, Gzip},
 		{"weight empty", []string{"zstd;q=, gzip"}, allAtHand, usual, Gzip},
 		{"weight without value", []string{"zstd;q, gzip"}, allAtHand, usual, Gzip},
 		{"weight of four decimals", []string{"zstd;q=0.1234, gzip"}, allAtHand, usual, Gzip},

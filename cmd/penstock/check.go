@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy"
+)
+
+// runCheck goes as far as a gateway goes before it listens: what passes here starts.
+func runCheck(ctx context.Context, c *call) error {
+	fs := c.flags("check")
+	if err := c.parse(fs, "FILE"); err != nil {
+		return err
+	}
+	r, err := source{fs.Arg(0), c.env}.read()
+	if err != nil {
+		return err
+	}
+	if err := compiles(ctx, r.config); err != nil {
+		return usageError(fmt.Sprintf("%s: %v", fs.Arg(0), err))
+	}
+	_, err = fmt.Fprintf(c.stdout, "%s: ok, %d routes to %d upstreams\n", fs.Arg(0), len(r.config.Routes), len(r.config.Upstreams))
+	return err
+}
+
+// compiles builds a gateway and reads its certificates, and throws both away.
+func compiles(ctx context.Context, cfg *config.Config) error {
+	for _, l := range cfg.Server.Listen {
+		if l.TLS == nil {
+			continue
+		}
+		if _, err := readCertificates(l.TLS.Certificates); err != nil {
+			return err
+		}
+	}
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	g, err := proxy.New(cfg, proxy.Options{Log: quiet, Version: versionText()})
+	if err != nil {
+		return err
+	}
+	return g.Close(ctx)
+}
+
+func runSchema(_ context.Context, c *call) error {
+	if err := c.parse(c.flags("schema")); err != nil {
+		return err
+	}
+	schema, err := config.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = c.stdout.Write(schema)
+	return err
+}

@@ -1,0 +1,205 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// How much traffic a measurement is.
+const (
+	herd    = 200 // clients that ask at once
+	repeats = 50  // requests of a plain row
+	workers = 10  // connections of a plain row
+	keys    = 20  // different objects of a row about expiry
+	visits  = 5   // page views of the row about N+1
+)
+
+// quick is what the API of 500 ms is to come down to, with room to spare for what else has to be quick.
+const quick = 100 * time.Millisecond
+
+// Row is one line of the table: what a lever changed.
+type Row struct {
+	Lever, Claim  string
+	Before, After Sample
+	Met           bool // the measurement bears the claim out
+}
+
+// lever is something that the gateway does for its clients or its origins.
+type lever struct {
+	name, claim string
+	run         func(context.Context, *stage) (before, after Sample)
+	met         func(before, after Sample) bool
+}
+
+func levers() []lever {
+	return []lever{
+		{"API of 500 ms, answered from cache", "median and p99 under 100 ms", cached, func(b, a Sample) bool {
+			return a.Median < quick && a.P99 < quick && b.Median >= reportTime && a.Calls == 1
+		}},
+		{fmt.Sprintf("Herd: %d clients at once, cold key", herd), "1 origin call, all answers equal", stampede, func(b, a Sample) bool {
+			return b.Calls == herd && a.Calls == 1 && a.Bodies == 1
+		}},
+		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
+			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
+		}},
+		{"Compression of JSON", "under a third of the bytes", compressed, func(b, a Sample) bool {
+			return a.Bytes*3 < b.Bytes
+		}},
+		{"Return visits: 304 from cache", "the body is sent once, 1 origin call", conditional, func(b, a Sample) bool {
+			return a.Statuses[http.StatusNotModified] == a.Asked && a.Bytes*10 < b.Bytes && a.Calls == 1
+		}},
+		{"no-cache object (bytes from origin)", "validated each time, fetched once", revalidated, func(b, a Sample) bool {
+			return a.Bytes*10 < b.Bytes && a.Bodies == 1
+		}},
+		{"At expiry: stale-while-revalidate", "nobody waits for the refresh", expired, func(b, a Sample) bool {
+			return a.P99 < quick && b.Median >= rateTime
+		}},
+		{"Origin down: stale-if-error", "every request is answered", originDown, func(b, a Sample) bool {
+			return b.Answered == 0
+		}},
+		{"Ranges from cache", "cut from the stored object", ranges, func(b, a Sample) bool {
+			return a.Statuses[http.StatusPartialContent] == a.Asked && a.Calls == 1 && a.Bodies == b.Bodies
+		}},
+		{"Price: an answer that may not be cached", "every request reaches the origin", uncacheable, func(b, a Sample) bool {
+			return a.Calls == b.Calls
+		}},
+	}
+}
+
+// measure runs one lever. Whatever it claims, every request has to be answered through the gateway.
+func (l *lever) measure(ctx context.Context, s *stage) Row {
+	before, after := l.run(ctx, s)
+	met := after.Asked > 0 && after.Answered == after.Asked && l.met(before, after)
+	return Row{Lever: l.name, Claim: l.claim, Before: before, After: after, Met: met}
+}
+
+// burst is one measurement: connections and cache are warmed by first, then the asks are timed. Origin calls and bytes are
+// counted from before first on, so that what filled the cache is in the account.
+func (s *stage) burst(ctx context.Context, c *client, first, asks []ask, parallel int) Sample {
+	c.warm(ctx, parallel)
+	calls, bytes := s.calls(), c.received.Load()
+	c.all(ctx, parallel, first)
+	sample := summary(c.all(ctx, parallel, asks))
+	sample.Calls, sample.Bytes = s.calls()-calls, c.received.Load()-bytes
+	return sample
+}
+
+// both is the same burst at an origin and through the gateway.
+func (s *stage) both(ctx context.Context, o *origin, first, asks []ask, parallel int) (before, after Sample) {
+	before = s.burst(ctx, s.direct(o), first, asks, parallel)
+	return before, s.burst(ctx, s.through, first, asks, parallel)
+}
+
+func cached(ctx context.Context, s *stage) (before, after Sample) {
+	return s.both(ctx, s.api, same(1, "/api/report", nil), same(repeats, "/api/report", nil), workers)
+}
+
+func stampede(ctx context.Context, s *stage) (before, after Sample) {
+	return s.both(ctx, s.api, nil, same(herd, "/api/report?of=herd", nil), herd)
+}
+
+func compressed(ctx context.Context, s *stage) (before, after Sample) {
+	accept := http.Header{"Accept-Encoding": {"gzip, br, zstd"}}
+	return s.both(ctx, s.web, nil, same(repeats, "/catalog.json", accept), workers)
+}
+
+// conditional compares clients that have kept nothing with clients that send the validator they were given.
+func conditional(ctx context.Context, s *stage) (before, after Sample) {
+	f := s.picture()
+	again := http.Header{"If-None-Match": {f.etag()}}
+	before = s.burst(ctx, s.direct(s.web), nil, same(repeats, f.name, nil), workers)
+	return before, s.burst(ctx, s.through, same(1, f.name, nil), same(repeats, f.name, again), workers)
+}
+
+// revalidated counts what the origin sends, not what clients receive.
+func revalidated(ctx context.Context, s *stage) (before, after Sample) {
+	path := "/live" + s.picture().name
+	sent := s.sent()
+	before = s.burst(ctx, s.direct(s.web), nil, same(repeats, path, nil), 1)
+	before.Bytes = s.sent() - sent
+	sent = s.sent()
+	after = s.burst(ctx, s.through, nil, same(repeats, path, nil), 1)
+	after.Bytes = s.sent() - sent
+	return before, after
+}
+
+// expired asks for objects whose second of freshness is over.
+func expired(ctx context.Context, s *stage) (before, after Sample) {
+	asks := different(keys, "/api/rate")
+	before = s.burst(ctx, s.direct(s.api), nil, asks, keys)
+	calls := s.calls()
+	s.through.all(ctx, keys, asks)
+	pause(ctx, 1200*time.Millisecond)
+	after = s.burst(ctx, s.through, nil, asks, keys)
+	pause(ctx, 2*rateTime) // the refreshes in the background are calls too
+	after.Calls = s.calls() - calls
+	return before, after
+}
+
+// originDown asks for objects that have expired while their origin is gone.
+func originDown(ctx context.Context, s *stage) (before, after Sample) {
+	asks := different(keys, "/quotes")
+	direct := s.direct(s.quotes)
+	calls := s.calls()
+	s.through.all(ctx, workers, asks)
+	pause(ctx, 1200*time.Millisecond)
+	s.quotes.close()
+	before = summary(direct.all(ctx, workers, asks))
+	after = s.burst(ctx, s.through, nil, asks, workers)
+	after.Calls = s.calls() - calls
+	return before, after
+}
+
+func ranges(ctx context.Context, s *stage) (before, after Sample) {
+	name := s.file("/book.txt").name
+	var asks []ask
+	for i := range repeats {
+		asks = append(asks, ask{name, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", i*1000, i*1000+999)}}})
+	}
+	return s.both(ctx, s.web, same(1, name, nil), asks, workers)
+}
+
+func uncacheable(ctx context.Context, s *stage) (before, after Sample) {
+	return s.both(ctx, s.api, nil, same(4*repeats, "/api/account", nil), workers)
+}
+
+// different asks for n objects.
+func different(n int, path string) []ask {
+	var asks []ask
+	for i := range n {
+		asks = append(asks, ask{fmt.Sprintf("%s?k=%d", path, i), nil})
+	}
+	return asks
+}
+
+// nPlusOne times page views: the list, then each item that it names, one after the other as such code does.
+func nPlusOne(ctx context.Context, s *stage) (before, after Sample) {
+	return s.views(ctx, s.direct(s.orders)), s.views(ctx, s.through)
+}
+
+func (s *stage) views(ctx context.Context, c *client) Sample {
+	c.warm(ctx, 1)
+	calls, bytes := s.calls(), c.received.Load()
+	var pages []answer
+	for range visits {
+		pages = append(pages, view(ctx, c))
+	}
+	sample := summary(pages)
+	sample.Calls, sample.Bytes = s.calls()-calls, c.received.Load()-bytes
+	return sample
+}
+
+// view is one page view, as one answer: as long as all its requests together, as good as the worst of them.
+func view(ctx context.Context, c *client) answer {
+	start := time.Now()
+	page := c.one(ctx, ask{"/orders", nil})
+	for id := 1; id <= itemsPerOrder; id++ {
+		if a := c.one(ctx, ask{fmt.Sprintf("/items/%d", id), nil}); !a.good() {
+			page = a
+		}
+	}
+	page.took = time.Since(start)
+	return page
+}

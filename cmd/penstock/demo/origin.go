@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// origin is a sample server that counts what it is asked for.
+type origin struct {
+	name   string
+	addr   string
+	calls  atomic.Int64 // requests, /ping left out
+	sent   atomic.Int64 // bytes on the wire, heads included
+	server *http.Server
+	served chan struct{}
+}
+
+// listen starts an origin. Address 127.0.0.1:0 takes a free port.
+func listen(name, address string, h http.Handler) (*origin, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("the %s origin cannot listen: %w", name, err)
+	}
+	o := &origin{name: name, addr: ln.Addr().String(), served: make(chan struct{})}
+	o.server = &http.Server{Handler: o.count(h), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		defer close(o.served)
+		_ = o.server.Serve(&countingListener{ln, &o.sent}) // ends with ErrServerClosed, by close
+	}()
+	return o, nil
+}
+
+func (o *origin) url() string { return "http://" + o.addr }
+
+// count counts calls. /ping is how clients open connections before they measure, and is no call.
+func (o *origin) count(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ping" {
+			pause(r.Context(), 30*time.Millisecond) // so long that pings sent together need a connection each
+			w.Header().Set("Cache-Control", "no-store")
+			return
+		}
+		o.calls.Add(1)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// close takes the origin down at once, as a crash would.
+func (o *origin) close() {
+	o.server.Close()
+	<-o.served
+}
+
+// shutdown lets requests in flight end.
+func (o *origin) shutdown(ctx context.Context) error {
+	err := o.server.Shutdown(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		o.server.Close()
+		err = nil
+	}
+	<-o.served
+	return err
+}
+
+// pause is work that takes time; it ends early when nobody waits any more.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// countingListener adds up what is written to its connections.
+type countingListener struct {
+	net.Listener
+	sent *atomic.Int64
+}
+
+// Accept waits for the next connection.
+func (l *countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &countingConn{Conn: c, written: l.sent}, nil
+}
+
+// countingConn adds up what passes through a connection, in the directions that are asked for.
+type countingConn struct {
+	net.Conn
+	read, written *atomic.Int64
+}
+
+// Read counts what is read.
+func (c *countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.read != nil {
+		c.read.Add(int64(n))
+	}
+	return n, err
+}
+
+// Write counts what is written.
+func (c *countingConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.written != nil {
+		c.written.Add(int64(n))
+	}
+	return n, err
+}

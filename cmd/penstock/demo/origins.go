@@ -1,0 +1,135 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// How slow the sample origins are.
+const (
+	reportTime = 500 * time.Millisecond
+	rateTime   = 300 * time.Millisecond
+	itemTime   = 5 * time.Millisecond
+)
+
+// itemsPerOrder is how many items the order list names: the N of N+1.
+const itemsPerOrder = 100
+
+// apiOrigin is slow, and says how long its answers hold.
+func apiOrigin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/report", func(w http.ResponseWriter, r *http.Request) {
+		pause(r.Context(), reportTime)
+		writeJSON(w, "max-age=60, stale-while-revalidate=30", map[string]any{"report": "quarter", "total": 1_284_902.17, "pages": make([]int, 400)})
+	})
+	mux.HandleFunc("GET /api/rate", func(w http.ResponseWriter, r *http.Request) {
+		pause(r.Context(), rateTime)
+		writeJSON(w, "max-age=1, stale-while-revalidate=60", map[string]any{"pair": r.URL.Query().Get("k"), "rate": 1.0831})
+	})
+	mux.HandleFunc("GET /api/account", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, "private, no-store", map[string]any{"user": "demo", "balance": 12.5})
+	})
+	return mux
+}
+
+// quoteOrigin is the one that goes down.
+func quoteOrigin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /quotes", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, "max-age=1, stale-if-error=600", map[string]any{"symbol": r.URL.Query().Get("k"), "price": 42.17})
+	})
+	return mux
+}
+
+// ordersOrigin makes clients ask once for a list and once for each of its items.
+func ordersOrigin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, _ *http.Request) {
+		ids := make([]int, itemsPerOrder)
+		for i := range ids {
+			ids[i] = i + 1
+		}
+		writeJSON(w, "max-age=60", map[string]any{"order": 7, "item_ids": ids})
+	})
+	mux.HandleFunc("GET /items/{id}", func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.Atoi(r.PathValue("id"))
+		if err != nil || id < 1 || id > itemsPerOrder {
+			http.NotFound(w, r)
+			return
+		}
+		pause(r.Context(), itemTime)
+		writeJSON(w, "max-age=60", map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25})
+	})
+	return mux
+}
+
+// webOrigin serves static files with validators and, like many file servers, no word on caching. /live/ is the same files
+// under a Cache-Control that makes every use ask first.
+func webOrigin(files []*file) http.Handler {
+	mux := http.NewServeMux()
+	for _, f := range files {
+		mux.Handle("GET "+f.name, f)
+		mux.HandleFunc("GET /live"+f.name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache")
+			f.ServeHTTP(w, r)
+		})
+	}
+	mux.Handle("GET /{$}", files[0])
+	return mux
+}
+
+// ServeHTTP answers with the file, a range of it, or 304.
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("ETag", f.etag())
+	http.ServeContent(w, r, "", f.modified, bytes.NewReader(f.body))
+}
+
+func writeJSON(w http.ResponseWriter, cacheControl string, v any) {
+	body := encode(v)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Cache-Control", cacheControl)
+	_, _ = w.Write(body) // a client that has gone is no concern of the origin
+}
+
+// fixed are the origins at the addresses that the sample configuration names.
+func fixed() []struct {
+	name, address string
+	handler       http.Handler
+} {
+	return []struct {
+		name, address string
+		handler       http.Handler
+	}{
+		{"api", "127.0.0.1:7001", apiOrigin()},
+		{"orders", "127.0.0.1:7002", ordersOrigin()},
+		{"web", "127.0.0.1:7003", webOrigin(website(time.Now()))},
+	}
+}
+
+// Origins serves the sample origins at fixed addresses until ctx ends, for a gateway with a configuration of its own.
+func Origins(ctx context.Context, out io.Writer) error {
+	var running []*origin
+	defer func() {
+		for _, o := range running {
+			o.close()
+		}
+	}()
+	for _, f := range fixed() {
+		o, err := listen(f.name, f.address, f.handler)
+		if err != nil {
+			return err
+		}
+		running = append(running, o)
+		fmt.Fprintf(out, "%-7s %s\n", o.name, o.url())
+	}
+	fmt.Fprintln(out, "The sample origins are up; start a gateway with penstock run, end this with Ctrl-C.")
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/penstock/penstock/config"
+)
+
+// difference says in a few words what a configuration changes, for the log line of a reload.
+func difference(old, new *config.Config) []string {
+	var out []string
+	for _, part := range []struct {
+		name     string
+		old, new any
+	}{
+		{"server", old.Server, new.Server},
+		{"admin", old.Admin, new.Admin},
+		{"cache", old.Cache, new.Cache},
+	} {
+		if !reflect.DeepEqual(part.old, part.new) {
+			out = append(out, part.name)
+		}
+	}
+	out = append(out, named("upstream", old.Upstreams, new.Upstreams)...)
+	out = append(out, named("route", routesByName(old), routesByName(new))...)
+	if len(out) == 0 {
+		return []string{"nothing"}
+	}
+	return out
+}
+
+func routesByName(cfg *config.Config) map[string]*config.Route {
+	out := make(map[string]*config.Route, len(cfg.Routes))
+	for _, r := range cfg.Routes {
+		out[r.Name] = r
+	}
+	return out
+}
+
+// named compares two sets of things that have names: -gone, +new, and those that differ by name alone.
+func named[T any](kind string, old, new map[string]*T) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if now, ok := new[name]; !ok {
+			out = append(out, "-"+kind+" "+name)
+		} else if !reflect.DeepEqual(old[name], now) {
+			out = append(out, kind+" "+name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(new)) {
+		if _, ok := old[name]; !ok {
+			out = append(out, "+"+kind+" "+name)
+		}
+	}
+	return out
+}

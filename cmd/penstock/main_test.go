@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// execute runs a command that ends by itself.
+func execute(args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	none := func(string) (string, bool) { return "", false }
+	code = run(context.Background(), args, none, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestExitCodesAndMessages(t *testing.T) {
+	good := writeFile(t, plain("http://127.0.0.1:1"))
+	noAdmin := writeFile(t, strings.Replace(plain("http://127.0.0.1:1"), `"127.0.0.1:0"}`+"\ncache", `"127.0.0.1:1"}`+"\ncache", 1))
+	missing := filepath.Join(t.TempDir(), "gateway.yaml")
+	for _, c := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string // that they contain; "" is empty
+	}{
+		{nil, exitUsage, "", "penstock run"},
+		{[]string{"fly"}, exitUsage, "", `there is no command "fly"; penstock help`},
+		{[]string{"help"}, exitDone, "penstock check FILE", ""},
+		{[]string{"--help"}, exitDone, "penstock check FILE", ""},
+		{[]string{"version"}, exitDone, "penstock ", ""},
+		{[]string{"version", "x"}, exitUsage, "", `does not take "x"`},
+		{[]string{"check"}, exitUsage, "", "penstock check needs FILE"},
+		{[]string{"check", good}, exitDone, "ok, 1 routes to 1 upstreams", ""},
+		{[]string{"check", good, good}, exitUsage, "", "does not take"},
+		{[]string{"check", missing}, exitUsage, "", "there is no configuration at " + missing},
+		{[]string{"run", "--config", missing}, exitUsage, "", "name one with --config FILE, or see penstock demo"},
+		{[]string{"run", "--konfig", good}, exitUsage, "", "penstock run --help lists the flags"},
+		{[]string{"run", "--help"}, exitDone, "-shutdown-delay", ""},
+		{[]string{"run", good}, exitUsage, "", "does not take"},
+		{[]string{"schema"}, exitDone, `"routes"`, ""},
+		{[]string{"demo", "--once", "--origins"}, exitUsage, "", "not both"},
+		{[]string{"healthcheck", "--config", missing}, exitUsage, "", "there is no configuration"},
+		{[]string{"healthcheck", "--config", noAdmin}, exitFailed, "", "does not answer at 127.0.0.1:1"},
+	} {
+		code, stdout, stderr := execute(c.args...)
+		if code != c.code || !contains(stdout, c.stdout) || !contains(stderr, c.stderr) {
+			t.Errorf("penstock %s:\n code %d, want %d\n stdout %q, want %q\n stderr %q, want %q", strings.Join(c.args, " "), code, c.code, stdout, c.stdout, stderr, c.stderr)
+		}
+	}
+}
+
+// contains is strings.Contains where nothing is in nothing alone; run's own log lines are no message.
+func contains(s, want string) bool {
+	if want == "" {
+		return s == ""
+	}
+	return strings.Contains(s, want)
+}
+
+func TestCheckPrintsEveryMistake(t *testing.T) {
+	name := writeFile(t, "version: 1\nserver:\n  listen: [{adress: \"127.0.0.1:0\"}]\nroutes:\n  - {name: a, match: {path: /*}, upstream: nobody}\n")
+	code, stdout, stderr := execute("check", name)
+	if code != exitUsage || stdout != "" {
+		t.Errorf("code %d, stdout %q", code, stdout)
+	}
+	for _, want := range []string{name + ":3:", "adress", name + ":5:", "nobody"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("stderr lacks %q:\n%s", want, stderr)
+		}
+	}
+	for _, line := range strings.Split(strings.TrimSpace(stderr), "\n") {
+		if !strings.HasPrefix(line, name+":") {
+			t.Errorf("a line without a place: %s", line)
+		}
+	}
+}
+
+func TestCheckReadsCertificates(t *testing.T) {
+	name := writeFile(t, listening("http://127.0.0.1:1", `{address: "127.0.0.1:0", tls: {certificates: [{cert: /nowhere/a.crt, key: /nowhere/a.key}]}}`))
+	if code, _, stderr := execute("check", name); code != exitUsage || !strings.Contains(stderr, "/nowhere/a.crt") {
+		t.Errorf("code %d, stderr %s", code, stderr)
+	}
+}
+
+func TestSchemaIsJSON(t *testing.T) {
+	code, stdout, _ := execute("schema")
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(stdout), &schema); code != exitDone || err != nil || schema["$schema"] == nil {
+		t.Errorf("code %d, %v, %.80s", code, err, stdout)
+	}
+}
+
+func TestRunSaysWhichAddressIsTaken(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+	code, _, stderr := execute("run", "--config", writeFile(t, listening("http://127.0.0.1:1", `{address: "`+addr+`"}`)))
+	if code != exitFailed || !strings.Contains(stderr, "penstock: cannot listen on "+addr) {
+		t.Errorf("code %d, stderr %s", code, stderr)
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	for _, admin := range []string{"127.0.0.1:" + freePort(t), "unix:" + filepath.Join(t.TempDir(), "admin.sock")} {
+		p := start(t, strings.Replace(plain(hello(t)), `admin: {address: "127.0.0.1:0"}`, `admin: {address: "`+admin+`"}`, 1))
+		if code, _, stderr := execute("healthcheck", "--config", p.config); code != exitDone {
+			t.Errorf("%s: ready: code %d, %s", admin, code, stderr)
+		}
+		p.stop()
+		p.exit(exitDone)
+		if code, _, _ := execute("healthcheck", "--config", p.config); code != exitFailed {
+			t.Errorf("%s: stopped: code %d", admin, code)
+		}
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/config"
+)
+
+// lameDuck is how long a stopping server leaves connections open that have no request, so that a client that is about to
+// send one still gets its answer, with the word that the connection ends.
+const lameDuck = 300 * time.Millisecond
+
+// Bounds of HTTP/2 that the configuration has no keys for. They are those of common servers; what a client may ask for at
+// once is bounded so that one connection cannot take the place of thousands.
+const (
+	h2Streams   = 250
+	h2PingAfter = 30 * time.Second
+	h2PingWait  = 15 * time.Second
+)
+
+// settings is all that a server is built from. Two equal settings need no new server.
+type settings struct {
+	listener    config.Listener
+	headerBytes int64
+	timeouts    config.ServerTimeouts
+	admin       bool
+	token       string // of the admin listener
+}
+
+func (s settings) equal(o settings) bool {
+	s.timeouts.Drain, o.timeouts.Drain = 0, 0 // read when it is needed
+	return reflect.DeepEqual(s, o)
+}
+
+// server is one http.Server on a socket.
+type server struct {
+	settings settings
+	http     *http.Server
+	tap      *tap
+	certs    *certificates // nil: plain
+	stopping atomic.Bool
+	served   chan struct{} // closed when Serve has returned
+}
+
+// newServer makes a server that does not serve yet. Errors are about its certificates.
+func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) {
+	s := &server{settings: set, served: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(set.listener.H2C && set.listener.TLS == nil)
+	protocols.SetHTTP2(set.listener.TLS != nil)
+	s.http = &http.Server{
+		Handler:                      s.announceEnd(h),
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            set.timeouts.ReadHeader,
+		ReadTimeout:                  set.timeouts.Read,
+		WriteTimeout:                 set.timeouts.Write,
+		IdleTimeout:                  set.timeouts.Idle,
+		MaxHeaderBytes:               int(set.headerBytes),
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Protocols:                    protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingWait},
+	}
+	if set.listener.TLS == nil {
+		return s, nil
+	}
+	var err error
+	if s.certs, err = newCertificates(set.listener.TLS.Certificates, log); err != nil {
+		return nil, err
+	}
+	s.http.TLSConfig = s.certs.tlsConfig()
+	return s, nil
+}
+
+// announceEnd tells HTTP/1.1 clients of a stopping server to ask elsewhere next. HTTP/2 has GOAWAY for it.
+func (s *server) announceEnd(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// start begins to serve what the socket accepts.
+func (s *server) start(sock *socket, log *slog.Logger) {
+	s.tap = newTap(sock)
+	go func() {
+		defer close(s.served)
+		if err := s.serve(); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			log.Error("a listener stopped", "address", s.tap.Addr().String(), "error", err)
+		}
+	}()
+}
+
+func (s *server) serve() error {
+	if s.certs != nil {
+		return s.http.ServeTLS(s.tap, "", "")
+	}
+	return s.http.Serve(s.tap)
+}
+
+// retire takes no new connections, lets requests in flight and upgraded connections end, and closes what is left when ctx
+// ends. When it returns nothing of the server runs.
+func (s *server) retire(ctx context.Context) {
+	s.stopping.Store(true)
+	s.tap.Close()
+	s.awaitEmpty(ctx, lameDuck)
+	if s.http.Shutdown(ctx) == nil {
+		s.awaitEmpty(ctx, 0) // what is open now was upgraded
+	}
+	s.http.Close()
+	s.tap.conns.closeAll()
+	<-s.served
+}
+
+// awaitEmpty waits until no connection is open, but at most for a time, if one is given.
+func (s *server) awaitEmpty(ctx context.Context, atMost time.Duration) {
+	if atMost > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, atMost)
+		defer cancel()
+	}
+	select {
+	case <-s.tap.conns.whenEmpty():
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// slow is an origin whose answers wait until release is closed. asked says that a request has arrived.
+func slow(t *testing.T) (url string, asked chan struct{}, release chan struct{}) {
+	t.Helper()
+	asked, release = make(chan struct{}, 16), make(chan struct{})
+	url = serveOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-release:
+			io.WriteString(w, "late")
+		case <-r.Context().Done():
+		}
+	})
+	return url, asked, release
+}
+
+// outcome is what became of a request in the background.
+type outcome struct {
+	status int
+	body   string
+	err    error
+}
+
+func inBackground(c *http.Client, url string) <-chan outcome {
+	out := make(chan outcome, 1)
+	go func() {
+		resp, err := c.Get(url)
+		if err != nil {
+			out <- outcome{err: err}
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		out <- outcome{resp.StatusCode, string(body), err}
+	}()
+	return out
+}
+
+func signalSelf(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShutdownLetsRequestsEnd(t *testing.T) {
+	origin, asked, release := slow(t)
+	p := start(t, plain(origin))
+	url, admin := p.url(), p.admin()
+	result := inBackground(browser(t), url+"/")
+	<-asked
+	signalSelf(t, syscall.SIGTERM)
+	p.await(`msg=stopping`)
+	eventually(t, "no new connection is taken", func() bool {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if resp, _ := get(t, browser(t), admin+"/readyz"); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz while stopping: %s", resp.Status)
+	}
+	if resp, _ := get(t, browser(t), admin+"/healthz"); resp.StatusCode != http.StatusOK {
+		t.Errorf("/healthz while stopping: %s", resp.Status)
+	}
+	close(release)
+	if got := <-result; got.err != nil || got.status != http.StatusOK || got.body != "late" {
+		t.Errorf("the request in flight: %+v", got)
+	}
+	p.exit(exitDone)
+}
+
+func TestShutdownCutsWhatOutlivesDrain(t *testing.T) {
+	origin, asked, release := slow(t)
+	defer close(release)
+	p := start(t, strings.Replace(plain(origin), "drain: 5s", "drain: 500ms", 1))
+	result := inBackground(browser(t), p.url()+"/")
+	<-asked
+	begun := time.Now()
+	p.stop()
+	if got := <-result; got.err == nil {
+		t.Errorf("the request in flight was answered: %+v", got)
+	}
+	if took := time.Since(begun); took < 400*time.Millisecond {
+		t.Errorf("cut after %v", took)
+	}
+	p.exit(exitDone)
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	origin, asked, release := slow(t)
+	defer close(release)
+	p := start(t, strings.Replace(plain(origin), "drain: 5s", "drain: 1h", 1))
+	result := inBackground(browser(t), p.url()+"/")
+	<-asked
+	signalSelf(t, syscall.SIGTERM)
+	p.await(`msg=stopping`)
+	signalSelf(t, syscall.SIGINT)
+	p.exit(exitDone)
+	if got := <-result; got.err == nil {
+		t.Errorf("the request in flight was answered: %+v", got)
+	}
+}
+
+func TestShutdownDelayGoesOnServing(t *testing.T) {
+	p := prepare(t)
+	p.write(plain(hello(t)))
+	p.flags = []string{"--shutdown-delay", "1s"}
+	p.run()
+	c := browser(t)
+	url, admin := p.url(), p.admin()
+	p.stop()
+	eventually(t, "/readyz goes down", func() bool {
+		resp, _ := get(t, c, admin+"/readyz")
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	if resp, body := get(t, browser(t), url+"/"); resp.StatusCode != http.StatusOK || body != "hello" {
+		t.Errorf("%s %q", resp.Status, body)
+	}
+	p.exit(exitDone)
+}
+
+// TestKeptConnectionsAreToldToEnd: a client in the middle of its requests is told, not cut off.
+func TestKeptConnectionsAreToldToEnd(t *testing.T) {
+	origin, asked, release := slow(t)
+	p := start(t, plain(origin))
+	kept, err := net.Dial("tcp", p.address(false, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	other := inBackground(browser(t), p.url()+"/other") // keeps the drain going
+	<-asked
+	fmt.Fprintf(kept, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-asked
+	p.stop()
+	p.await(`msg=stopping`)
+	close(release)
+	resp, err := http.ReadResponse(bufio.NewReader(kept), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := drainBody(t, resp); body != "late" {
+		t.Errorf("body %q", body)
+	}
+	if got := <-other; got.err != nil {
+		t.Error(got.err)
+	}
+	p.exit(exitDone)
+}
+
+func drainBody(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// echo is an origin that upgrades and then sends back what it gets.
+func echo(t *testing.T) string {
+	return serveOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+		rw.Flush()
+		io.Copy(c, rw)
+	})
+}
+
+// upgrade opens an upgraded connection through the gateway.
+func upgrade(t *testing.T, address string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	br := bufio.NewReader(c)
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("upgrade: %v %v", resp, err)
+	}
+	return c, br
+}
+
+func speak(t *testing.T, c net.Conn, br *bufio.Reader, line string) {
+	t.Helper()
+	fmt.Fprintln(c, line)
+	if got, err := br.ReadString('\n'); err != nil || got != line+"\n" {
+		t.Fatalf("sent %q, got %q, %v", line, got, err)
+	}
+}
+
+func TestUpgradedConnections(t *testing.T) {
+	origin := echo(t)
+	p := start(t, strings.Replace(plain(origin), "drain: 5s", "drain: 700ms", 1))
+	c, br := upgrade(t, p.address(false, 0))
+	speak(t, c, br, "hello")
+
+	// A reload that replaces the server leaves them alone.
+	p.write(strings.Replace(plain(origin), "drain: 5s", "drain: 700ms, idle: 33s", 1))
+	p.await(reloaded)
+	speak(t, c, br, "after the reload")
+
+	// A stopping gateway gives them until the end of drain.
+	begun := time.Now()
+	p.stop()
+	p.await(`msg=stopping`)
+	speak(t, c, br, "while stopping")
+	if _, err := br.ReadByte(); err == nil {
+		t.Error("the connection is still open")
+	}
+	if took := time.Since(begun); took < 500*time.Millisecond {
+		t.Errorf("closed after %v", took)
+	}
+	p.exit(exitDone)
+}
+
+func TestShutdownEndsEarlyWhenUpgradedConnectionsDo(t *testing.T) {
+	p := start(t, strings.Replace(plain(echo(t)), "drain: 5s", "drain: 1h", 1))
+	c, br := upgrade(t, p.address(false, 0))
+	speak(t, c, br, "hello")
+	p.stop()
+	p.await(`msg=stopping`)
+	c.Close()
+	p.exit(exitDone)
+}

@@ -98,7 +98,7 @@ func syntaxHint(text string, column int) string {
 		return "YAML is indented by spaces, not tabs"
 	case strings.Contains(text, "${"):
 		return `within [] and {} write "${NAME}" in quotes`
-	case column > 0 && column <= len(text) && strings.ContainsRune("@`%", rune(text[column-1])):
+	case column > 1 && column <= len(text) && strings.ContainsRune("@`%", rune(text[column-1])):
 		return "put the value in quotes"
 	}
 	return ""

@@ -16,8 +16,8 @@ func Schema() ([]byte, error) {
 		return nil, err
 	}
 	s := schemer{comments: texts, defs: map[string]any{"reference": referenceSchema}}
-	root := s.object(reflect.TypeFor[Config](), columns(reflect.TypeFor[Config]()))
-	s.defs["defaults"] = s.object(reflect.TypeFor[Route](), defaultsColumns())
+	root := s.object(freshOf(reflect.TypeFor[Config]()), columns(reflect.TypeFor[Config]()))
+	s.defs["defaults"] = s.object(freshOf(reflect.TypeFor[Route]()), defaultsColumns())
 	root["properties"].(map[string]any)[defaultsKey] = map[string]any{
 		"$ref":        "#/$defs/defaults",
 		"description": "`defaults` are for all routes: any key of a route. A route's own value wins, maps are merged key by key.",
@@ -45,14 +45,14 @@ type schemer struct {
 	defs map[string]any // the structs, by name
 }
 
-// object is the schema of a struct with these columns.
-func (s schemer) object(t reflect.Type, cs []column) map[string]any {
-	fresh := freshOf(t)
+// object is the schema of a struct with these columns; fresh holds its defaults.
+func (s schemer) object(fresh reflect.Value, cs []column) map[string]any {
+	t := fresh.Type()
 	properties := map[string]any{}
 	var required []string
 	for _, c := range cs {
 		f := t.Field(c.index)
-		p := s.value(f.Type, c)
+		p := s.value(f.Type, fresh.Field(c.index), c)
 		if text := s.field(t.Name(), c) + s.choices(f.Type.Name(), c.enum); text != "" {
 			p["description"] = text
 		}
@@ -74,20 +74,20 @@ func (s schemer) object(t reflect.Type, cs []column) map[string]any {
 	return out
 }
 
-// value is the schema of any value of the table.
-func (s schemer) value(t reflect.Type, c column) map[string]any {
+// value is the schema of any value of the table; fresh is what it is when it is left out.
+func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string]any {
 	if kind := scalarOf(t, c); kind != nil {
 		return single(t, c, kind)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return s.value(t.Elem(), c)
+		return s.value(t.Elem(), freshOf(t.Elem()), c)
 	case reflect.Slice:
-		return map[string]any{"type": "array", "items": s.value(t.Elem(), c)}
+		return map[string]any{"type": "array", "items": s.value(t.Elem(), freshOf(t.Elem()), c)}
 	case reflect.Map:
 		return s.dictionary(t, c)
 	}
-	ref := s.reference(t)
+	ref := s.reference(fresh)
 	if t == targetType {
 		url, _ := findColumn(columns(t), "url")
 		return map[string]any{"anyOf": []any{single(urlType, url, &urlScalar), ref}}
@@ -96,10 +96,10 @@ func (s schemer) value(t reflect.Type, c column) map[string]any {
 }
 
 // reference points to the definition of a struct, and makes it when there is none yet.
-func (s schemer) reference(t reflect.Type) map[string]any {
+func (s schemer) reference(fresh reflect.Value) map[string]any {
+	t := fresh.Type()
 	if s.defs[t.Name()] == nil {
-		s.defs[t.Name()] = true // no struct contains itself
-		s.defs[t.Name()] = s.object(t, columns(t))
+		s.defs[t.Name()] = s.object(fresh, columns(t))
 	}
 	return map[string]any{"$ref": "#/$defs/" + t.Name()}
 }
@@ -111,7 +111,7 @@ func (s schemer) dictionary(t reflect.Type, c column) map[string]any {
 		names = map[string]any{"pattern": key.schema["pattern"]}
 	}
 	return map[string]any{
-		"type": "object", "propertyNames": names, "additionalProperties": s.value(t.Elem(), column{as: c.as}),
+		"type": "object", "propertyNames": names, "additionalProperties": s.value(t.Elem(), freshOf(t.Elem()), column{as: c.as}),
 	}
 }
 
@@ -154,18 +154,20 @@ func bounds(out map[string]any, c column) {
 	}
 }
 
-// defaultOf is the default of a key as the file would say it; nil when it is empty or no single value.
+// defaultOf is the default of a key as the file would say it; nil when it is empty or a map.
 func defaultOf(v reflect.Value, c column) any {
 	kind := scalarOf(v.Type(), c)
-	if kind == nil || v.IsZero() {
+	switch {
+	case v.IsZero():
 		return nil
-	}
-	n := printScalar(v, kind)
-	if kind == &intScalar || kind == &numberScalar {
-		return json.Number(n.Value)
-	}
-	if kind == &boolScalar {
+	case v.Kind() == reflect.Slice:
+		return v.Interface() // of words
+	case kind == nil:
+		return nil
+	case kind == &intScalar, kind == &numberScalar:
+		return json.Number(printScalar(v, kind).Value)
+	case kind == &boolScalar:
 		return v.Bool()
 	}
-	return n.Value
+	return printScalar(v, kind).Value
 }

@@ -180,3 +180,22 @@ func eachColumn(t reflect.Type, seen map[reflect.Type]bool, visit func(owner, va
 		}
 	}
 }
+
+// TestSchemaDefaults holds the defaults that editors show against those that Parse fills in, at some depth.
+func TestSchemaDefaults(t *testing.T) {
+	text, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"default": "32KiB"`, `"default": "127.0.0.1:9901"`, `"default": "256MiB"`, `"default": "p2c"`, `"default": 512`,
+		`"default": "1m30s"`, `"default": "absent"`, `"default": "rfc"`, `"default": 10000`, `"default": 32`, `"default": 1`,
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("the schema has no %s", want)
+		}
+	}
+	if bytes.Contains(text, []byte("redis")) || bytes.Contains(text, []byte("rate_limit")) {
+		t.Error("the schema has keys that are not supported")
+	}
+}

@@ -51,8 +51,10 @@ func (r *Rules) consider(q *Request, cc *cacheControl, stored *Meta, now time.Ti
 		return d.complete(q, cc, stored)
 	}
 	switch why := unacceptable(cc, stored, &d); {
-	case why != ReasonNone:
+	case why == ReasonNoCache || why != ReasonNone && d.TTL > 0:
 		return d.validate(stored, why)
+	case why != ReasonNone:
+		return d.validate(stored, ReasonStale) // it would need validation even if the request had not said so
 	case d.TTL > 0: // RFC 9111 §4.2: response_is_fresh = (freshness_lifetime > current_age)
 		return d.serveFresh(r.refreshesEarly(stored, d.TTL, chance))
 	}

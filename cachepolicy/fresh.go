@@ -23,10 +23,8 @@ const (
 // lifetime is the freshness lifetime of a response with the given status and fields, received at received, and who named it:
 // the origin, else the rules, else a guess (RFC 9111 §4.2.1, §4.2.2).
 func (r *Rules) lifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, source) {
-	if !r.IgnoreOrigin {
-		if d, ok := explicitLifetime(h, c, received); ok {
-			return r.bound(max(d, r.TTLMin)), fromOrigin
-		}
+	if d, ok := explicitLifetime(h, c, received); ok {
+		return r.bound(max(d, r.TTLMin)), fromOrigin
 	}
 	if d, ok := r.statusTTL(status); ok {
 		return r.bound(d), fromRules
@@ -50,7 +48,7 @@ func explicitLifetime(h http.Header, c *control, received time.Time) (time.Durat
 		return c.sMaxAge, true
 	case c.any(hasMaxAge):
 		return c.maxAge, true
-	case c.targeted: // RFC 9213 §2.2: Expires is among the fields that don't count
+	case c.final:
 		return 0, false
 	}
 	return expiresLifetime(h, received)

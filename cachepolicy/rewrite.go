@@ -9,7 +9,13 @@ import (
 // ApplyCacheControl writes Cache-Control into h, in place, by the first of the rules whose conditions hold for the response and its
 // request. A rule that does not override leaves a response alone whose origin sent Cache-Control or Expires, and ends the search
 // all the same: what the first match says, it says for good. It is called before Settle, which takes the lifetime from h.
+//
+// A 304 is left alone: it has not the fields that the conditions look at, and what it leaves out is not absent. Settle applies the
+// rules to what it makes of the stored response.
 func (r *Rules) ApplyCacheControl(q *Request, status int, h http.Header) {
+	if status == http.StatusNotModified {
+		return
+	}
 	for i := range r.CacheControl {
 		rule := &r.CacheControl[i]
 		if !rule.matches(q, status, h) {

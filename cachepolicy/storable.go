@@ -103,7 +103,7 @@ func (r *Rules) statusRefusal(status int, h http.Header, c *control) Reason {
 
 // isExplicit reports whether the origin has said in so many words that the response may be stored (RFC 9111 §3, last condition).
 func isExplicit(h http.Header, c *control) bool {
-	return c.any(hasPublic|hasMaxAge|hasSMaxAge) || !c.targeted && len(h["Expires"]) > 0
+	return c.any(hasPublic|hasMaxAge|hasSMaxAge) || !c.final && len(h["Expires"]) > 0
 }
 
 // isUseless tells why it would serve nobody to store a response with these facts, or ReasonNone: it is never fresh, can't be
@@ -120,6 +120,3 @@ func isUseless(m *Meta) Reason {
 	}
 	return ReasonNoFreshness
 }
-
-// hasValidator reports whether the response can be validated (RFC 9111 §4.3.1).
-func (m *Meta) hasValidator() bool { return m.ETag != "" || !m.LastModified.IsZero() }

@@ -13,17 +13,17 @@ var defaultTargets = []string{"Cdn-Cache-Control"}
 // control is what rules a response: the directives and where they come from.
 type control struct {
 	cacheControl
-	targeted bool // from a targeted field: Cache-Control and Expires don't count (RFC 9213 §2.2)
+	final bool // Expires does not count beside it: it comes from a targeted field (RFC 9213 §2.2), or the origin is not heard
 }
 
 // control reads the directives that hold for this cache. With IgnoreOrigin there are none.
 func (r *Rules) control(h http.Header) control {
 	if r.IgnoreOrigin {
-		return control{}
+		return control{final: true}
 	}
 	for _, name := range r.targets() {
 		if c, ok := parseTargeted(h[name]); ok {
-			return control{cacheControl: c, targeted: true}
+			return control{cacheControl: c, final: true}
 		}
 	}
 	return control{cacheControl: parseCacheControl(h["Cache-Control"])}

@@ -50,7 +50,7 @@ func (s Span) Len() int64 { return s.Last - s.First + 1 }
 type Flags uint16
 
 const (
-	FlagMustRevalidate Flags = 1 << iota // must-revalidate, proxy-revalidate or s-maxage: never served stale (§5.2.2.2, .8, .10)
+	FlagMustRevalidate Flags = 1 << iota // must-revalidate, proxy-revalidate or s-maxage: not served stale (§5.2.2.2, .8, .10) but in a window the origin named beside s-maxage
 	FlagNoCache                          // unqualified no-cache: every use needs validation (§5.2.2.4)
 	FlagImmutable                        // RFC 8246
 	FlagHeuristic                        // the lifetime was guessed (§4.2.2)
@@ -66,7 +66,7 @@ type Meta struct {
 	Received     time.Time     // when it was received or last validated
 	Lifetime     time.Duration // freshness lifetime, counted from Born (jitter included)
 	StaleRevalid time.Duration // stale-while-revalidate window after Lifetime (RFC 5861 §3)
-	StaleError   time.Duration // stale-if-error window after Lifetime (RFC 5861 §4)
+	StaleError   time.Duration // stale-if-error window after Lifetime (RFC 5861 §4); negative: the origin forbids it, also when it can not be reached
 	FillTime     time.Duration // how long the origin took; the delta of early refresh
 	ETag         string        // as received, "" when there is none
 	LastModified time.Time     // zero when there is none or it is no valid date
@@ -127,9 +127,12 @@ const (
 
 // Verdict answers "what does this answer change?".
 type Verdict struct {
-	Effect     Effect
-	Reason     Reason   // why it was not stored, or why stale is kept
-	Meta       Meta     // for Store, Freshen and Combine
+	Effect Effect
+	Reason Reason // why it was not stored, or why stale is kept
+	Meta   Meta   // for Store, Freshen and Combine
+	// Header is set with Freshen and Combine: the fields of the stored response as the answer has made them (RFC 9111 §3.2), with the
+	// rules' Cache-Control and without what is not stored. It is the caller's own.
+	Header     http.Header
 	Invalidate []string // further URLs, canonical absolute, that an unsafe method has made stale (§4.4); its own URL is implied by InvalidateSelf
 	// InvalidateSelf is set when the target URI's stored responses are to be invalidated (§4.4).
 	InvalidateSelf bool

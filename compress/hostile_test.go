@@ -102,7 +102,7 @@ func TestR7Bombs(t *testing.T) {
 
 // TestR7FlatMemory reads far more than memory may grow, where limits allow it.
 func TestR7FlatMemory(t *testing.T) {
-	const size = 128 << 20
+	const size = 64 << 20
 	eachCoding(t, func(t *testing.T, c Coding) {
 		body := bomb(t, c)
 		grown := allocated(func() {

@@ -170,8 +170,8 @@ func TestReuseAfterFailure(t *testing.T) {
 	broken := errors.New("connection reset")
 	eachCoding(t, func(t *testing.T, c Coding) {
 		whole := encoded(t, c, body)
-		for i := range 12 {
-			w := NewWriter(&brittle{left: i * 1000, err: broken}, c, 0)
+		for i := range 6 {
+			w := NewWriter(&brittle{left: i * 2000, err: broken}, c, 0)
 			_, errWrite := w.Write(body)
 			errFlush, errClose := w.Flush(), w.Close()
 			if !errors.Is(errClose, broken) || errFlush == nil {
@@ -182,7 +182,7 @@ func TestReuseAfterFailure(t *testing.T) {
 			w.Abort()
 
 			damaged := bytes.Clone(whole)
-			damaged[len(damaged)*i/12] ^= 0x55
+			damaged[len(damaged)*i/6] ^= 0x55
 			_, _ = Decode(nil, c, [][]byte{damaged}, Limit{})
 			r, _ := NewReader(bytes.NewReader(whole), c, Limit{})
 			_, _ = io.CopyN(io.Discard, r, int64(i*1000))

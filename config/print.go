@@ -33,7 +33,8 @@ func printStruct(v, fresh reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, c := range columns(v.Type()) {
 		f, before := v.Field(c.index), fresh.Field(c.index)
-		if f.IsZero() && before.IsZero() && !c.always {
+		single := f.Kind() != reflect.Struct || scalarOf(f.Type(), c) != nil
+		if single && f.IsZero() && before.IsZero() && !c.always {
 			continue
 		}
 		if value := printValue(f, before, c); !hollow(value) {

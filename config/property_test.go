@@ -1,0 +1,247 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestPrintProperty: whatever a Config holds, Parse(Print(c)) is c.
+func TestPrintProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := new(Config)
+		c.setDefaults()
+		draw(t, reflect.ValueOf(c).Elem(), column{})
+		agree(c)
+		checkPrint(t, c)
+	})
+}
+
+// textSamples are values of each kind of text in canonical form, odd ones among them.
+var textSamples = map[string][]string{
+	"name":           {"a", "users-v2", "x.y_z"},
+	"address":        {"127.0.0.1:1", "[::1]:2", ":3", "localhost:0"},
+	"admin_address":  {"127.0.0.1:9", "unix:/run/penstock.sock", "[::1]:8"},
+	"token":          {"", "s3cr3t", "$$", "${A}", "#", "yes", "1", "!x", "*a", "&b", "{", "a:b", "~"},
+	"file":           {"a.pem", "/etc/ssl/$HOME/${x}.pem", " spaced ", "null"},
+	"host":           {"", "a.example", "*.example.com", "127.0.0.1"},
+	"pattern":        {"/", "/*", "/a/{id}", "/a/{id:[0-9]{2,3}$}/b", "/a%20b"},
+	"method":         {"GET", "PUT", "M-SEARCH", "NULL"},
+	"prefix":         {"", "/a", "/a/b"},
+	"template":       {"", "/x"},
+	"serve":          {"", "/index.html"},
+	"cache_control":  {"no-store", "public, max-age=5", `private="a, b", x=1`},
+	"extension":      {"css", "7z", "true"},
+	"media_range":    {"text/*", "application/json", "application/*+json"},
+	"field":          {"X-A", "1", "No", "~"},
+	"editable_field": {"X-A", "Server", "Null", "7"},
+	"field_value":    {"", "a", "a: b", "# no", "'q\"", "ü€", "1e3", "$${x}", "- a", "a\tb", "%", "@", "off"},
+	"cookie":         {"id", "a$b", "~", "0x1F"},
+	"glob":           {"*", "utm_*", "a b", "yes", "\u2028", "[x]"},
+	"content_type":   {"", "text/html; charset=utf-8"},
+}
+
+// freeText is for texts without a kind.
+var freeText = []string{"", "x", "two words", "line\nbreak\n\n", " lead", "trail ", "\ttab", "é\u0085\u2028", "${X:-y}", "- a", "? b", "null", "0o7", "a #b", "\x7f\x01"}
+
+// draw fills a value of the table with anything that Parse accepts by itself.
+func draw(t *rapid.T, v reflect.Value, c column) {
+	if drawScalar(t, v, c) {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if rapid.Bool().Draw(t, "nil") && v.IsNil() {
+			return
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		setDefaults(v.Elem())
+		draw(t, v.Elem(), c)
+	case reflect.Slice:
+		drawList(t, v, c)
+	case reflect.Map:
+		drawMap(t, v, c)
+	case reflect.Struct:
+		for _, c := range columns(v.Type()) {
+			if c.required || rapid.Bool().Draw(t, c.key) {
+				draw(t, v.Field(c.index), c)
+			}
+		}
+	}
+}
+
+// drawScalar fills a single value and reports whether it is one.
+func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
+	pick := func(words []string) string { return rapid.SampledFrom(words).Draw(t, "word") }
+	switch {
+	case v.Type() == urlType:
+		scheme := pick([]string{"http", "https"})
+		v.Set(reflect.ValueOf(&url.URL{Scheme: scheme, Host: pick([]string{"a", "b:1", "[::1]:80", "127.0.0.1:65535"})}))
+	case v.Type() == prefixType:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix(pick([]string{"10.0.0.0/8", "::/0", "192.0.2.1/32"}))))
+	case v.Type() == hashOnType:
+		v.Set(reflect.ValueOf(HashOn{HashSource(pick([]string{"header", "cookie"})), "X"}))
+	case v.Type() == durationType:
+		v.SetInt(rapid.Int64Range(1_000_000, 1<<60).Draw(t, "duration"))
+	case c.only != "":
+		v.SetBool(c.only == "true")
+	case c.enum != nil && v.Kind() == reflect.String:
+		v.SetString(pick(c.enum))
+	case c.enum != nil && v.Kind() == reflect.Int:
+		n, _ := strconv.Atoi(pick(c.enum))
+		v.SetInt(int64(n))
+	case v.Kind() == reflect.String && c.as != "":
+		v.SetString(pick(textSamples[c.as]))
+	case v.Kind() == reflect.String:
+		v.SetString(pick(freeText))
+	case v.Kind() == reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "bool"))
+	case v.CanInt():
+		low, high := intBound(c.min, 0), intBound(c.max, 1<<31-1)
+		v.SetInt(rapid.Int64Range(low, high).Draw(t, "int"))
+	case v.CanFloat():
+		v.SetFloat(rapid.Float64Range(0, 1).Draw(t, "float"))
+	default:
+		return false
+	}
+	return true
+}
+
+func intBound(s string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// drawList draws one to three different elements.
+func drawList(t *rapid.T, v reflect.Value, c column) {
+	v.SetZero()
+	for range rapid.IntRange(1, 3).Draw(t, "length") {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if e.Kind() == reflect.Pointer {
+			e.Set(reflect.New(e.Type().Elem()))
+		} else if e.Kind() == reflect.Struct && scalarOf(e.Type(), c) == nil {
+			setDefaults(e)
+		}
+		draw(t, e, c)
+		for i := range v.Len() {
+			if e.Comparable() && e.Kind() != reflect.Pointer && e.Interface() == v.Index(i).Interface() {
+				return
+			}
+		}
+		v.Set(reflect.Append(v, e))
+	}
+}
+
+func drawMap(t *rapid.T, v reflect.Value, c column) {
+	v.Set(reflect.MakeMap(v.Type()))
+	for range rapid.IntRange(1, 3).Draw(t, "length") {
+		key := reflect.New(v.Type().Key()).Elem()
+		draw(t, key, column{as: c.keyAs, min: c.min, max: c.max})
+		e := reflect.New(v.Type().Elem()).Elem()
+		if e.Kind() == reflect.Pointer {
+			e.Set(reflect.New(e.Type().Elem()))
+		}
+		draw(t, e, column{as: c.as})
+		v.SetMapIndex(key, e)
+	}
+}
+
+// agree changes what would contradict something else.
+func agree(c *Config) {
+	if len(c.Server.Listen) == 0 {
+		c.Server.Listen = []Listener{defaultListener()}
+	}
+	for i := range c.Server.Listen {
+		l := &c.Server.Listen[i]
+		l.Address = fmt.Sprintf("127.0.0.1:%d", 1000+i)
+		l.H2C = l.H2C && l.TLS == nil
+	}
+	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
+	m := &c.Cache.Memory
+	m.MaxObject = min(m.MaxObject, m.Size)
+	for name, u := range c.Upstreams {
+		u.Name = name
+		u.agree()
+	}
+	for i, r := range c.Routes {
+		r.Name = fmt.Sprintf("r%d", i)
+		for name := range c.Upstreams {
+			r.Upstream = name
+		}
+		r.agree(i)
+	}
+}
+
+func (u *Upstream) agree() {
+	if u.Balance != BalanceHash {
+		u.HashOn = HashOn{}
+	} else if u.HashOn == (HashOn{}) {
+		u.HashOn = HashOn{Source: HashClientIP}
+	}
+	scheme := map[Protocol]string{ProtocolH2: "https", ProtocolH2C: "http"}[u.Protocol]
+	if u.TLS != (UpstreamTLS{}) && scheme == "" {
+		scheme = "https"
+	}
+	if scheme == "http" {
+		u.TLS = UpstreamTLS{}
+	}
+	if u.TLS.InsecureSkipVerify {
+		u.TLS.CA = ""
+	}
+	for i := range u.Targets {
+		target := &u.Targets[i]
+		if scheme != "" {
+			target.URL.Scheme = scheme
+		}
+		target.URL.Host = fmt.Sprintf("h%d", i)
+	}
+	if u.Pool.Max > 0 {
+		u.Pool.Min = min(u.Pool.Min, u.Pool.Max)
+	}
+}
+
+func (r *Route) agree(i int) {
+	r.Match.Path = fmt.Sprintf("/a/b/%d%s", i, r.Match.Path)
+	if r.Rewrite.Path != "" {
+		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""
+	}
+	if ttl := &r.Cache.TTL; ttl.Max > 0 {
+		ttl.Min = min(ttl.Min, ttl.Max)
+	}
+	r.Coalesce.Enabled = r.Coalesce.Enabled && r.Cache.Enabled
+	if r.Upgrade == UpgradeWebSocket {
+		r.Match.Methods = nil
+	}
+	seen := map[int]bool{}
+	var pages []ErrorPage
+	for _, e := range r.Errors {
+		switch {
+		case e.Serve != "":
+			e.Body, e.ContentType = "", ""
+		case e.Body == "":
+			e.Body = "x"
+		}
+		if e.Body != "" && e.ContentType == "" {
+			e.ContentType = "text/plain"
+		}
+		if !r.Cache.Enabled {
+			e.CacheFor = 0
+		}
+		fresh := true
+		for _, s := range e.Status {
+			fresh = fresh && !seen[s]
+			seen[s] = true
+		}
+		if fresh {
+			pages = append(pages, e)
+		}
+	}
+	r.Errors = pages
+}

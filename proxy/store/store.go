@@ -15,6 +15,9 @@ var ErrMiss = errors.New("store: nothing stored under this key")
 // ErrVariants is returned by Put when the object holds as many live variants as it may.
 var ErrVariants = errors.New("store: too many variants")
 
+// ErrFenced is returned by Put when the holder of a newer lease has stored already.
+var ErrFenced = errors.New("store: the lease under which this was fetched has been superseded")
+
 // ErrTooLarge is returned by Put when the entry is larger than the store takes.
 var ErrTooLarge = errors.New("store: object too large")
 
@@ -30,6 +33,10 @@ type Entry struct {
 	// Representations in the content codings that are held; the first is the one the origin sent.
 	Representations []Representation
 	Tags            []string
+	// Epoch is the moment in the history of purges at which the fill began.
+	Epoch Epoch
+	// Fence is the token of the lease under which it was filled, 0 without one: an older holder can't overwrite what a newer one stored.
+	Fence uint64
 	// Derivable are the content codings that may be made of the representations held: by compression, or Identity by decoding.
 	Derivable compress.Set
 	// Uses counts hits, so that what proves hot is compressed again at the best level. The only field that changes.

@@ -51,9 +51,6 @@ func appendMembers(dst []byte, lines []string, fold folding) []byte {
 			dst = m.append(dst, line[j])
 		}
 	}
-	if m.quoted {
-		return dst
-	}
 	return trimEnd(dst, m.start)
 }
 

@@ -56,7 +56,7 @@ func CanonicalURL(base *Request, ref string) (scheme, host, path, rawQuery strin
 		return "", "", "", "", false
 	}
 	to, err := from.Parse(ref)
-	if err != nil || to.User != nil || to.Opaque != "" || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
+	if err != nil || to.User != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
 		return "", "", "", "", false
 	}
 	path = to.EscapedPath()

@@ -1,6 +1,7 @@
 package cachepolicy
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -14,6 +15,11 @@ func TestKeyQuery(t *testing.T) {
 	exclude := Rules{QueryExclude: []string{"utm_*", "fbclid"}}
 	include := Rules{QueryInclude: []string{"id", "page*"}}
 	sorted := Rules{QuerySort: true}
+	values := make([]string, 100)
+	for i := range values {
+		values[i] = fmt.Sprintf("a=%d", 100-i)
+	}
+	inOrder := strings.Join(values, "&")
 	for _, c := range []struct {
 		name      string
 		rules     Rules
@@ -29,6 +35,7 @@ func TestKeyQuery(t *testing.T) {
 		{"encoded name", exclude, "%75tm_source=x&a=1", "a=1"},
 		{"plus is a space", exclude, "utm+x=1&a=1", "utm+x=1&a=1"},
 		{"case counts", exclude, "UTM_x=1", "UTM_x=1"},
+		{"an encoded percent sign", exclude, "utm_%25=1&a=1", "a=1"},
 		{"broken encoding stays", exclude, "utm_%zz=1&a=1", "utm_%zz=1&a=1"},
 		{"cut encoding stays", exclude, "utm_%4=1", "utm_%4=1"},
 		{"semicolon stays", exclude, "utm_x=1;id=2&a=1", "utm_x=1;id=2&a=1"},
@@ -44,6 +51,7 @@ func TestKeyQuery(t *testing.T) {
 		{"encoded names are names", sorted, "b=1&a=2&%61=1", "a=2&%61=1&b=1"},
 		{"not sorted across a semicolon", sorted, "b=1;a=2&a=3", "b=1;a=2&a=3"},
 		{"longer name after its prefix", sorted, "ab=1&a=2", "a=2&ab=1"},
+		{"many values keep their order", sorted, "z&" + inOrder, inOrder + "&z"},
 		{"sorted already", sorted, "a=1&b=2", "a=1&b=2"},
 	} {
 		if got := c.rules.KeyQuery(c.raw); got != c.want {

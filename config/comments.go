@@ -1,19 +1,20 @@
 package config
 
 import (
-	_ "embed" // for tableSource
+	"embed"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"strconv"
 	"strings"
 )
 
-// tableSource is config.go: its comments are the descriptions in the schema, so that there is one text of them.
+// tableSource is the table's own text: its comments are the descriptions in the schema, so that there is one text of them.
 //
-//go:embed config.go
-var tableSource []byte
+//go:embed config.go config_*.go
+var tableSource embed.FS
 
 // comments are the texts beside types, fields and constants.
 type comments struct {
@@ -22,13 +23,32 @@ type comments struct {
 	words  map[string]map[string]string // by type and value of a constant
 }
 
-// readComments collects the comments of config.go.
+// readComments collects the comments of the table.
 func readComments() (*comments, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", tableSource, parser.ParseComments|parser.SkipObjectResolution)
+	c := &comments{map[string]string{}, map[string]string{}, map[string]map[string]string{}}
+	err := fs.WalkDir(tableSource, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		src, err := tableSource.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		c.file(file)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the descriptions of the keys: %w", err)
 	}
-	c := &comments{map[string]string{}, map[string]string{}, map[string]map[string]string{}}
+	return c, nil
+}
+
+// file collects the comments of one file.
+func (c *comments) file(file *ast.File) {
 	for _, d := range file.Decls {
 		decl, ok := d.(*ast.GenDecl)
 		if !ok {
@@ -43,7 +63,6 @@ func readComments() (*comments, error) {
 			}
 		}
 	}
-	return c, nil
 }
 
 func (c *comments) typeSpec(s *ast.TypeSpec, doc *ast.CommentGroup) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// decoder fills values from nodes by the table in config.go, and goes on after a mistake to find the others.
+// decoder fills values from nodes by the table that the structs of config.go are, and goes on after a mistake to find the others.
 type decoder struct {
 	*report
 	bad map[*node]bool // nodes within which there was a mistake: cross checks leave them alone

@@ -2,7 +2,7 @@
 //
 // Parse reports every mistake of a file at once, each with file, line, column, path and, where there is one, the remedy.
 // What it returns is complete: every default is filled in and `defaults:` is merged into each route, so a reader of a
-// Config never asks where a value came from. The structs in config.go are the one table of what may be written: the decoder,
+// Config never asks where a value came from. The structs in config.go and config_*.go are the one table of what may be written: the decoder,
 // the printer and the JSON Schema all walk them, and their comments are the reference manual.
 //
 // The package must not know what the values are used for. It opens no file, reads no environment and no clock: both come in

@@ -73,7 +73,7 @@ func TestHostileYAML(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			began := time.Now()
 			c, err := Parse("f.yaml", []byte(tt.src), nil, nil)
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("took %v", took)
 			}
 			if tt.place == "" {

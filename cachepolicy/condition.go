@@ -39,9 +39,9 @@ func removeConditions(h http.Header) {
 	delete(h, "Range")
 }
 
-// Evaluate applies the request's preconditions to the stored response m, in the order of RFC 9110 §13.2.2. RFC 9111 §4.3.2 has the
-// two conditions that guard against lost updates made for origins; a gateway that answers in the origin's name and ignored them
-// would give a client that asked for one state another, so they are evaluated too.
+// Evaluate applies the request's preconditions to the stored response m, in the order of RFC 9110 §13.2.2. RFC 9111 §4.3.2
+// leaves If-Match and If-Unmodified-Since to origins. A gateway answers in the origin's name: were it to ignore them, a client that
+// asked for one state would be given another, so they are evaluated too.
 func Evaluate(q *Request, m *Meta) Precondition {
 	// RFC 9110 §13.2.1: only where the answer without conditions would be a success. A cache answers GET and HEAD alone.
 	if m.Status != http.StatusOK && m.Status != http.StatusPartialContent || q.Method != http.MethodGet && q.Method != http.MethodHead {

@@ -20,6 +20,8 @@ COPY --from=build /out/penstock /usr/local/bin/penstock
 COPY gateway.yaml /etc/penstock/gateway.yaml
 WORKDIR /etc/penstock
 USER 65532:65532
+# A container is reached from outside through its own interface; the admin listener stays on loopback.
+ENV PENSTOCK_LISTEN=:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -54,17 +53,6 @@ func (o *origin) count(h http.Handler) http.Handler {
 func (o *origin) close() {
 	o.server.Close()
 	<-o.served
-}
-
-// shutdown lets requests in flight end.
-func (o *origin) shutdown(ctx context.Context) error {
-	err := o.server.Shutdown(ctx)
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		o.server.Close()
-		err = nil
-	}
-	<-o.served
-	return err
 }
 
 // pause is work that takes time; it ends early when nobody waits any more.

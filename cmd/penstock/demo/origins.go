@@ -46,34 +46,43 @@ func quoteOrigin() http.Handler {
 	return mux
 }
 
-// ordersOrigin makes clients ask once for a list and once for each of its items.
+// ordersOrigin makes clients ask once for a list and once for each of its items. It answers under /api/orders/ too.
 func ordersOrigin() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, _ *http.Request) {
-		ids := make([]int, itemsPerOrder)
-		for i := range ids {
-			ids[i] = i + 1
-		}
-		writeJSON(w, "max-age=60", map[string]any{"order": 7, "item_ids": ids})
-	})
-	mux.HandleFunc("GET /items/{id}", func(w http.ResponseWriter, r *http.Request) {
-		id, err := strconv.Atoi(r.PathValue("id"))
-		if err != nil || id < 1 || id > itemsPerOrder {
-			http.NotFound(w, r)
-			return
-		}
-		pause(r.Context(), itemTime)
-		writeJSON(w, "max-age=60", map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25})
-	})
+	for _, path := range []string{"/orders", "/api/orders/{$}"} {
+		mux.HandleFunc("GET "+path, listOrders)
+	}
+	for _, path := range []string{"/items/{id}", "/api/orders/items/{id}"} {
+		mux.HandleFunc("GET "+path, showItem)
+	}
 	return mux
 }
 
-// webOrigin serves static files with validators and, like many file servers, no word on caching. /live/ is the same files
-// under a Cache-Control that makes every use ask first.
+func listOrders(w http.ResponseWriter, _ *http.Request) {
+	ids := make([]int, itemsPerOrder)
+	for i := range ids {
+		ids[i] = i + 1
+	}
+	writeJSON(w, "max-age=60", map[string]any{"order": 7, "item_ids": ids})
+}
+
+func showItem(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil || id < 1 || id > itemsPerOrder {
+		http.NotFound(w, r)
+		return
+	}
+	pause(r.Context(), itemTime)
+	writeJSON(w, "max-age=60", map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25})
+}
+
+// webOrigin serves static files with validators and, like many file servers, no word on caching, also under /static/.
+// /live/ is the same files under a Cache-Control that makes every use ask first.
 func webOrigin(files []*file) http.Handler {
 	mux := http.NewServeMux()
 	for _, f := range files {
 		mux.Handle("GET "+f.name, f)
+		mux.Handle("GET /static"+f.name, f)
 		mux.HandleFunc("GET /live"+f.name, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-cache")
 			f.ServeHTTP(w, r)

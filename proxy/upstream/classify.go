@@ -49,12 +49,13 @@ func classifyTLS(err error) (Kind, bool) {
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 		record  tls.RecordHeaderError
-		alert   tls.AlertError
+		op      *net.OpError
 	)
 	switch {
 	case errors.As(err, &verify), errors.As(err, &host), errors.As(err, &unknown), errors.As(err, &invalid):
 		return TLSCertificate, true
-	case errors.As(err, &alert):
+	case errors.As(err, &op) && op.Op == "remote error":
+		// crypto/tls has no other mark for an alert that the peer sent.
 		return TLSAlert, true
 	case errors.As(err, &record):
 		return TLSProtocol, true
@@ -102,7 +103,7 @@ func timeoutKind(err error, at phase) Kind {
 	return ResponseTimeout
 }
 
-// lost reports whether err says that the connection went away. net/http does not export two of its errors of that kind.
+// lost reports whether err says that the connection went away.
 func lost(err error) bool {
 	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, http.ErrServerClosed} {
 		if errors.Is(err, gone) {
@@ -110,8 +111,18 @@ func lost(err error) bool {
 		}
 	}
 	s := err.Error()
-	return strings.Contains(s, "server closed idle connection") || strings.Contains(s, "client connection lost") ||
-		strings.Contains(s, "server sent GOAWAY") || strings.Contains(s, "stream error:") || strings.Contains(s, "client conn could not be established")
+	for _, gone := range lostTexts {
+		if strings.Contains(s, gone) {
+			return true
+		}
+	}
+	return false
+}
+
+// lostTexts are in errors of net/http that have no other mark.
+var lostTexts = [...]string{
+	"unexpected EOF", "server closed idle connection", "readLoopPeekFailLocked", "client connection lost", "server sent GOAWAY", "stream error:",
+	"client conn could not be established",
 }
 
 func headerTooLarge(err error) bool {

@@ -37,7 +37,7 @@ type exchange struct {
 	plain     atomic.Pointer[conn] // the HTTP/1.1 connection in use, nil over HTTP/2
 	early     atomic.Bool          // the response was there before the request
 	heard     atomic.Bool          // something of a response has come
-	firstUse  atomic.Bool          // the connection was dialled in advance and this is its first request
+	waited    atomic.Bool          // the connection had been open and idle before this request
 	interim   interim
 	upgrading string
 }
@@ -160,7 +160,8 @@ func (e *exchange) gotConn(info httptrace.GotConnInfo) {
 	}
 	c := h1Conn(info.Conn)
 	e.plain.Store(c)
-	e.firstUse.Store(c != nil && c.stocked && !info.Reused)
+	e.heard.Store(false)
+	e.waited.Store(c != nil && (c.stocked || info.Reused))
 	if c != nil {
 		c.take()
 	}
@@ -184,8 +185,12 @@ func (e *exchange) got1xx(status int, h textproto.MIMEHeader) error {
 }
 
 // stale reports whether the failure is the connection's own, which had gone bad while it was idle, rather than the target's answer to this request.
-func (e *exchange) stale() bool {
-	return e.early.Load() || e.firstUse.Load() && !e.heard.Load()
+func (e *exchange) stale(err error) bool {
+	var own *Error
+	if !errors.As(err, &own) || own.Kind != ConnectionTerminated {
+		return false
+	}
+	return e.early.Load() || e.waited.Load() && !e.heard.Load()
 }
 
 type interimKey struct{}
@@ -215,6 +220,9 @@ func (i *interim) got(status int, h http.Header) error {
 		return nil
 	}
 	own := h.Clone()
+	if err := checkFields(own); err != nil {
+		return &Error{Kind: ProtocolError, Err: err}
+	}
 	strip(own)
 	delete(own, "Content-Length")
 	i.deliver(status, own)

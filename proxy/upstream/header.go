@@ -133,7 +133,21 @@ func checkResponse(r *http.Response) error {
 		// RFC 9110 §15: values outside 100..599 are invalid.
 		return fmt.Errorf("invalid status code %d", r.StatusCode)
 	}
-	for name, values := range r.Header {
+	return checkFields(r.Header)
+}
+
+// checkFields refuses names and values that are none. Space between a name and its colon is removed (RFC 9112 §5.1).
+func checkFields(h http.Header) error {
+	for name, values := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			trimmed := strings.TrimRight(name, " \t")
+			if !httpguts.ValidHeaderFieldName(trimmed) {
+				return fmt.Errorf("invalid field name %q", name)
+			}
+			delete(h, name)
+			canonical := textproto.CanonicalMIMEHeaderKey(trimmed)
+			h[canonical] = append(h[canonical], values...)
+		}
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
 				return fmt.Errorf("invalid value of field %s", name)

@@ -242,7 +242,7 @@ func (p *Pool) attempt(r *http.Request, t *target, ev *observe.Event) (*http.Res
 			return resp, nil
 		}
 		e.end()
-		if try > 1 || !e.stale() || !replayable(r) || r.Context().Err() != nil {
+		if try > 1 || !e.stale(err) || !replayable(r) || r.Context().Err() != nil {
 			return nil, err
 		}
 	}

@@ -26,12 +26,8 @@ type instance struct {
 	seen  *reading       // the last look at the files, good or bad
 }
 
-// startInstance reads the configuration and serves it.
-func startInstance(src source, log *slog.Logger) (*instance, error) {
-	first, err := src.read()
-	if err != nil {
-		return nil, err
-	}
+// startInstance serves the configuration that was read first from src.
+func startInstance(src source, first *reading, log *slog.Logger) (*instance, error) {
 	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText()})
 	if err != nil {
 		return nil, usageError(src.path + ": " + err.Error())

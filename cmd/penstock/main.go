@@ -134,7 +134,7 @@ func printHelp(w io.Writer) {
 	fmt.Fprintln(w, "penstock is a caching reverse proxy and API gateway.")
 	fmt.Fprintln(w)
 	for _, cmd := range commands() {
-		fmt.Fprintf(w, "  %-36s %s\n", "penstock "+cmd.name+" "+cmd.usage, cmd.about)
+		fmt.Fprintf(w, "  %-45s %s\n", "penstock "+cmd.name+" "+cmd.usage, cmd.about)
 	}
 }
 

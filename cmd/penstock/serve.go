@@ -20,6 +20,11 @@ func runGateway(ctx context.Context, c *call) error {
 	if err := c.parse(fs); err != nil {
 		return err
 	}
+	src := source{*path, c.env}
+	first, err := src.read()
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(c.stderr, nil))
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
@@ -27,7 +32,7 @@ func runGateway(ctx context.Context, c *call) error {
 
 	log.Info("penstock starts", "version", versionText(), "config", *path, "pid", os.Getpid())
 	limitMemory(log)
-	i, err := startInstance(source{*path, c.env}, log)
+	i, err := startInstance(src, first, log)
 	if err != nil {
 		return err
 	}

@@ -23,56 +23,60 @@ const quick = 100 * time.Millisecond
 type Row struct {
 	Lever, Claim  string
 	Before, After Sample
-	Met           bool // the measurement bears the claim out
+	Facts         bool // the counts bear the claim out
+	Met           bool // the times do so too
 }
 
-// lever is something that the gateway does for its clients or its origins.
+// lever is something that the gateway does for its clients or its origins. facts judges what was counted, which is the same
+// on every machine; times, where there is one, what was timed.
 type lever struct {
 	name, claim string
 	run         func(context.Context, *stage) (before, after Sample)
-	met         func(before, after Sample) bool
+	facts       func(before, after Sample) bool
+	times       func(after Sample) bool
 }
 
 func levers() []lever {
+	under := func(a Sample) bool { return a.Median < quick && a.P99 < quick }
 	return []lever{
 		{"API of 500 ms, answered from cache", "median and p99 under 100 ms", cached, func(b, a Sample) bool {
-			return a.Median < quick && a.P99 < quick && b.Median >= reportTime && a.Calls == 1
-		}},
+			return b.Median >= reportTime && a.Calls == 1
+		}, under},
 		{fmt.Sprintf("Herd: %d clients at once, cold key", herd), "1 origin call, all answers equal", stampede, func(b, a Sample) bool {
 			return b.Calls == herd && a.Calls == 1 && a.Bodies == 1
-		}},
+		}, nil},
 		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
-		}},
+		}, nil},
 		{"Compression of JSON", "under a third of the bytes", compressed, func(b, a Sample) bool {
 			return a.Bytes*3 < b.Bytes
-		}},
+		}, nil},
 		{"Return visits: 304 from cache", "the body is sent once, 1 origin call", conditional, func(b, a Sample) bool {
 			return a.Statuses[http.StatusNotModified] == a.Asked && a.Bytes*10 < b.Bytes && a.Calls == 1
-		}},
+		}, nil},
 		{"no-cache object (bytes from origin)", "validated each time, fetched once", revalidated, func(b, a Sample) bool {
 			return a.Bytes*10 < b.Bytes && a.Bodies == 1
-		}},
+		}, nil},
 		{"At expiry: stale-while-revalidate", "nobody waits for the refresh", expired, func(b, a Sample) bool {
-			return a.P99 < quick && b.Median >= rateTime
-		}},
-		{"Origin down: stale-if-error", "every request is answered", originDown, func(b, a Sample) bool {
+			return b.Median >= rateTime && a.Calls == 2*keys
+		}, under},
+		{"Origin down: stale-if-error", "every request is answered", originDown, func(b, _ Sample) bool {
 			return b.Answered == 0
-		}},
+		}, nil},
 		{"Ranges from cache", "cut from the stored object", ranges, func(b, a Sample) bool {
 			return a.Statuses[http.StatusPartialContent] == a.Asked && a.Calls == 1 && a.Bodies == b.Bodies
-		}},
+		}, nil},
 		{"Price: an answer that may not be cached", "every request reaches the origin", uncacheable, func(b, a Sample) bool {
 			return a.Calls == b.Calls
-		}},
+		}, nil},
 	}
 }
 
 // measure runs one lever. Whatever it claims, every request has to be answered through the gateway.
 func (l *lever) measure(ctx context.Context, s *stage) Row {
 	before, after := l.run(ctx, s)
-	met := after.Asked > 0 && after.Answered == after.Asked && l.met(before, after)
-	return Row{Lever: l.name, Claim: l.claim, Before: before, After: after, Met: met}
+	facts := after.Asked > 0 && after.Answered == after.Asked && l.facts(before, after)
+	return Row{Lever: l.name, Claim: l.claim, Before: before, After: after, Facts: facts, Met: facts && (l.times == nil || l.times(after))}
 }
 
 // burst is one measurement: connections and cache are warmed by first, then the asks are timed. Origin calls and bytes are

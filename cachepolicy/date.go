@@ -35,7 +35,7 @@ func parseFixdate(name, rest string) (time.Time, bool) {
 	if len(rest) != len(" 06 Nov 1994 08:49:37 GMT") || !isDay(name) {
 		return time.Time{}, false
 	}
-	if rest[0] != ' ' || rest[3] != ' ' || rest[7] != ' ' || rest[12] != ' ' || !strings.EqualFold(rest[21:], " GMT") {
+	if rest[0] != ' ' || rest[3] != ' ' || rest[7] != ' ' || rest[12] != ' ' || !equalFold(rest[21:], " GMT") {
 		return time.Time{}, false
 	}
 	return makeDate(rest[8:12], rest[4:7], rest[1:3], rest[13:21])
@@ -46,7 +46,7 @@ func parseRFC850(name, rest string, now time.Time) (time.Time, bool) {
 	if len(rest) != len(" 06-Nov-94 08:49:37 GMT") || !isWeekday(name) {
 		return time.Time{}, false
 	}
-	if rest[0] != ' ' || rest[3] != '-' || rest[7] != '-' || rest[10] != ' ' || !strings.EqualFold(rest[19:], " GMT") {
+	if rest[0] != ' ' || rest[3] != '-' || rest[7] != '-' || rest[10] != ' ' || !equalFold(rest[19:], " GMT") {
 		return time.Time{}, false
 	}
 	yy, ok := digits(rest[8:10])
@@ -88,24 +88,24 @@ func makeDate(year, month, day, clock string) (time.Time, bool) {
 func makeDateIn(year int, month, day, clock string) (time.Time, bool) {
 	m := index3(monthNames, month)
 	d, okDay := digits(day)
-	h, okHour := digits(clock[:2])
-	min, okMin := digits(clock[3:5])
-	s, okSec := digits(clock[6:8])
-	if m < 0 || !okDay || !okHour || !okMin || !okSec || clock[2] != ':' || clock[5] != ':' || h > 23 || min > 59 || s > 60 {
+	hour, okHour := digits(clock[:2])
+	minute, okMin := digits(clock[3:5])
+	second, okSec := digits(clock[6:8])
+	if m < 0 || !okDay || !okHour || !okMin || !okSec || clock[2] != ':' || clock[5] != ':' || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false
 	}
 	midnight := time.Date(year, time.Month(m+1), d, 0, 0, 0, 0, time.UTC)
 	if d == 0 || midnight.Day() != d {
 		return time.Time{}, false
 	}
-	return midnight.Add(time.Duration(h)*time.Hour + time.Duration(min)*time.Minute + time.Duration(s)*time.Second), true
+	return midnight.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second), true
 }
 
 func isDay(s string) bool { return index3(dayNames, s) >= 0 }
 
 func isWeekday(s string) bool {
 	for _, w := range weekdays {
-		if strings.EqualFold(s, w) {
+		if equalFold(s, w) {
 			return true
 		}
 	}
@@ -115,7 +115,7 @@ func isWeekday(s string) bool {
 // index3 finds a name of three letters in a table of such names, whatever its case.
 func index3(table, name string) int {
 	for i := 0; i < len(table); i += 3 {
-		if strings.EqualFold(table[i:i+3], name) {
+		if equalFold(table[i:i+3], name) {
 			return i / 3
 		}
 	}

@@ -52,7 +52,9 @@ const anyStaleness = maxDelta
 // parseCacheControl reads the Cache-Control lines of a response.
 func parseCacheControl(lines []string) (c cacheControl) {
 	for _, line := range lines {
-		for d, rest := nextDirective(line); d.name != "" || rest != ""; d, rest = nextDirective(rest) {
+		for line != "" {
+			var d directive
+			d, line = nextDirective(line)
 			c.addResponse(d)
 		}
 	}
@@ -67,8 +69,10 @@ func parseRequestControl(h http.Header) (c cacheControl) {
 		lines = h["Pragma"]
 	}
 	for _, line := range lines {
-		for d, rest := nextDirective(line); d.name != "" || rest != ""; d, rest = nextDirective(rest) {
-			if ok || strings.EqualFold(d.name, "no-cache") {
+		for line != "" {
+			var d directive
+			d, line = nextDirective(line)
+			if ok || equalFold(d.name, "no-cache") {
 				c.addRequest(d)
 			}
 		}
@@ -94,8 +98,8 @@ type directive struct {
 	lost  bool // a quote that never ends has swallowed the rest of the line: what else it says is not known
 }
 
-// nextDirective cuts the first directive off a field line. At the end both results are empty. Nothing here can fail: what does not
-// follow the grammar becomes a broken argument, and the directive decides what that means.
+// nextDirective cuts the first directive off a field line that is not empty. Its name is empty where the line has no more of them.
+// Nothing here can fail: what does not follow the grammar becomes a broken argument, and the directive decides what that means.
 func nextDirective(line string) (d directive, rest string) {
 	line = strings.TrimLeft(line, " \t,")
 	end := strings.IndexAny(line, "=, \t")
@@ -172,19 +176,19 @@ func (c *cacheControl) addResponse(d directive) {
 		c.has |= hasNoStore
 	}
 	switch {
-	case strings.EqualFold(d.name, "max-age"):
+	case equalFold(d.name, "max-age"):
 		c.setDelta(hasMaxAge, &c.maxAge, d)
-	case strings.EqualFold(d.name, "s-maxage"):
+	case equalFold(d.name, "s-maxage"):
 		c.setDelta(hasSMaxAge, &c.sMaxAge, d)
-	case strings.EqualFold(d.name, "stale-while-revalidate"):
+	case equalFold(d.name, "stale-while-revalidate"):
 		c.setDelta(hasStaleRevalid, &c.staleRevalid, d)
-	case strings.EqualFold(d.name, "stale-if-error"):
+	case equalFold(d.name, "stale-if-error"):
 		c.setDelta(hasStaleError, &c.staleError, d)
-	case strings.EqualFold(d.name, "no-cache"):
+	case equalFold(d.name, "no-cache"):
 		c.setFields(hasNoCache, &c.noCache, d)
-	case strings.EqualFold(d.name, "private"):
+	case equalFold(d.name, "private"):
 		c.setFields(hasPrivate, &c.private, d)
-	case strings.EqualFold(d.name, "public"):
+	case equalFold(d.name, "public"):
 		// An argument has no meaning here, and what loosens the rules must be said properly.
 		if d.form == noArgument {
 			c.has |= hasPublic
@@ -197,17 +201,17 @@ func (c *cacheControl) addResponse(d directive) {
 // responseFlag gives the directives that restrict or describe and take no argument. One that comes nevertheless is ignored.
 func responseFlag(name string) directives {
 	switch {
-	case strings.EqualFold(name, "no-store"):
+	case equalFold(name, "no-store"):
 		return hasNoStore
-	case strings.EqualFold(name, "must-revalidate"):
+	case equalFold(name, "must-revalidate"):
 		return hasMustRevalidate
-	case strings.EqualFold(name, "proxy-revalidate"):
+	case equalFold(name, "proxy-revalidate"):
 		return hasProxyRevalidate
-	case strings.EqualFold(name, "must-understand"):
+	case equalFold(name, "must-understand"):
 		return hasMustUnderstand
-	case strings.EqualFold(name, "no-transform"):
+	case equalFold(name, "no-transform"):
 		return hasNoTransform
-	case strings.EqualFold(name, "immutable"):
+	case equalFold(name, "immutable"):
 		return hasImmutable
 	}
 	return 0
@@ -219,22 +223,22 @@ func (c *cacheControl) addRequest(d directive) {
 		c.has |= hasNoCache
 	}
 	switch {
-	case strings.EqualFold(d.name, "max-age"):
+	case equalFold(d.name, "max-age"):
 		c.setDelta(hasMaxAge, &c.maxAge, d)
-	case strings.EqualFold(d.name, "min-fresh"):
+	case equalFold(d.name, "min-fresh"):
 		c.setDelta(hasMinFresh, &c.minFresh, d)
-	case strings.EqualFold(d.name, "max-stale"):
+	case equalFold(d.name, "max-stale"):
 		if d.form == noArgument && !c.any(hasMaxStale) {
 			c.has, c.maxStale = c.has|hasMaxStale, anyStaleness
 		}
 		c.setDelta(hasMaxStale, &c.maxStale, d)
-	case strings.EqualFold(d.name, "stale-if-error"):
+	case equalFold(d.name, "stale-if-error"):
 		c.setDelta(hasStaleError, &c.staleError, d)
-	case strings.EqualFold(d.name, "no-cache"):
+	case equalFold(d.name, "no-cache"):
 		c.has |= hasNoCache
-	case strings.EqualFold(d.name, "no-store"):
+	case equalFold(d.name, "no-store"):
 		c.has |= hasNoStore
-	case strings.EqualFold(d.name, "only-if-cached"):
+	case equalFold(d.name, "only-if-cached"):
 		c.has |= hasOnlyIfCached
 	}
 }
@@ -296,12 +300,27 @@ func fieldNames(d directive) (names []string, ok bool) {
 	return names, len(names) > 0
 }
 
+// equalFold compares names whose case does not matter: that of ASCII letters alone, as all of HTTP has it.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		if lowerByte(s[i]) != lowerByte(lower[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // NoTransform reports whether the content of a message with these fields must be left as it is (RFC 9111 §5.2.1.6, §5.2.2.6).
 // A targeted field does not lift it: it binds every intermediary, cache or not.
 func NoTransform(h http.Header) bool {
 	for _, line := range h["Cache-Control"] {
-		for d, rest := nextDirective(line); d.name != "" || rest != ""; d, rest = nextDirective(rest) {
-			if strings.EqualFold(d.name, "no-transform") {
+		for line != "" {
+			var d directive
+			d, line = nextDirective(line)
+			if equalFold(d.name, "no-transform") {
 				return true
 			}
 		}

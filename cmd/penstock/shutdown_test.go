@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -247,5 +249,41 @@ func TestShutdownEndsEarlyWhenUpgradedConnectionsDo(t *testing.T) {
 	p.stop()
 	p.await(`msg=stopping`)
 	c.Close()
+	p.exit(exitDone)
+}
+
+// TestShutdownLosesNoRequest stops under load: every request that is sent on an open connection is answered, and the answer
+// says when it is the last.
+func TestShutdownLosesNoRequest(t *testing.T) {
+	p := start(t, plain(hello(t)))
+	address := p.address(false, 0)
+	var clients sync.WaitGroup
+	var answered atomic.Int64
+	for range 8 {
+		clients.Go(func() {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			br := bufio.NewReader(c)
+			for last := false; !last; answered.Add(1) {
+				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				resp, err := http.ReadResponse(br, nil)
+				if err != nil {
+					t.Errorf("a request was lost: %v", err)
+					return
+				}
+				if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "hello" {
+					t.Errorf("%q, %v", body, err)
+				}
+				last = resp.Close
+			}
+		})
+	}
+	eventually(t, "there is load", func() bool { return answered.Load() > 200 })
+	p.stop()
+	clients.Wait()
 	p.exit(exitDone)
 }

@@ -19,7 +19,8 @@ const (
 const (
 	// windowShare is the part of the bytes, in hundredths, that the recency window has.
 	windowShare = 20
-	maxTouched  = 3
+	maxUses     = 3
+	onTrial     = 1 << 8 // in item.touched: the next use is to be told to the ledger
 	expireBatch = 128
 )
 
@@ -31,13 +32,20 @@ type record struct {
 	expires    int64 // in nanoseconds since 1970
 	prev, next *item // in the queue of the window or of main
 	ticket     *ticket
+	tried      int64 // when it was put on trial
 }
 
-// touch notes a use. Most uses of a hot item write nothing.
-func (it *item) touch() {
-	if n := it.touched.Load(); n < maxTouched {
-		it.touched.Store(n + 1)
+// touch notes a use, and reports whether the item was on trial. Most uses of a hot item write nothing.
+func (it *item) touch() (trial bool) {
+	n := it.touched.Load()
+	if n == maxUses {
+		return false
 	}
+	if n&onTrial != 0 {
+		return it.touched.CompareAndSwap(n, 1)
+	}
+	it.touched.CompareAndSwap(n, n+1) // of two at once one counts
+	return false
 }
 
 // ledger keeps the bytes: who stands where, what it costs, who is to go. Its lock is taken after a shard's, never before.
@@ -49,13 +57,15 @@ type ledger struct {
 	offers  int64 // cost of what is offered
 	count   int64
 	expires expiries
+	judge   judge
 	tally   Stats
 }
 
-func (l *ledger) init(size int64) {
+func (l *ledger) init(size, objects int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.size = size
+	l.judge.init(size, objects)
 	l.window.init()
 	l.main.init()
 	l.offers, l.count, l.expires = 0, 0, nil
@@ -100,6 +110,7 @@ func (l *ledger) enter(it *item, cost int64, expires time.Time) []move {
 func (l *ledger) add(it *item) {
 	it.where = inWindow
 	l.window.push(it)
+	l.judge.entered(it.id, it.cost)
 	l.count++
 	heap.Push(&l.expires, it)
 }
@@ -127,12 +138,56 @@ func (l *ledger) makeRoom(it *item, moves []move) []move {
 			l.window.renew(old)
 			continue
 		}
-		l.window.remove(old)
-		old.where = offered
-		l.offers += old.cost
-		moves = append(moves, l.register(old))
+		moves = l.offer(old, moves)
 	}
 	return moves
+}
+
+// offer sends an item from the window to ristretto, by recency after making room for it: ristretto takes what there is room for.
+func (l *ledger) offer(it *item, moves []move) []move {
+	byRecent, trial := l.judge.decide()
+	if byRecent {
+		moves = l.evictIdle(l.mainMax()-it.cost, moves)
+	}
+	if trial {
+		it.tried = l.judge.clock
+		it.touched.Store(onTrial)
+		l.judge.count(&l.judge.refused)
+	}
+	l.window.remove(it)
+	it.where = offered
+	l.offers += it.cost
+	return append(moves, l.register(it))
+}
+
+// evictIdle evicts from main what has not been used for longest until it takes no more than limit. Those that were used since it last came by get
+// another turn for it; while recency counts, one turn however often they were used.
+func (l *ledger) evictIdle(limit int64, moves []move) []move {
+	for l.main.used+l.offers > limit {
+		it := l.main.oldest()
+		if it == nil {
+			break
+		}
+		n := it.touched.Load() &^ onTrial
+		if n == 0 {
+			l.judge.remember(it.id, &l.judge.evicted)
+			moves = append(moves, l.evict(it))
+			continue
+		}
+		if l.judge.byRecent {
+			n = 1
+		}
+		it.touched.Store(n - 1)
+		l.main.renew(it)
+	}
+	return moves
+}
+
+// proved hears of the use of an item on trial.
+func (l *ledger) proved(it *item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.judge.proved(it.tried)
 }
 
 // confirm enters what has been offered and was not refused into main, and returns what is to be done about changes meanwhile and for the bound of
@@ -215,6 +270,7 @@ func (l *ledger) release(t *ticket) bool {
 		return false
 	}
 	if it.where == offered {
+		l.judge.remember(it.id, &l.judge.refused)
 		l.tally.Rejected++
 	} else {
 		l.tally.Evicted++

@@ -83,7 +83,7 @@ type shard struct {
 type item struct {
 	id      uint64
 	object  atomic.Pointer[Object]
-	touched atomic.Uint32 // uses since the ledger looked last, up to maxTouched
+	touched atomic.Uint32 // uses since the ledger looked last, up to maxUses; or onTrial
 
 	record // the ledger's
 }
@@ -114,7 +114,10 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	for i := range m.shards {
 		m.shards[i].items = make(map[uint64]*item)
 	}
-	m.ledger.init(c.Size)
+	if c.Objects <= 0 {
+		c.Objects = max(c.Size/(8<<10), 1<<10)
+	}
+	m.ledger.init(c.Size, c.Objects)
 	var err error
 	if m.main, err = m.newMain(c); err != nil {
 		return nil, fmt.Errorf("store: memory: %w", err)
@@ -124,12 +127,8 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 }
 
 func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, *ticket], error) {
-	objects := c.Objects
-	if objects <= 0 {
-		objects = max(c.Size/(8<<10), 1<<10)
-	}
 	return ristretto.NewCache(&ristretto.Config[uint64, *ticket]{
-		NumCounters:        10 * objects,
+		NumCounters:        10 * c.Objects,
 		MaxCost:            m.ledger.mainMax(),
 		BufferItems:        64,
 		IgnoreInternalCost: true, // it is part of objectCost
@@ -156,7 +155,9 @@ func (m *Memory) Get(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	s.mu.RUnlock()
 	if it != nil {
 		if o := it.object.Load(); o.Key == k {
-			it.touch()
+			if it.touch() {
+				m.ledger.proved(it)
+			}
 			s.hits.Add(1)
 			return o, nil
 		}
@@ -297,5 +298,5 @@ func (m *Memory) shut() {
 		clear(s.items)
 		s.mu.Unlock()
 	}
-	m.ledger.init(m.ledger.size)
+	m.ledger.init(m.ledger.size, 1)
 }

@@ -111,6 +111,8 @@ type Admin struct {
 type Stores struct {
 	// Memory is the tier inside the process.
 	Memory MemoryStore `key:"memory"`
+	// Redis is the tier that the instances share; nil: each instance caches for itself.
+	Redis *RedisStore `key:"redis"`
 }
 
 // MemoryStore is the cache tier inside the process.
@@ -119,4 +121,21 @@ type MemoryStore struct {
 	Size int64 `key:"size" as:"size" min:"1"`
 	// MaxObject is the size above which a response is streamed and not kept.
 	MaxObject int64 `key:"max_object" as:"size" min:"1"`
+}
+
+// RedisStore is the cache tier that instances share: one server, a Sentinel group, or a Cluster.
+type RedisStore struct {
+	// URL is redis://host:port/0, rediss:// for TLS, redis+sentinel://host:port,host:port/name/0, or redis+cluster://host:port,host:port;
+	// with user:password@ in front of the first host where the server asks for it.
+	URL string `key:"url" as:"redis_url" required:"true"`
+	// Prefix is the name space: gateways with one prefix share entries and purges.
+	Prefix string `key:"prefix" as:"name"`
+	// Timeout is the most that a request loses to a slow or lost Redis; then a breaker skips it until it is back.
+	Timeout time.Duration `key:"timeout" min:"1ms"`
+	// MaxObject is the size above which an object stays in memory alone.
+	MaxObject int64 `key:"max_object" as:"size" min:"1"`
+	// Compress stores bodies without a content coding compressed.
+	Compress bool `key:"compress" print:"always"`
+	// Preload is how many of the objects that were used most an instance loads when it starts; 0: none.
+	Preload int `key:"preload" min:"0" max:"100000"`
 }

@@ -7,7 +7,8 @@ type Cache struct {
 	// Enabled turns the cache on.
 	Enabled bool `key:"enabled" print:"always"`
 	// Tiers are the stores used.
-	Tiers []Tier `key:"tiers" enum:"memory" later:"redis"`
+	// Left out: all that are configured.
+	Tiers []Tier `key:"tiers" enum:"memory|redis"`
 	// TTL is how long responses are fresh.
 	TTL TTL `key:"ttl"`
 	// Key is what tells two objects apart beside method, scheme, host, path and Vary.
@@ -26,6 +27,8 @@ type Cache struct {
 	SetCookie SetCookie `key:"set_cookie" enum:"pass|strip|store"`
 	// ClientDirectives says whether a request's Cache-Control counts.
 	ClientDirectives ClientDirectives `key:"client_directives" enum:"honour|ignore"`
+	// Tags say to which groups a stored response belongs, so that they can be purged together.
+	Tags Tags `key:"tags"`
 	// IgnoreOrigin lets only `ttl` count.
 	IgnoreOrigin bool `key:"ignore_origin"`
 }
@@ -33,8 +36,20 @@ type Cache struct {
 // Tier is a store that a cache uses.
 type Tier string
 
-// TierMemory is the store inside the process.
-const TierMemory Tier = "memory"
+const (
+	TierMemory Tier = "memory" // the store inside the process
+	TierRedis  Tier = "redis"  // the store that the instances share
+)
+
+// Tags say to which groups a stored response belongs.
+type Tags struct {
+	// Header is the response field whose words are tags, parted by spaces or commas.
+	Header string `key:"header" as:"field"`
+	// From are further tags, with {name} for what the match's pattern captured.
+	From []string `key:"from" as:"tag"`
+	// Send passes Header on to clients; else it is taken out.
+	Send bool `key:"send"`
+}
 
 // TTL is how long responses are fresh.
 type TTL struct {
@@ -110,6 +125,6 @@ type Coalesce struct {
 	MaxWaiters int `key:"max_waiters" min:"1"`
 	// Wait is how long a request waits before it goes on alone.
 	Wait time.Duration `key:"wait" min:"1ms"`
-	// AcrossInstances would share calls between gateways.
-	AcrossInstances bool `key:"across_instances" only:"false"`
+	// AcrossInstances lets the instances share calls: one of them fills, the others take it from Redis. It is on where redis is among the tiers.
+	AcrossInstances bool `key:"across_instances" print:"always"`
 }

@@ -20,6 +20,8 @@ type Route struct {
 	Cache Cache `key:"cache"`
 	// Coalesce lets concurrent requests for one object share one upstream call.
 	Coalesce Coalesce `key:"coalesce"`
+	// Writes say what becomes of requests that change something.
+	Writes Writes `key:"writes"`
 	// Compress negotiates content codings.
 	Compress Compress `key:"compress"`
 	// Headers changes fields on the way to the upstream and to the client.
@@ -169,4 +171,19 @@ type Upgrade string
 const (
 	UpgradeOff       Upgrade = "off"       // none
 	UpgradeWebSocket Upgrade = "websocket" // RFC 6455
+)
+
+// Writes say what becomes of requests that change something.
+type Writes struct {
+	// Policy is how the cache learns of a write.
+	Policy WritePolicy `key:"policy" enum:"invalidate" later:"through|behind"`
+	// Targets are what a write makes stale beside its own URL: paths, or tag: and a tag, with {name} for what the match's pattern captured.
+	Targets []string `key:"targets" as:"write_target"`
+}
+
+// WritePolicy is how the cache learns of a write.
+type WritePolicy string
+
+const (
+	WriteInvalidate WritePolicy = "invalidate" // what a write has changed goes stale (cache-aside): the next read asks the origin
 )

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	kib = 1 << 10
@@ -31,6 +34,16 @@ func (c *Config) setDefaults() {
 	c.Cache.Memory = MemoryStore{
 		Size:      256 * mib, // leaves room in a container of 512 MiB
 		MaxObject: 8 * mib,   // a thirty-second of Size: no single object pushes out many
+	}
+}
+
+// setDefaults fills in what a file may leave out.
+func (r *RedisStore) setDefaults() {
+	*r = RedisStore{
+		Prefix:    "penstock",
+		Timeout:   25 * time.Millisecond, // fifty times what a lookup takes in one data centre, and less than a user notices
+		MaxObject: mib,                   // a larger reply blocks its connection for milliseconds
+		Compress:  true,                  // memory is what a shared Redis costs
 	}
 }
 
@@ -73,6 +86,7 @@ func (r *Route) setDefaults() {
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),
+		Writes:   Writes{Policy: WriteInvalidate},
 		Upgrade:  UpgradeOff, // an upgraded connection passes all checks of single requests
 	}
 }
@@ -88,6 +102,7 @@ func defaultCache() Cache {
 		EarlyRefresh:         1,                                                 // the optimum of XFetch for exponential fill times
 		Authorization:        AuthorizationRFC,
 		SetCookie:            SetCookiePass, // a cookie is mostly one user's
+		Tags:                 Tags{Header: "Surrogate-Key"},
 		ClientDirectives:     ClientDirectivesHonour,
 	}
 }
@@ -118,6 +133,17 @@ func (c *Config) complete(root *node) {
 	}
 	for i, r := range c.Routes {
 		r.complete(item(root.get("routes"), i), c.Server.Limits)
+		r.completeTiers(item(root.get("routes"), i), c.Cache.Redis != nil)
+	}
+}
+
+// completeTiers uses all tiers that are configured, where the route does not choose.
+func (r *Route) completeTiers(n *node, redis bool) {
+	if redis && n.get("cache").get("tiers") == nil {
+		r.Cache.Tiers = []Tier{TierMemory, TierRedis}
+	}
+	if n.get("coalesce").get("across_instances") == nil {
+		r.Coalesce.AcrossInstances = r.Coalesce.Enabled && redis && slices.Contains(r.Cache.Tiers, TierRedis)
 	}
 }
 

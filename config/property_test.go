@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -43,6 +45,9 @@ var textSamples = map[string][]string{
 	"field_value":    {"", "a", "a: b", "# no", "'q\"", "ü€", "1e3", "$${x}", "- a", "a\tb", "%", "@", "off"},
 	"cookie":         {"id", "a$b", "~", "0x1F"},
 	"glob":           {"*", "utm_*", "a b", "yes", "\u2028", "[x]"},
+	"tag":            {"user:{id}", "yes", "~"},
+	"write_target":   {"/a", "tag:x", "/a?b=c"},
+	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
 	"content_type":   {"", "text/html; charset=utf-8"},
 }
 
@@ -166,6 +171,9 @@ func agree(c *Config) {
 	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
+	for _, r := range c.Routes {
+		agreeTiers(r, c.Cache.Redis != nil)
+	}
 	for name, u := range c.Upstreams {
 		u.Name = name
 		u.agree()
@@ -244,4 +252,16 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+}
+
+// agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.
+func agreeTiers(r *Route, redis bool) {
+	r.Cache.Tiers = slices.DeleteFunc(r.Cache.Tiers, func(t Tier) bool { return t == TierRedis && !redis })
+	if len(r.Cache.Tiers) == 0 {
+		r.Cache.Tiers = []Tier{TierMemory}
+	}
+	r.Coalesce.AcrossInstances = r.Coalesce.AcrossInstances && slices.Contains(r.Cache.Tiers, TierRedis)
+	for i, tag := range r.Cache.Tags.From {
+		r.Cache.Tags.From[i] = strings.NewReplacer("{", "", "}", "").Replace(tag)
+	}
 }

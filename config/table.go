@@ -82,11 +82,10 @@ const defaultsKey = "defaults"
 var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[Config]():      {"telemetry", "cost"},
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
-	reflect.TypeFor[Stores]():      {"redis"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
-	reflect.TypeFor[Cache]():       {"tags"},
+	reflect.TypeFor[Writes]():      {"refresh", "queue"},
 	reflect.TypeFor[Route](): {
-		"aggregate", "batch", "paginate", "writes", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"aggregate", "batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

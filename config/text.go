@@ -34,7 +34,41 @@ var textKinds = map[string]*scalar{
 	"field_value":    text("a field value", ``, readFieldValue),
 	"cookie":         text("a cookie's name", fieldPattern, readCookie),
 	"glob":           text("a name or a pattern", `.`, readGlob),
+	"tag":            text("a tag", `^[!-+--~]+$`, readTag),
+	"write_target":   text("a path or tag:NAME", `^(/|tag:)`, readWriteTarget),
+	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),
 	"content_type":   text("a media type", ``, readContentType),
+}
+
+// readTag keeps tags to one word of a tag field.
+func readTag(s string) (string, *problem) {
+	if s == "" || len(s) > 256 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+		return "", not("up to 256 visible ASCII characters without commas")
+	}
+	return s, nil
+}
+
+// readWriteTarget takes a path with an optional query, or a tag.
+func readWriteTarget(s string) (string, *problem) {
+	if tag, ok := strings.CutPrefix(s, "tag:"); ok {
+		_, p := readTag(tag)
+		return s, p
+	}
+	if !strings.HasPrefix(s, "/") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
+		return "", not("such as /api/users/{id} or tag:user:{id}")
+	}
+	return s, nil
+}
+
+var redisSchemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
+
+// readRedisURL looks at the scheme and that a host is named; the rest is Redis' client's to judge. It never quotes the URL, which may hold a password.
+func readRedisURL(s string) (string, *problem) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || !slices.Contains(redisSchemes, scheme) || rest == "" || rest[0] == '/' {
+		return "", problemf("not a Redis URL").or("redis://127.0.0.1:6379/0, rediss://, redis+sentinel://h1:26379,h2:26379/name, or redis+cluster://h1:6379,h2:6379")
+	}
+	return s, nil
 }
 
 const fieldPattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"

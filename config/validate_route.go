@@ -24,6 +24,8 @@ func (k checker) routes(n *node) {
 		k.compress(r, at)
 		k.errorPages(r, at)
 		k.upgrade(r, at)
+		k.tiers(r, at)
+		k.captures(r, at)
 	}
 	k.distinctNames(n)
 	k.distinctMatches(n)
@@ -216,4 +218,36 @@ func overlap(a, b []string) bool {
 		return true
 	}
 	return slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) })
+}
+
+// tiers wants every tier that a route names to be there, and a shared one for sharing calls.
+func (k checker) tiers(r *Route, n *node) {
+	redis := k.root.get("cache").get("redis") != nil
+	at := n.get("cache").get("tiers")
+	if k.sound(at) {
+		for i, tier := range r.Cache.Tiers {
+			if tier == TierRedis && !redis {
+				k.at(item(at, i), problemf("there is no Redis").or("add cache.redis.url"))
+			}
+		}
+	}
+	if at := n.get("coalesce").get("across_instances"); k.sound(at) && r.Coalesce.AcrossInstances && !slices.Contains(r.Cache.Tiers, TierRedis) {
+		k.at(at, problemf("instances share calls through Redis, which is none of the route's tiers").or("add cache.redis.url, and redis to cache.tiers"))
+	}
+}
+
+// captures wants tags and write targets to use only what the match captures.
+func (k checker) captures(r *Route, n *node) {
+	if !k.sound(n.get("match")) {
+		return
+	}
+	each := func(at *node, values []string) {
+		for i, v := range values {
+			if p := checkTemplate(v, r.Match.Path); p != nil && k.sound(at) {
+				k.at(item(at, i), p)
+			}
+		}
+	}
+	each(n.get("cache").get("tags").get("from"), r.Cache.Tags.From)
+	each(n.get("writes").get("targets"), r.Writes.Targets)
 }

@@ -80,9 +80,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (no *refusal) answer(w http.ResponseWriter, r *http.Request) {
-	if no.hangUp {
+	if no.hangUp && r.ProtoMajor == 1 {
+		// The body is left to net/http, which closes it once the answer is out: to close it here would first wait for the rest of it.
 		w.Header().Set("Connection", "close")
-		_ = r.Body.Close() // it is not wanted
 	}
 	if no.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -98,6 +98,8 @@ func (g *guard) check(r *http.Request) *refusal {
 		return &refusal{http.StatusNotImplemented, requestDenied, "CONNECT is not supported", true}
 	case r.Method == http.MethodTrace:
 		return &refusal{http.StatusMethodNotAllowed, requestDenied, "TRACE is not allowed", true}
+	case !httpguts.ValidHeaderFieldName(r.Method): // both are tokens (RFC 9110 §9.1); net/http does not check it over HTTP/2
+		return malformed("the method is no token")
 	case g.URLBytes > 0 && len(r.RequestURI) > g.URLBytes:
 		return &refusal{http.StatusRequestURITooLong, requestError, "the URL is too long", false}
 	case g.BodyBytes > 0 && r.ContentLength > g.BodyBytes:
@@ -166,11 +168,8 @@ func (g *guard) canonicalise(r *http.Request) *refusal {
 
 // canonicalTarget brings the request's target into origin-form with a canonical host and path.
 func canonicalTarget(r *http.Request, scheme string, maxParameters int) error {
-	if s := r.URL.Scheme; s != "" && s != "http" && s != "https" {
-		return errors.New("the scheme of the target is neither http nor https")
-	}
-	if strings.Contains(r.RequestURI, "#") {
-		return errors.New("the target has a fragment")
+	if err := checkTarget(r); err != nil {
+		return err
 	}
 	host, err := CanonicalHost(r.Host, scheme)
 	if err != nil {
@@ -181,6 +180,25 @@ func canonicalTarget(r *http.Request, scheme string, maxParameters int) error {
 	}
 	r.Host, r.URL.Scheme, r.URL.Host, r.URL.User = host, "", "", nil
 	return canonicalURL(r)
+}
+
+// checkTarget refuses what no request target may hold in any of its forms (RFC 9112 §3.2).
+func checkTarget(r *http.Request) error {
+	switch s := r.URL.Scheme; {
+	case s != "" && s != "http" && s != "https":
+		return errors.New("the scheme of the target is neither http nor https")
+	case s != "" && r.URL.Host == "":
+		return ErrHost // RFC 9110 §4.2.1
+	case r.URL.User != nil:
+		return errors.New("the target has userinfo")
+	}
+	// net/http would escape a space that came over HTTP/2, and take a fragment for a part of the path.
+	for i := range len(r.RequestURI) {
+		if c := r.RequestURI[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return errors.New("the target holds characters that must be escaped")
+		}
+	}
+	return nil
 }
 
 func canonicalURL(r *http.Request) error {

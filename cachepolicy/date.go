@@ -132,3 +132,16 @@ func digits(s string) (n int, ok bool) {
 	}
 	return n, s != ""
 }
+
+// equalFold compares names whose case does not matter: that of ASCII letters alone, as all of HTTP has it.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		if lowerByte(s[i]) != lowerByte(lower[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -72,7 +72,7 @@ func parseRequestControl(h http.Header) (c cacheControl) {
 		for line != "" {
 			var d directive
 			d, line = nextDirective(line)
-			if ok || equalFold(d.name, "no-cache") {
+			if ok || named(d.name) == hasNoCache {
 				c.addRequest(d)
 			}
 		}
@@ -87,7 +87,7 @@ const (
 	noArgument     argument = iota
 	tokenArgument           // as it is, also when it is no token at all
 	quotedArgument          // between quotes, which are not part of the value; escapes are still in it
-	brokenArgument          // a quote that never ends, or whitespace around "="
+	brokenArgument          // whitespace around "=", or something behind the closing quote
 )
 
 // directive is one member of a Cache-Control list.
@@ -101,12 +101,17 @@ type directive struct {
 // nextDirective cuts the first directive off a field line that is not empty. Its name is empty where the line has no more of them.
 // Nothing here can fail: what does not follow the grammar becomes a broken argument, and the directive decides what that means.
 func nextDirective(line string) (d directive, rest string) {
-	line = strings.TrimLeft(line, " \t,")
-	end := strings.IndexAny(line, "=, \t")
-	if end < 0 {
-		return directive{name: line}, ""
+	for line != "" && (line[0] == ',' || isOWS(line[0])) {
+		line = line[1:]
+	}
+	end := 0
+	for end < len(line) && line[end] != '=' && line[end] != ',' && !isOWS(line[end]) {
+		end++
 	}
 	d.name, line = line[:end], line[end:]
+	if line == "" {
+		return d, ""
+	}
 	if line[0] == '=' {
 		return d.argue(line[1:])
 	}
@@ -170,51 +175,82 @@ func closingQuote(s string) int {
 	return -1
 }
 
-// addResponse takes up a response directive. Names are case-insensitive, unknown ones are ignored (RFC 9111 §5.2.3).
+// named gives the directive of a name, 0 for one that is not known here. Names are case-insensitive (RFC 9111 §5.2).
+func named(name string) directives {
+	var space [len("stale-while-revalidate")]byte
+	if len(name) > len(space) {
+		return 0
+	}
+	lower := space[:len(name)]
+	for i := range lower {
+		lower[i] = lowerByte(name[i])
+	}
+	switch string(lower) {
+	case "max-age":
+		return hasMaxAge
+	case "s-maxage":
+		return hasSMaxAge
+	case "no-cache":
+		return hasNoCache
+	case "no-store":
+		return hasNoStore
+	case "private":
+		return hasPrivate
+	case "public":
+		return hasPublic
+	case "must-revalidate":
+		return hasMustRevalidate
+	case "proxy-revalidate":
+		return hasProxyRevalidate
+	case "must-understand":
+		return hasMustUnderstand
+	case "no-transform":
+		return hasNoTransform
+	case "immutable":
+		return hasImmutable
+	case "stale-while-revalidate":
+		return hasStaleRevalid
+	case "stale-if-error":
+		return hasStaleError
+	case "max-stale":
+		return hasMaxStale
+	case "min-fresh":
+		return hasMinFresh
+	case "only-if-cached":
+		return hasOnlyIfCached
+	}
+	return 0
+}
+
+// responseFlags are the response directives without argument that restrict or describe. An argument that comes nevertheless is
+// ignored: RFC 8246 §2 says so for immutable, and who writes no-store=1 means no-store.
+const responseFlags = hasNoStore | hasMustRevalidate | hasProxyRevalidate | hasMustUnderstand | hasNoTransform | hasImmutable
+
+// addResponse takes up a response directive. Unknown ones are ignored (RFC 9111 §5.2.3).
 func (c *cacheControl) addResponse(d directive) {
 	if d.lost {
 		c.has |= hasNoStore
 	}
-	switch {
-	case equalFold(d.name, "max-age"):
+	switch name := named(d.name); name {
+	case hasMaxAge:
 		c.setDelta(hasMaxAge, &c.maxAge, d)
-	case equalFold(d.name, "s-maxage"):
+	case hasSMaxAge:
 		c.setDelta(hasSMaxAge, &c.sMaxAge, d)
-	case equalFold(d.name, "stale-while-revalidate"):
+	case hasStaleRevalid:
 		c.setDelta(hasStaleRevalid, &c.staleRevalid, d)
-	case equalFold(d.name, "stale-if-error"):
+	case hasStaleError:
 		c.setDelta(hasStaleError, &c.staleError, d)
-	case equalFold(d.name, "no-cache"):
+	case hasNoCache:
 		c.setFields(hasNoCache, &c.noCache, d)
-	case equalFold(d.name, "private"):
+	case hasPrivate:
 		c.setFields(hasPrivate, &c.private, d)
-	case equalFold(d.name, "public"):
-		// An argument has no meaning here, and what loosens the rules must be said properly.
-		if d.form == noArgument {
+	case hasPublic:
+		if d.form == noArgument { // what loosens the rules must be said properly
 			c.has |= hasPublic
 		}
 	default:
-		c.has |= responseFlag(d.name)
+		c.has |= name & responseFlags
 	}
-}
-
-// responseFlag gives the directives that restrict or describe and take no argument. One that comes nevertheless is ignored.
-func responseFlag(name string) directives {
-	switch {
-	case equalFold(name, "no-store"):
-		return hasNoStore
-	case equalFold(name, "must-revalidate"):
-		return hasMustRevalidate
-	case equalFold(name, "proxy-revalidate"):
-		return hasProxyRevalidate
-	case equalFold(name, "must-understand"):
-		return hasMustUnderstand
-	case equalFold(name, "no-transform"):
-		return hasNoTransform
-	case equalFold(name, "immutable"):
-		return hasImmutable
-	}
-	return 0
 }
 
 // addRequest takes up a request directive (RFC 9111 §5.2.1, RFC 5861 §4).
@@ -222,24 +258,20 @@ func (c *cacheControl) addRequest(d directive) {
 	if d.lost {
 		c.has |= hasNoCache
 	}
-	switch {
-	case equalFold(d.name, "max-age"):
+	switch name := named(d.name); name {
+	case hasMaxAge:
 		c.setDelta(hasMaxAge, &c.maxAge, d)
-	case equalFold(d.name, "min-fresh"):
+	case hasMinFresh:
 		c.setDelta(hasMinFresh, &c.minFresh, d)
-	case equalFold(d.name, "max-stale"):
+	case hasMaxStale:
 		if d.form == noArgument && !c.any(hasMaxStale) {
-			c.has, c.maxStale = c.has|hasMaxStale, anyStaleness
+			c.maxStale, c.has = anyStaleness, c.has|hasMaxStale
 		}
 		c.setDelta(hasMaxStale, &c.maxStale, d)
-	case equalFold(d.name, "stale-if-error"):
+	case hasStaleError:
 		c.setDelta(hasStaleError, &c.staleError, d)
-	case equalFold(d.name, "no-cache"):
-		c.has |= hasNoCache
-	case equalFold(d.name, "no-store"):
-		c.has |= hasNoStore
-	case equalFold(d.name, "only-if-cached"):
-		c.has |= hasOnlyIfCached
+	default:
+		c.has |= name & (hasNoCache | hasNoStore | hasOnlyIfCached)
 	}
 }
 
@@ -300,19 +332,6 @@ func fieldNames(d directive) (names []string, ok bool) {
 	return names, len(names) > 0
 }
 
-// equalFold compares names whose case does not matter: that of ASCII letters alone, as all of HTTP has it.
-func equalFold(s, lower string) bool {
-	if len(s) != len(lower) {
-		return false
-	}
-	for i := range len(s) {
-		if lowerByte(s[i]) != lowerByte(lower[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // NoTransform reports whether the content of a message with these fields must be left as it is (RFC 9111 §5.2.1.6, §5.2.2.6).
 // A targeted field does not lift it: it binds every intermediary, cache or not.
 func NoTransform(h http.Header) bool {
@@ -320,7 +339,7 @@ func NoTransform(h http.Header) bool {
 		for line != "" {
 			var d directive
 			d, line = nextDirective(line)
-			if equalFold(d.name, "no-transform") {
+			if named(d.name) == hasNoTransform {
 				return true
 			}
 		}

@@ -62,6 +62,8 @@ func (r *Rules) combine(q *Request, stored *Meta, a *Answer, p part, chance floa
 		return v
 	}
 	v.Effect, v.Reason = Combine, ReasonCombined
+	delete(v.Header, "Content-Range") // what described one part describes neither the other nor both
+	delete(v.Header, "Content-Length")
 	v.Meta.Total = max(stored.Total, p.total)
 	v.Meta.Spans = UnionSpans(stored.Spans, []Span{p.span})
 	if whole := (Span{First: 0, Last: v.Meta.Total - 1}); CoversSpan(v.Meta.Spans, whole) {

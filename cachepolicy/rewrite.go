@@ -42,8 +42,13 @@ func (r *Rules) silence(h http.Header) {
 }
 
 func (rule *CacheControlRule) matches(q *Request, status int, h http.Header) bool {
-	if len(rule.Status) > 0 && !slices.Contains(rule.Status, status) {
-		return false
+	switch {
+	case len(rule.Status) > 0:
+		if !slices.Contains(rule.Status, status) {
+			return false
+		}
+	case status >= 400 && rule.grants():
+		return false // one failure of the origin must not become a page for a year because its type is text/css
 	}
 	media := mediaType(h)
 	if len(rule.ContentTypes) > 0 && !slices.ContainsFunc(rule.ContentTypes, func(p string) bool { return mediaMatches(p, media) }) {
@@ -54,6 +59,12 @@ func (rule *CacheControlRule) matches(q *Request, status int, h http.Header) boo
 	}
 	ext := extension(q.Path)
 	return slices.Contains(rule.Extensions, ext) && fitsExtension(ext, media)
+}
+
+// grants reports whether the rule gives a response a life in caches.
+func (rule *CacheControlRule) grants() bool {
+	c := parseCacheControl([]string{rule.Set})
+	return c.any(hasPublic|hasImmutable) || c.maxAge > 0 || c.sMaxAge > 0
 }
 
 // mediaType is the Content-Type in lower case, without parameters.

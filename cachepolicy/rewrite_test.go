@@ -13,6 +13,8 @@ func TestApplyCacheControl(t *testing.T) {
 		{ContentTypes: []string{"application/json"}, Status: []int{200, 206}, Set: "no-store", Override: true},
 		{ContentTypes: []string{"Image/*"}, Set: "max-age=9"},
 		{Status: []int{404}, Set: "max-age=10"},
+		{ContentTypes: []string{"text/xml"}, Set: "public"},
+		{ContentTypes: []string{"text/xml"}, Set: "no-store"},
 	}}
 	for _, c := range []struct {
 		path, contentType, sent string
@@ -37,6 +39,11 @@ func TestApplyCacheControl(t *testing.T) {
 		{"/api", "application/json", "max-age=60", 200, "no-store"},
 		{"/api", "application/json", "max-age=60", 201, "max-age=60"},
 		{"/api", "application/json", "", 404, "max-age=10"},
+		{"/a/x.css", "text/css", "", 404, "max-age=10"},
+		{"/a/x.css", "text/css", "", 500, ""},
+		{"/a/x.css", "text/css", "", 301, "public, max-age=31536000, immutable"},
+		{"/x", "text/xml", "", 200, "public"},
+		{"/x", "text/xml", "", 503, "no-store"},
 		{"/api", "text/plain", "", 304, ""},
 		{"/api", "application/json", "max-age=60", 304, "max-age=60"},
 	} {

@@ -57,7 +57,7 @@ const (
 type CacheControlRule struct {
 	Extensions   []string // lower case, no dot; holds only when the Content-Type fits the extension
 	ContentTypes []string // media types, "text/*" allowed
-	Status       []int
-	Set          string // the new field value
-	Override     bool   // else: only where the origin sent neither Cache-Control nor Expires
+	Status       []int    // nil: every status, but a rule that grants a lifetime or public leaves errors (400 and above) alone
+	Set          string   // the new field value
+	Override     bool     // else: only where the origin sent neither Cache-Control nor Expires
 }

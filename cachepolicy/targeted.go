@@ -65,23 +65,23 @@ func (c *cacheControl) addMember(name string, member httpsfv.Member) {
 		return
 	}
 	seconds, isDelta := deltaOf(value)
-	switch {
-	case name == "max-age" && isDelta:
-		c.has, c.maxAge = c.has|hasMaxAge, seconds
-	case name == "s-maxage" && isDelta:
-		c.has, c.sMaxAge = c.has|hasSMaxAge, seconds
-	case name == "stale-while-revalidate" && isDelta:
-		c.has, c.staleRevalid = c.has|hasStaleRevalid, seconds
-	case name == "stale-if-error" && isDelta:
-		c.has, c.staleError = c.has|hasStaleError, seconds
-	case name == "no-cache":
-		c.setMemberFields(hasNoCache, &c.noCache, member)
-	case name == "private":
-		c.setMemberFields(hasPrivate, &c.private, member)
-	case name == "public" && value == true:
-		c.has |= hasPublic
+	switch flag := named(name); {
+	case flag == hasMaxAge && isDelta:
+		c.has, c.maxAge = c.has|flag, seconds
+	case flag == hasSMaxAge && isDelta:
+		c.has, c.sMaxAge = c.has|flag, seconds
+	case flag == hasStaleRevalid && isDelta:
+		c.has, c.staleRevalid = c.has|flag, seconds
+	case flag == hasStaleError && isDelta:
+		c.has, c.staleError = c.has|flag, seconds
+	case flag == hasNoCache:
+		c.setMemberFields(flag, &c.noCache, member)
+	case flag == hasPrivate:
+		c.setMemberFields(flag, &c.private, member)
+	case flag == hasPublic && value == true:
+		c.has |= flag
 	default:
-		c.has |= responseFlag(name)
+		c.has |= flag & responseFlags
 	}
 }
 

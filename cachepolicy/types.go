@@ -33,8 +33,8 @@ type Answer struct {
 	Status  int
 	Header  http.Header // hop-by-hop fields already removed; never changed by this package
 	// Stored is the header section of the stored response that is being validated or completed, nil when nothing is. A 304, a 206
-	// and the answer to a HEAD update it (RFC 9111 §3.2), and the new life follows from the fields of both. Without it, what the
-	// answer does not repeat counts as not said. It must be set whenever Settle is given a stored Meta; it is never changed.
+	// and the answer to a HEAD update it (RFC 9111 §3.2), and the new life follows from the fields of both. It must
+	// be set whenever Settle is given a stored Meta, else what is stored can't be updated; it is never changed.
 	Stored   http.Header
 	Sent     time.Time // when the request was sent (RFC 9111 §4.2.3 request_time)
 	Received time.Time // when the header section had arrived (response_time)

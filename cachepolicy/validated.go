@@ -29,6 +29,9 @@ func notOurs(q *Request, stored *Meta) Verdict {
 // freshen gives stored the fields and the life that the update says (RFC 9111 §3.2). The rules that rewrite Cache-Control see the
 // fields of both, as they would have seen those of a whole response.
 func (r *Rules) freshen(q *Request, stored *Meta, a *Answer, chance float64) Verdict {
+	if a.Stored == nil {
+		return Verdict{Effect: Refetch, Reason: ReasonMismatch} // without its fields, above all Vary, it can't be told what lives on
+	}
 	h := FreshenHeader(a.Stored, a.Header)
 	r.ApplyCacheControl(q, stored.Status, h)
 	c := r.control(h)

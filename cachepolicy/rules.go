@@ -7,10 +7,10 @@ type Rules struct {
 	Route   string // name of the route: part of every key
 	Enabled bool
 
-	TTLDefault time.Duration         // lifetime where the origin says nothing; 0: heuristic (RFC 9111 §4.2.2) or none
+	TTLDefault time.Duration         // lifetime where the origin says nothing, for statuses that RFC 9110 §15.1 lets caches guess about; 0: a heuristic (RFC 9111 §4.2.2)
 	TTLMin     time.Duration         // floor for what the origin says (never for no-store, private, no-cache)
 	TTLMax     time.Duration         // ceiling; 0: none
-	TTLStatus  map[int]time.Duration // lifetime per status where the origin says nothing
+	TTLStatus  map[int]time.Duration // lifetime per status where the origin says nothing; lets errors be stored that a request may have provoked
 	TTLJitter  float64               // share of the lifetime taken off at random, 0 to 1
 
 	QueryInclude []string // glob patterns of parameter names that are part of the key; nil or ["*"]: all
@@ -26,8 +26,11 @@ type Rules struct {
 	Authorization AuthorizationMode
 	SetCookie     SetCookieMode
 	IgnoreClient  bool // client_directives: ignore: request Cache-Control and Pragma are not read
-	IgnoreOrigin  bool // ignore_origin: only the TTL fields count
-	// Targets are the fields of RFC 9213 that are meant for this cache, canonical names, the first that is there and valid wins.
+	// IgnoreOrigin, ignore_origin: only the TTL fields count. Cache-Control, also its private and no-store, Expires, Age and
+	// Last-Modified are not read for storing and freshness. Authorization and SetCookie hold all the same, as does Vary.
+	IgnoreOrigin bool
+	// Targets are the fields of RFC 9213 that are meant for this cache, as http.CanonicalHeaderKey writes them: the first that is there
+	// and valid wins.
 	// nil: CDN-Cache-Control alone. Not read with IgnoreOrigin.
 	Targets    []string
 	Transcodes bool // the gateway negotiates content codings itself: Accept-Encoding never splits variants

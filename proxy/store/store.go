@@ -39,8 +39,9 @@ type Entry struct {
 	Fence uint64
 	// Derivable are the content codings that may be made of the representations held: by compression, or Identity by decoding.
 	Derivable compress.Set
-	// Uses counts hits, so that what proves hot is compressed again at the best level. The only field that changes.
-	Uses atomic.Uint32
+	// Uses counts hits, so that what proves hot is compressed again at the best level. It and cleared are the only fields that change.
+	Uses    atomic.Uint32
+	cleared atomic.Uint64 // version of the Epochs by which it was last found alive
 }
 
 // Representation is a response in wire form under one content coding.

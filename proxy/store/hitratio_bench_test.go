@@ -71,13 +71,13 @@ func hitRatio(w workload, requests int, ask func(uint64) bool) float64 {
 
 type scenario struct {
 	name string
-	of   func(seed uint64, requests int) workload
+	of   func(objects uint64, requests int) workload
 }
 
 var scenarios = []scenario{
-	{"zipf", func(seed uint64, _ int) workload { return zipf(seed) }},
-	{"scan", func(seed uint64, _ int) workload { return scanned(seed) }},
-	{"shift", func(seed uint64, requests int) workload { return shifting(seed, requests) }},
+	{"zipf", func(objects uint64, _ int) workload { return zipf(1, objects) }},
+	{"scan", func(objects uint64, _ int) workload { return scanned(1, objects) }},
+	{"shift", func(objects uint64, requests int) workload { return shifting(1, objects, requests) }},
 }
 
 // BenchmarkHitRatio runs the given number of requests (-benchtime 6000000x) and reports the hit ratios in percent.
@@ -87,10 +87,31 @@ func BenchmarkHitRatio(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", s.name, capacity), func(b *testing.B) {
 				m := memoryFor(b, capacity)
 				b.ResetTimer()
-				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, memoryAsk(m)), "memory-%")
+				b.ReportMetric(hitRatio(s.of(universe, b.N), b.N, memoryAsk(m)), "memory-%")
 				b.StopTimer()
-				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, newPlainLRU(capacity).ask), "lru-%")
-				b.ReportMetric(hitRatio(s.of(1, b.N), b.N, otterAsk(capacity)), "otter-%")
+				b.ReportMetric(hitRatio(s.of(universe, b.N), b.N, newPlainLRU(capacity).ask), "lru-%")
+				b.ReportMetric(hitRatio(s.of(universe, b.N), b.N, otterAsk(capacity)), "otter-%")
+			})
+		}
+	}
+}
+
+// The same at a twentieth of the size, as a test: nowhere below plain LRU but for what chance does.
+func TestHitRatioIsNotBelowLRU(t *testing.T) {
+	const scale = 20
+	requests, chance := 120_000, 0.3
+	if underRace {
+		requests, chance = 30_000, 1.5
+	}
+	for _, s := range scenarios {
+		for _, capacity := range []int{2_000 / scale, 20_000 / scale, 100_000 / scale} {
+			t.Run(fmt.Sprintf("%s/%d", s.name, capacity), func(t *testing.T) {
+				lru := hitRatio(s.of(universe/scale, requests), requests, newPlainLRU(capacity).ask)
+				got := hitRatio(s.of(universe/scale, requests), requests, memoryAsk(memoryFor(t, capacity)))
+				t.Logf("memory %.2f %%, LRU %.2f %%", got, lru)
+				if got < lru-chance {
+					t.Errorf("memory %.2f %%, LRU %.2f %%", got, lru)
+				}
 			})
 		}
 	}

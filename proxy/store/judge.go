@@ -7,16 +7,16 @@ package store
 //   - by recency: room is made by evicting what has not been used for longest, so that it is taken. Best when what is popular changes: then
 //     frequencies are those of the past, and would keep the new out.
 //
-// It learns from what comes back soon. Objects that were refused and then asked for again count against frequency, objects that were evicted by
-// recency and then asked for again count against recency; the rule with the lower share of regrets is followed. So that both shares stay known, in
+// It learns from what comes back soon. Objects that ristretto refused or displaced and that are then asked for again count against frequency, objects
+// that were evicted by recency and then asked for again count against recency; the rule with the lower share of regrets is followed. So that both shares stay known, in
 // the time of frequency one object in some is taken by recency; in the time of recency, where refusing would cost hits, some objects are put
 // on trial instead: taken, and watched for a use.
 type judge struct {
 	ghosts   []ghost // by the low bits of the id
-	refused  share
-	evicted  share
-	clock    int64 // bytes that have entered the window
-	soon     int64 // in such bytes: what comes back within them is a regret
+	byUse    share   // lost by frequency
+	byAge    share   // lost by recency
+	clock    int64   // bytes that have entered the window
+	soon     int64   // in such bytes: what comes back within them is a regret
 	memory   float64
 	turn     int
 	byRecent bool
@@ -54,7 +54,7 @@ func (j *judge) init(size, objects int64) {
 
 // decide says how the next object is treated: by recency or not, and whether it is put on trial.
 func (j *judge) decide() (byRecent, trial bool) {
-	j.byRecent = j.refused.back*(j.evicted.gone+1) >= j.evicted.back*(j.refused.gone+1)
+	j.byRecent = j.byUse.back*(j.byAge.gone+1) >= j.byAge.back*(j.byUse.gone+1)
 	j.turn = (j.turn + 1) % exploreOne
 	if j.turn != 0 {
 		return j.byRecent, false
@@ -62,7 +62,7 @@ func (j *judge) decide() (byRecent, trial bool) {
 	return true, j.byRecent
 }
 
-// remember takes note that an object has gone, as one of the refused or the evicted.
+// remember takes note that an object has gone, as lost by the rule that s is of.
 func (j *judge) remember(id uint64, s *share) {
 	j.ghosts[id&uint64(len(j.ghosts)-1)] = ghost{id: id, at: j.clock, share: s}
 	j.count(s)
@@ -91,6 +91,6 @@ func (j *judge) entered(id uint64, cost int64) {
 // proved takes note of a use of an object that has been on trial since at.
 func (j *judge) proved(at int64) {
 	if j.clock-at < j.soon {
-		j.refused.back++
+		j.byUse.back++
 	}
 }

@@ -152,7 +152,7 @@ func (l *ledger) offer(it *item, moves []move) []move {
 	if trial {
 		it.tried = l.judge.clock
 		it.touched.Store(onTrial)
-		l.judge.count(&l.judge.refused)
+		l.judge.count(&l.judge.byUse)
 	}
 	l.window.remove(it)
 	it.where = offered
@@ -170,7 +170,7 @@ func (l *ledger) evictIdle(limit int64, moves []move) []move {
 		}
 		n := it.touched.Load() &^ onTrial
 		if n == 0 {
-			l.judge.remember(it.id, &l.judge.evicted)
+			l.judge.remember(it.id, &l.judge.byAge)
 			moves = append(moves, l.evict(it))
 			continue
 		}
@@ -269,8 +269,8 @@ func (l *ledger) release(t *ticket) bool {
 	if it.ticket != t {
 		return false
 	}
+	l.judge.remember(it.id, &l.judge.byUse)
 	if it.where == offered {
-		l.judge.remember(it.id, &l.judge.refused)
 		l.tally.Rejected++
 	} else {
 		l.tally.Evicted++

@@ -10,19 +10,19 @@ import (
 type workload func() uint64
 
 const (
-	universe = 1 << 20
+	universe = 1 << 20 // of the full-size run
 	shifts   = 10
 )
 
-// zipf has a fixed popularity: about one object in a million, by a Zipf law with exponent 1.01.
-func zipf(seed uint64) workload {
-	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 1)), 1.01, 1, universe-1)
+// zipf has a fixed popularity, by a Zipf law with exponent 1.01 over so many objects.
+func zipf(seed, objects uint64) workload {
+	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 1)), 1.01, 1, objects-1)
 	return z.Uint64
 }
 
 // scanned is zipf in which one request in ten is for an object that is never asked for again.
-func scanned(seed uint64) workload {
-	hot, fresh, n := zipf(seed), uint64(1<<40), 0
+func scanned(seed, objects uint64) workload {
+	hot, fresh, n := zipf(seed, objects), uint64(1<<40), 0
 	return func() uint64 {
 		if n++; n%10 == 0 {
 			fresh++
@@ -33,8 +33,8 @@ func scanned(seed uint64) workload {
 }
 
 // shifting is zipf in which what is popular changes ten times within the given number of requests.
-func shifting(seed uint64, requests int) workload {
-	hot, n := zipf(seed), 0
+func shifting(seed, objects uint64, requests int) workload {
+	hot, n := zipf(seed, objects), 0
 	return func() uint64 {
 		phase := uint64(n * shifts / requests)
 		n++

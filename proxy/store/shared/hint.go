@@ -1,0 +1,4 @@
+package shared
+
+// hints is filled in below.
+type hints struct{}

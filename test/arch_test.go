@@ -42,7 +42,6 @@ var mayImport = map[string][]string{
 var onlyIn = map[string]string{
 	"github.com/go-chi/chi":           "proxy",
 	"go.yaml.in/yaml":                 "config",
-	"github.com/invopop/jsonschema":   "config",
 	"github.com/dgraph-io/ristretto":  "proxy/store",
 	"github.com/klauspost/compress":   "compress",
 	"github.com/molecule-man/go-brrr": "compress",

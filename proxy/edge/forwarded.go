@@ -14,6 +14,8 @@ type client struct {
 	scheme string
 	host   string // canonical, as the client named it
 	port   string
+	// trusted is set when the peer is believed.
+	trusted bool
 }
 
 // trust tells which peers are believed.
@@ -38,7 +40,7 @@ func (t trust) identify(r *http.Request) client {
 	if peer.IsValid() {
 		c.hops = []netip.Addr{peer}
 	}
-	if !t.has(peer) {
+	if c.trusted = t.has(peer); !c.trusted {
 		return c
 	}
 	c.hops = t.walk(peer, claimedChain(r.Header))
@@ -126,25 +128,35 @@ func forwardedValues(h http.Header, parameter string) []string {
 }
 
 // rewriteForwarded replaces what h says of the client by what is known. A trusted proxy may have named the host and port that its client used.
-func (c *client) rewriteForwarded(h http.Header, trusted bool) {
+func (c *client) rewriteForwarded(h http.Header) {
 	host, port := c.host, c.port
-	if trusted {
+	if c.trusted {
 		host, port = claimedHost(h, c)
 		dropPrefix(h)
+		dropOurs(h)
 	} else {
 		dropClaims(h)
 	}
+	ip := ""
+	if c.ip.IsValid() {
+		ip = c.ip.String()
+	}
+	// One array for all values; each slice ends where it begins to be another's.
+	values := [...]string{host, port, c.scheme, c.forwarded(ip, host), c.joinHops(ip), ip}
+	h["X-Forwarded-Host"] = values[0:1:1]
+	h["X-Forwarded-Port"] = values[1:2:2]
+	h["X-Forwarded-Proto"] = values[2:3:3]
+	h["Forwarded"] = values[3:4:4]
+	if ip != "" {
+		h["X-Forwarded-For"] = values[4:5:5]
+		h["X-Real-Ip"] = values[5:6:6]
+	}
+}
+
+func dropOurs(h http.Header) {
 	for _, name := range ours {
 		delete(h, name)
 	}
-	h["X-Forwarded-Host"] = []string{host}
-	h["X-Forwarded-Port"] = []string{port}
-	h["X-Forwarded-Proto"] = []string{c.scheme}
-	if c.ip.IsValid() {
-		h["X-Forwarded-For"] = []string{joinHops(c.hops)}
-		h["X-Real-Ip"] = []string{c.ip.String()}
-	}
-	h["Forwarded"] = []string{c.forwarded(host)}
 }
 
 // claimedHost is what a trusted proxy says of host and port, where that is valid.
@@ -186,50 +198,45 @@ func hostPort(host, scheme string) string {
 	return "80"
 }
 
-func joinHops(hops []netip.Addr) string {
-	if len(hops) == 1 {
-		return hops[0].String()
+// joinHops is the value of X-Forwarded-For; ip is the first hop's text.
+func (c *client) joinHops(ip string) string {
+	if len(c.hops) < 2 {
+		return ip
 	}
 	var b strings.Builder
-	for i, ip := range hops {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(ip.String())
+	b.WriteString(ip)
+	for _, hop := range c.hops[1:] {
+		b.WriteString(", ")
+		b.WriteString(hop.String())
 	}
 	return b.String()
 }
 
 // forwarded is the value of Forwarded (RFC 7239): one element for each hop; the first says what its client asked for.
-func (c *client) forwarded(host string) string {
-	var b strings.Builder
-	for i, ip := range c.hops {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("for=")
-		if ip.Is6() {
-			b.WriteString(`"[` + ip.String() + `]"`)
-		} else {
-			b.WriteString(ip.String())
-		}
-		if i == 0 {
-			b.WriteString(";")
-			c.writeTarget(&b, host)
-		}
+func (c *client) forwarded(ip, host string) string {
+	if strings.ContainsAny(host, ":[") {
+		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
 	}
-	if len(c.hops) == 0 {
-		c.writeTarget(&b, host)
+	target := "host=" + host + ";proto=" + c.scheme
+	if ip == "" {
+		return target
+	}
+	first := "for=" + forwardedNode(ip) + ";" + target
+	if len(c.hops) < 2 {
+		return first
+	}
+	var b strings.Builder
+	b.WriteString(first)
+	for _, hop := range c.hops[1:] {
+		b.WriteString(", for=" + forwardedNode(hop.String()))
 	}
 	return b.String()
 }
 
-func (c *client) writeTarget(b *strings.Builder, host string) {
-	b.WriteString("host=")
-	if strings.ContainsAny(host, ":[") {
-		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
+// forwardedNode spells an address as RFC 7239 §6 wants it.
+func forwardedNode(ip string) string {
+	if strings.Contains(ip, ":") {
+		return `"[` + ip + `]"`
 	}
-	b.WriteString(host)
-	b.WriteString(";proto=")
-	b.WriteString(c.scheme)
+	return ip
 }

@@ -161,7 +161,7 @@ func (g *guard) canonicalise(r *http.Request) *refusal {
 	delete(r.Header, "Host")
 	dropAliases(r.Header)
 	ev.Upgrade = removeHopByHop(r.Header)
-	c.rewriteForwarded(r.Header, g.trust.has(peerAddr(r.RemoteAddr)))
+	c.rewriteForwarded(r.Header)
 	ev.ClientIP, ev.Scheme, ev.Host = c.ip, c.scheme, c.host
 	return nil
 }

@@ -70,18 +70,22 @@ func guarded(t *testing.T) *recorder {
 }
 
 // send writes bytes on a connection of its own and returns the status codes of all that comes back, and whether the server closed the connection.
-func (rec *recorder) send(t *testing.T, raw string) (statuses string, closed bool) {
+// It waits long for the expected number of answers, or for the end where that is expected, and then only briefly for what should not come.
+func (rec *recorder) send(t *testing.T, raw string, expected int, expectClosed bool) (statuses string, closed bool) {
 	t.Helper()
 	c, err := net.Dial("tcp", rec.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(250 * time.Millisecond))
+	c.SetDeadline(time.Now().Add(10 * time.Second))
 	io.WriteString(c, raw)
 	br := bufio.NewReader(c)
 	var got []string
 	for {
+		if !expectClosed && len(got) == expected {
+			c.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+		}
 		resp, err := http.ReadResponse(br, nil)
 		if err != nil {
 			timeout, ok := err.(net.Error)
@@ -106,7 +110,7 @@ func runRaw(t *testing.T, cases []rawCase) {
 	t.Helper()
 	rec := guarded(t)
 	for _, c := range cases {
-		status, closed := rec.send(t, c.raw)
+		status, closed := rec.send(t, c.raw, len(strings.Fields(c.status)), c.closed)
 		seen, _ := rec.take()
 		if status != c.status || closed != c.closed || strings.Join(seen, "; ") != c.seen {
 			t.Errorf("%q:\n%s, closed %v, seen %q; want\n%s, closed %v, seen %q", c.raw, status, closed, seen, c.status, c.closed, c.seen)
@@ -143,7 +147,7 @@ func TestF1Framing(t *testing.T) {
 func TestF2Chunks(t *testing.T) {
 	rec := guarded(t)
 	for _, body := range []string{"1\nx\r\n0\r\n\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n", "1;a\rb\r\nx\r\n0\r\n\r\n", "1\r\nxx\r\n0\r\n\r\n", "-1\r\nx\r\n0\r\n\r\n", "1 \n\r\nx", "fffffffffffffffff\r\nx", "0x1\r\nx\r\n0\r\n\r\n"} {
-		_, closed := rec.send(t, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+body+after)
+		_, closed := rec.send(t, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+body+after, 1, true)
 		seen, errs := rec.take()
 		if !closed || len(seen) != 1 || errs[0] == nil {
 			t.Errorf("%q: closed %v, seen %q, errors %v", body, closed, seen, errs)
@@ -261,7 +265,7 @@ func (rec *recorder) h2(t *testing.T, fields []hpack.HeaderField, body string) s
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	c.SetDeadline(time.Now().Add(10 * time.Second))
 	io.WriteString(c, http2.ClientPreface)
 	fr := http2.NewFramer(c, c)
 	fr.AllowIllegalWrites = true

@@ -30,7 +30,7 @@ func (t trust) has(ip netip.Addr) bool {
 	return false
 }
 
-// identify finds the client behind r. host is r's canonical host without knowledge of the scheme that a trusted proxy names.
+// identify finds the client behind r, its scheme and its address. Host and port are known once the target is canonical.
 func (t trust) identify(r *http.Request) client {
 	peer := peerAddr(r.RemoteAddr)
 	c := client{ip: peer, scheme: "http"}

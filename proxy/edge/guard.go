@@ -62,6 +62,8 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// net/http takes no notice of Transfer-Encoding in HTTP/1.0, so that a chunked body would be read as the next request (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
+	ev, c := observe.FromContext(r.Context()), g.trust.identify(r)
+	ev.ClientIP, ev.Scheme = c.ip, c.scheme // also of a request that is refused
 	if no := g.check(r); no != nil {
 		no.answer(w, r)
 		return
@@ -69,7 +71,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := r.WithContext(r.Context()) // net/http looks at its own request again when it ends the response
 	out.URL = new(url.URL)
 	*out.URL = *r.URL
-	if no := g.canonicalise(out); no != nil {
+	if no := g.canonicalise(out, &c, ev); no != nil {
 		no.answer(w, r)
 		return
 	}
@@ -151,18 +153,15 @@ func malformed(detail string) *refusal {
 }
 
 // canonicalise gives r its one form. r is a shallow copy with an URL of its own; its header is the one that net/http made.
-func (g *guard) canonicalise(r *http.Request) *refusal {
-	ev := observe.FromContext(r.Context())
-	c := g.trust.identify(r)
+func (g *guard) canonicalise(r *http.Request, c *client, ev *observe.Event) *refusal {
 	if err := canonicalTarget(r, c.scheme, g.QueryParams); err != nil {
 		return malformed(err.Error())
 	}
 	c.host, c.port = r.Host, hostPort(r.Host, c.scheme)
 	delete(r.Header, "Host")
 	dropAliases(r.Header)
-	ev.Upgrade = removeHopByHop(r.Header)
+	ev.Host, ev.Upgrade = c.host, removeHopByHop(r.Header)
 	c.rewriteForwarded(r.Header)
-	ev.ClientIP, ev.Scheme, ev.Host = c.ip, c.scheme, c.host
 	return nil
 }
 

@@ -168,6 +168,16 @@ func TestOptionsStarPasses(t *testing.T) {
 	}
 }
 
+func TestRefusedRequestsAreKnownByAddress(t *testing.T) {
+	r := httptest.NewRequest("TRACE", "/", nil)
+	r.RemoteAddr = "10.0.0.1:9"
+	r.Header.Set("X-Forwarded-For", "1.1.1.1")
+	out, ev, w := through(t, r)
+	if out != nil || w.Code != 405 || w.Header().Get("Allow") == "" || ev.ClientIP.String() != "1.1.1.1" || ev.Scheme != "http" {
+		t.Errorf("%d %v %+v", w.Code, w.Header(), ev)
+	}
+}
+
 func TestGuardLeavesTheServersRequestAlone(t *testing.T) {
 	r := httptest.NewRequest("POST", "http://A.example:80//b", strings.NewReader("x"))
 	body, u, host := r.Body, *r.URL, r.Host

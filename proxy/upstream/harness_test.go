@@ -184,6 +184,13 @@ func origin(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
+func benchOrigin(b *testing.B, h http.HandlerFunc) string {
+	b.Helper()
+	s := httptest.NewServer(h)
+	b.Cleanup(s.Close)
+	return s.URL
+}
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for range 400 {

@@ -98,6 +98,9 @@ func via(major, minor int) string {
 	return fmt.Sprintf("%d.%d %s", major, minor, pseudonym)
 }
 
+// noUserAgent keeps net/http from adding a User-Agent of its own. Nobody writes to it.
+var noUserAgent = []string{""}
+
 // passes counts how often this gateway's name is in Via.
 func passes(h http.Header) int {
 	n := 0

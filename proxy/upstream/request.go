@@ -30,7 +30,7 @@ func (p *Pool) outgoing(ctx context.Context, in *http.Request, t *target) *http.
 func (p *Pool) hopFields(out, in *http.Request) {
 	addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
 	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = []string{""} // else net/http adds its own
+		out.Header["User-Agent"] = noUserAgent
 	}
 	if protocol := askedUpgrade(in.Header); protocol != "" {
 		AskUpgrade(out.Header, protocol)

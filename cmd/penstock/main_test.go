@@ -144,3 +144,19 @@ func freePort(t *testing.T) string {
 	}
 	return port
 }
+
+// TestReadmesConfigurationIsGood checks what a first reader will copy.
+func TestReadmesConfigurationIsGood(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(readme), "```yaml\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("the README has no configuration")
+	}
+	if code, stdout, stderr := execute("check", writeFile(t, text)); code != exitDone {
+		t.Errorf("code %d\n%s%s", code, stdout, stderr)
+	}
+}

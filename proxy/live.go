@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
 )
@@ -33,7 +34,10 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	}
 	return &live{
 		memory: memory, size: cfg.Cache.Memory, pools: make(map[string]*pool),
-		cache: cache.New(cache.Config{Store: memory, Now: o.Now, Random: random, Log: o.Log, Name: Name}),
+		cache: cache.New(cache.Config{
+			Store: memory, Now: o.Now, Random: random, Log: o.Log, Name: Name,
+			WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
+		}),
 	}, nil
 }
 

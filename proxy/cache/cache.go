@@ -1,8 +1,11 @@
 // Package cache is where the client's side and the origin's side meet: it looks up, asks cachepolicy, obeys, stores and delivers.
 //
-// It decides nothing about reuse or storing: those questions go to cachepolicy's Decide and Settle. It knows nothing of routing or
-// configuration: a Resource carries what a route compiled to. A request is turned into a Reply, which says what will be delivered and
-// why; only then is a byte written. So the same Reply can answer a client (Handler) or, later, a part of a larger answer.
+// It decides nothing about reuse or storing: those questions go to cachepolicy's Decide and Settle. It knows nothing of routing,
+// configuration or connections: a Resource carries what a route compiled to, and an origin is an http.RoundTripper. A request is turned
+// into a Reply, which says what will be delivered and why; only then is a byte written.
+//
+// What is fetched for the cache is fetched by a fill, which belongs to no client: a goroutine with a context of its own, whose response all
+// who wait read along as it grows. A fill never waits for a client, but for the readers of a body that is too large to be kept.
 package cache
 
 import (
@@ -14,8 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -27,19 +28,20 @@ type Config struct {
 	Random func() float64   // in [0,1): jitter and early refresh
 	Log    *slog.Logger
 	Name   string // how the cache calls itself in Cache-Status (RFC 9211 §2)
+	// WriteError answers with an error of the gateway's own making; kind is an error type of RFC 9209, or "".
+	WriteError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)
+	// WithInterim returns a context under which origins hand interim responses to deliver while RoundTrip runs. nil: they are dropped.
+	WithInterim func(ctx context.Context, deliver func(status int, h http.Header)) context.Context
 }
 
 // Cache answers requests from a store and fills it from origins. It may be used concurrently and by any number of Resources.
 type Cache struct {
-	store       store.Store
-	now         func() time.Time
-	random      func() float64
-	log         *slog.Logger
-	name        string
+	Config
 	flights     flight.Group[flightKey, *landing]
-	spools      flight.Group[uint64, struct{}] // coded bodies of fills under way
+	coded       flight.Group[uint64, struct{}] // coded bodies of fills under way
 	unshareable *unshareable
 	doomed      *doomed
+	setbacks    *setbacks
 	deriving    sync.Map // derivation → struct{}: codings being made
 	tunnels     tunnels
 	serial      atomic.Uint64
@@ -51,25 +53,32 @@ type Cache struct {
 	filling sync.WaitGroup
 }
 
+var errClosed = errors.New("the gateway is shutting down")
+
 // New returns a Cache. Close ends its background work.
 func New(cfg Config) *Cache {
 	base, stop := context.WithCancel(context.Background())
+	if cfg.WithInterim == nil {
+		cfg.WithInterim = func(ctx context.Context, _ func(int, http.Header)) context.Context { return ctx }
+	}
 	return &Cache{
-		store: cfg.Store, now: cfg.Now, random: cfg.Random, log: cfg.Log, name: cfg.Name,
-		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), base: base, stop: stop,
+		Config: cfg, base: base, stop: stop,
+		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), setbacks: new(setbacks),
 	}
 }
 
-// Close waits for fills and refreshes to end until ctx is done, then cancels what is left and waits for it.
+// Close waits for fills and refreshes to end until ctx is done, then cancels what is left and waits for it. Upgraded connections are
+// ended at once.
 func (c *Cache) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
+	c.CloseTunnels()
 	ended := make(chan struct{})
 	go func() { c.filling.Wait(); close(ended) }()
+	defer c.stop()
 	select {
 	case <-ended:
-		c.stop()
 		return nil
 	case <-ctx.Done():
 		c.stop()
@@ -78,15 +87,21 @@ func (c *Cache) Close(ctx context.Context) error {
 	}
 }
 
+// enter announces work that Close is to wait for; whoever gets true calls filling.Done. It is false once the cache is closed.
+func (c *Cache) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.filling.Add(1)
+	}
+	return !c.closed
+}
+
 // background runs f on a goroutine that Close waits for. It reports false, and does nothing, once the cache is closed.
 func (c *Cache) background(f func(ctx context.Context)) bool {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	if !c.enter() {
 		return false
 	}
-	c.filling.Add(1)
-	c.mu.Unlock()
 	go func() {
 		defer c.filling.Done()
 		f(c.base)
@@ -96,40 +111,3 @@ func (c *Cache) background(f func(ctx context.Context)) bool {
 
 // Flights is the number of fills under way.
 func (c *Cache) Flights() int { return c.flights.Len() }
-
-// Resource is the cache's side of a route. It is immutable and may be used concurrently.
-type Resource struct {
-	Rules    *cachepolicy.Rules
-	Origin   http.RoundTripper // gets requests whose URL path is the upstream's
-	Coalesce Coalesce
-	Compress *compress.Policy // nil: no coding is made for this route
-	// AcceptEncoding is what the origin is asked for where the gateway negotiates codings; "": what the client sent.
-	AcceptEncoding string
-	Errors         []*ErrorPage
-	// Respond changes an origin's response header before it is stored or relayed (the route's header rules); may be nil.
-	Respond     func(http.Header)
-	Tags        Tags
-	Target      Target // nil: the request's own path and query
-	MaxVariants int
-	MaxObject   int64  // bytes; a larger body is streamed and not kept
-	Upgrade     string // the protocol that connections may be upgraded to; "": none
-	// Invalidate makes another URL's stored responses stale, whatever route it is on (RFC 9111 §4.4).
-	Invalidate func(ctx context.Context, absoluteURL string, q *cachepolicy.Request)
-}
-
-// Coalesce says how requests for one object share one call.
-type Coalesce struct {
-	Enabled    bool
-	MaxWaiters int
-	Wait       time.Duration
-}
-
-// Tags says where the tags of a stored response come from.
-type Tags struct {
-	Header string // response field with space- or comma-separated tags; "" for none
-	Send   bool   // pass that field on to clients
-	// Expand gives further tags for a request; may be nil. It is called while the request is there.
-	Expand func(*http.Request) []string
-}
-
-var errClosed = errors.New("the gateway is shutting down")

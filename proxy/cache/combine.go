@@ -8,32 +8,40 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/store"
 )
 
 // combine joins a 206 with the parts that are stored (RFC 9111 §3.4) and answers all who wait from the union. The parts are bounded by what
-// is stored at most, so the new one is read before the first byte goes out.
-func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
-	defer resp.Body.Close()
+// is stored at most, so the new one is read before the first byte goes out. It reports whether the whole is to be asked for instead, because
+// the part has less than what was asked for.
+func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) (again bool) {
+	defer discard(resp)
 	part, _, ok := cachepolicy.ParseContentRange(resp.Header.Get("Content-Range"))
-	if !ok || part.Len() > j.x.res.MaxObject {
-		c.failed(j, &failure{status: http.StatusBadGateway, proxyError: "http_protocol_error", detail: "the origin's part is invalid or too large"})
-		return
+	if !ok || part.Len() > j.x.res.MaxObject || compress.HeaderCoding(resp.Header) != j.stored.Representations[0].Coding {
+		return true
+	}
+	if !v.Meta.Complete() && cachepolicy.PlanRange(&j.x.q, &v.Meta).Kind == cachepolicy.Missing {
+		return true
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, part.Len()+1))
 	if err == nil && int64(len(body)) != part.Len() {
 		err = fmt.Errorf("%d bytes came of a part of %d", len(body), part.Len())
 	}
 	if err != nil {
-		c.failed(j, &failure{status: http.StatusBadGateway, proxyError: "http_response_incomplete", detail: "reading a part of the origin's response: " + err.Error()})
-		return
+		c.failed(j, &failure{
+			status: http.StatusBadGateway, proxyError: "http_response_incomplete", detail: failureDetail(http.StatusBadGateway),
+			err: fmt.Errorf("reading a part of the origin's response: %w", err),
+		})
+		return false
 	}
 	e := combined(j.stored, resp.Header, body, part, v, j.x.res)
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
-		c.keep(ctx, j, e)
+		c.keep(ctx, j.ref(), e)
 		out.Stored = true
 	}
-	c.landEntry(j, e, out)
+	c.landEntry(j, e, nil, out)
+	return false
 }
 
 // combined is e with the bytes of part added. The fields of the new response take the place of the stored ones (RFC 9111 §3.4).
@@ -41,21 +49,19 @@ func combined(e *store.Entry, update http.Header, body []byte, part cachepolicy.
 	rep := &e.Representations[0]
 	h := cachepolicy.FreshenHeader(rep.Header(), update)
 	res.Rules.StripUnstorable(h)
+	res.Tags.take(h, nil)
 	ensureDate(h, v.Meta.Received)
-	if v.Meta.Complete() {
-		delete(h, "Content-Range")
-	}
 	segments, size := mergeParts(e, body, part)
-	status := http.StatusPartialContent
+	union := &store.Entry{Meta: v.Meta, Tags: e.Tags}
 	if v.Meta.Complete() {
-		status = http.StatusOK
+		if union.Derivable = res.derivable(http.StatusOK, h, size, rep.Coding); union.Derivable != 0 {
+			compress.AddVary(h)
+		}
 	}
-	return &store.Entry{
-		Meta: v.Meta, Tags: e.Tags,
-		Representations: []store.Representation{{
-			Coding: rep.Coding, Head: store.BuildHead(status, h, dropFromHead), Body: store.Body{Segments: segments, Size: size},
-		}},
-	}
+	union.Representations = []store.Representation{{
+		Coding: rep.Coding, Head: store.BuildHead(v.Meta.Status, h, dropFromStored), Body: store.Body{Segments: segments, Size: size},
+	}}
+	return union
 }
 
 // mergeParts lays the stored parts and the new one end to end in the order of their positions. Where both have a byte the new one counts.

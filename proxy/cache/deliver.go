@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -24,7 +26,7 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 	x.note(reply)
 	switch {
 	case reply.failure != nil:
-		d.failure()
+		d.failure(reply.failure)
 	case reply.Entry != nil:
 		d.entry(reply.Entry)
 	case reply.landing != nil:
@@ -36,27 +38,37 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 
 // entry answers from the store: conditions first, then ranges, then the whole (RFC 9110 §13.2.2, §14.2).
 func (d *delivery) entry(e *store.Entry) {
-	rep := d.c.represent(d.x, e)
-	switch cachepolicy.Evaluate(&d.x.q, &e.Meta) {
-	case cachepolicy.NotModified:
-		d.fields(rep)
-		d.notModified()
-		return
-	case cachepolicy.Failed:
-		d.fields(rep)
-		d.withoutContent(http.StatusPreconditionFailed)
+	as := d.c.represent(d.x, e)
+	if d.precondition(&e.Meta, &as.Representation) {
 		return
 	}
-	if len(d.x.r.Header["Range"]) > 0 || !e.Complete() {
-		if d.ranges(e) {
-			return
+	if (len(d.x.r.Header["Range"]) > 0 || !e.Complete()) && d.ranges(e) {
+		return
+	}
+	d.fields(&as.Representation)
+	switch {
+	case as.from != nil:
+		d.decoded(e, as.from)
+	default:
+		d.head(e.Status, as.Body.Size)
+		if d.x.q.Method != http.MethodHead {
+			d.body(as.Body.Segments)
 		}
 	}
-	d.fields(rep)
-	d.head(e.Status, rep.Body.Size)
-	if d.x.q.Method != http.MethodHead {
-		d.body(rep.Body.Segments)
+}
+
+// precondition answers with 304 or 412 where the request's conditions say so, and reports whether it did.
+func (d *delivery) precondition(facts *cachepolicy.Meta, rep *store.Representation) bool {
+	status := http.StatusNotModified
+	switch cachepolicy.Evaluate(&d.x.q, facts) {
+	case cachepolicy.Full:
+		return false
+	case cachepolicy.Failed:
+		status = http.StatusPreconditionFailed
 	}
+	d.fields(rep)
+	d.withoutContent(status)
+	return true
 }
 
 // fields copies the stored field lines and adds what belongs to this answer: Age (RFC 9111 §5.1) and Cache-Status (RFC 9211).
@@ -70,20 +82,23 @@ func (d *delivery) fields(rep *store.Representation) {
 
 // head writes the status line and the header section of a response with size bytes of content.
 func (d *delivery) head(status int, size int64) {
-	if status != http.StatusNoContent && status >= 200 {
+	if bodyAllowed(status) {
 		d.w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 	}
 	d.status(status)
 }
 
+// status writes the status line and the header section. A response without Content-Type stays without: what net/http would guess from the
+// content is not for a gateway to say, and may make a page of what is none.
 func (d *delivery) status(status int) {
+	if h := d.w.Header(); len(h["Content-Type"]) == 0 {
+		h["Content-Type"] = nil
+	}
 	d.x.ev.Status = status
 	d.w.WriteHeader(status)
 }
 
-// notModified writes a 304: of the stored fields those that describe the content go (RFC 9110 §15.4.5).
-func (d *delivery) notModified() { d.withoutContent(http.StatusNotModified) }
-
+// withoutContent writes a 304 or a 412: of the stored fields those that describe the content go (RFC 9110 §15.4.5).
 func (d *delivery) withoutContent(status int) {
 	h := d.w.Header()
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding"} {
@@ -104,99 +119,89 @@ func (d *delivery) body(segments [][]byte) {
 	}
 }
 
-// write writes b. After a client has gone there is nothing left to do: net/http closes its connection.
+// decoded writes e's content decoded from rep, whose coding the client can't read. What it decodes to is bounded, and never held whole.
+func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
+	d.status(e.Status)
+	if d.x.q.Method == http.MethodHead {
+		return
+	}
+	r, err := compress.NewReader(&segmentReader{rest: rep.Body.Segments}, rep.Coding, d.x.res.decodeLimit())
+	if err == nil {
+		defer r.Close()
+		err = d.pump(r, nil, false)
+	}
+	if err != nil {
+		d.abort("decoding a stored response for a client that can't read it", err)
+	}
+}
+
+// abort breaks the response off, so that it does not look complete.
+func (d *delivery) abort(doing string, err error) {
+	d.x.ev.Err = err
+	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "err", err)
+	panic(http.ErrAbortHandler)
+}
+
+// write writes b. It reports false once the client has gone: then there is nothing left to do, for net/http closes its connection.
 func (d *delivery) write(b []byte) bool {
-	n, err := d.w.Write(b)
-	d.x.ev.BytesOut += int64(n)
+	_, err := d.writeTo(b)
 	return err == nil
+}
+
+// flush sends what was written. It reports false once the client has gone. A writer that can't flush holds nothing back for long.
+func (d *delivery) flush() bool {
+	err := http.NewResponseController(d.w).Flush()
+	return err == nil || errors.Is(err, http.ErrNotSupported)
 }
 
 // along delivers a body that is still being filled.
 func (d *delivery) along(l *landing) {
-	reader, coding, head := d.join(l)
-	defer reader.Close()
-	rep := store.Representation{Coding: coding, Head: head}
-	d.fields(&rep)
-	switch cachepolicy.Evaluate(&d.x.q, &l.facts) {
-	case cachepolicy.NotModified:
-		d.notModified()
-		return
-	case cachepolicy.Failed:
-		d.withoutContent(http.StatusPreconditionFailed)
+	src := d.reply.source
+	if src == nil {
+		src = l.open(d.x, d.reply.flight)
+		d.reply.flight.Leave()
+	}
+	defer src.Close()
+	if d.precondition(&l.facts, &src.Representation) {
 		return
 	}
-	if l.size >= 0 && coding == l.coding {
-		d.head(l.facts.Status, l.size)
+	d.fields(&src.Representation)
+	if l.part != nil {
+		d.w.Header()["Content-Range"] = l.part
+	}
+	if src.size >= 0 {
+		d.head(l.facts.Status, src.size)
 	} else {
 		d.status(l.facts.Status)
 	}
 	if !bodyAllowed(l.facts.Status) {
 		return
 	}
-	if err := d.read(reader); err != nil {
-		panic(http.ErrAbortHandler) // a body that breaks must never look complete
+	if err := d.read(src); err != nil {
+		d.abort("reading along", err)
 	}
-	d.trailers(l)
-}
-
-// bodyReader is what a fill's body is read from.
-type bodyReader interface {
-	io.ReadCloser
-	alongReader
-}
-
-// join picks the body that the client can read: as the origin sent it, or as it is being coded. A client that reads neither gets it decoded.
-func (d *delivery) join(l *landing) (bodyReader, compress.Coding, string) {
-	defer d.leave()
-	accept := d.x.r.Header["Accept-Encoding"]
-	have := compress.Set(0).With(l.coding)
-	if l.spool != nil {
-		have = have.With(l.coded)
-		if coding, ok := compress.Negotiate(accept, have, d.x.res.Compress.Encodings); ok && coding == l.coded {
-			return l.spool.Reader(d.x.ctx), coding, store.BuildHead(l.facts.Status, codedHeader(l.header, coding), dropFromHead)
-		}
-	}
-	plain := d.reader()
-	if l.coding == compress.Identity || l.coding == compress.Unknown || !l.derive.Has(compress.Identity) || compress.Accepts(accept, l.coding) {
-		return plain, l.coding, l.head
-	}
-	decoded, err := newDecodedAlong(plain, l.coding, d.x.res.decodeLimit())
-	if err != nil {
-		return plain, l.coding, l.head
-	}
-	return decoded, compress.Identity, store.BuildHead(l.facts.Status, codedHeader(l.header, compress.Identity), dropFromHead)
-}
-
-// reader is the leader's, opened before the first byte came, or a follower's.
-func (d *delivery) reader() bodyReader {
-	if d.reply.reader != nil {
-		return d.reply.reader
-	}
-	return d.reply.flight.Reader(d.x.ctx)
-}
-
-// leave gives up the place in the flight, once a reader is open or none will be.
-func (d *delivery) leave() {
-	if d.reply.flight != nil {
-		d.reply.flight.Leave()
+	for name, values := range l.trailer {
+		d.w.Header()[http.TrailerPrefix+name] = values
 	}
 }
 
-// read writes the body as it comes, and flushes whenever the next bytes are not there yet.
-func (d *delivery) read(r alongReader) error {
-	flusher := http.NewResponseController(d.w)
+// read writes the body as it comes, and flushes whenever the next bytes are not there yet. Where the size is known the last bytes are held
+// back until the body is known to be whole, so that nobody has all of a response that then turns out to have failed.
+func (d *delivery) read(src *source) error {
+	var sent int64
 	for {
-		if !r.Ready() {
-			if err := flusher.Flush(); err != nil {
-				return nil // the client is gone
-			}
+		if !src.Ready() && !d.flush() {
+			return nil
 		}
-		b, err := r.Next(d.x.ctx)
+		b, err := src.Next(d.x.ctx)
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		if sent += int64(len(b)); sent == src.size {
+			return d.last(src, b)
 		}
 		if !d.write(b) {
 			return nil
@@ -204,11 +209,17 @@ func (d *delivery) read(r alongReader) error {
 	}
 }
 
-// trailers passes the origin's trailer fields on.
-func (d *delivery) trailers(l *landing) {
-	for name, values := range l.trailer {
-		d.w.Header()[http.TrailerPrefix+name] = values
+// last writes the last bytes of a body, if it ends well.
+func (d *delivery) last(src *source, b []byte) error {
+	more, err := src.Next(d.x.ctx)
+	switch {
+	case err == io.EOF:
+		d.write(b)
+		return nil
+	case err == nil:
+		return fmt.Errorf("%d bytes more than announced", len(more))
 	}
+	return err
 }
 
 func bodyAllowed(status int) bool {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -13,16 +12,25 @@ import (
 // Reply is what will be delivered and why. Exactly one of Entry, landing, response and failure is set.
 type Reply struct {
 	Entry    *store.Entry
-	landing  *landing       // a fill under way, read along through flight
+	landing  *landing       // a fill under way, read along
 	response *http.Response // for this client alone
 	failure  *failure       // the gateway's own answer
-	flight   *fillFlight    // of landing; left when the reply is delivered
-	reader   *flight.Reader // of landing, the leader's: opened before the first byte came, so that none is dropped before it looks
+	flight   *fillFlight    // of landing, a follower's; left when the reply is delivered
+	source   *source        // of landing, the leader's: opened before the first byte came, so that none is dropped before it looks
+	call     *call          // the call that was made for this reply by a fill; nil: none, or the client's own
 	decision cachepolicy.Decision
 	outcome  cachepolicy.Outcome
 }
 
 type fillFlight = flight.Flight[flightKey, *landing]
+
+// drop lets go of a reply that nobody takes.
+func (r *Reply) drop() {
+	discard(r.response)
+	if r.source != nil {
+		r.source.Close()
+	}
+}
 
 // do finds the answer to x: from the store, from a fill that it leads or follows, or from the origin for this client alone.
 func (c *Cache) do(x *exchange) *Reply {
@@ -38,46 +46,49 @@ func (c *Cache) do(x *exchange) *Reply {
 	}
 	x.key = key
 	x.ev.KeyHash = keyText(key)
-	for alone := false; ; alone = true {
-		reply, again := c.attempt(x, alone)
-		if !again {
+	for {
+		if reply := c.attempt(x); reply != nil {
 			return reply
 		}
 	}
 }
 
-// attempt makes one lookup and does what Decide says of it. again means that the flight it followed came to nothing that it may use.
-func (c *Cache) attempt(x *exchange, alone bool) (reply *Reply, again bool) {
+// attempt makes one lookup and does what Decide says of it. nil means that the flight it followed came to nothing that it may use.
+func (c *Cache) attempt(x *exchange) *Reply {
 	e, d := c.consider(x)
+	x.ev.Action = d.Action.String()
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
-		return c.hit(e, d), false
+		return c.hit(e, d)
 	case cachepolicy.ServeAndRefresh:
 		c.refresh(x, e, d)
-		return c.hit(e, d), false
+		return c.hit(e, d)
 	case cachepolicy.Refuse:
-		return c.refuse(d), false
+		return c.refuse(d)
 	case cachepolicy.Pass:
-		return c.pass(x, cachepolicy.Outcome{Forward: d.Reason.Forward(), Reason: d.Reason}), false
+		return c.pass(x, cachepolicy.Outcome{Forward: d.Reason.Forward(), Reason: d.Reason})
+	}
+	if reply := c.holdDown(x, e, d); reply != nil {
+		return reply
 	}
 	if x.q.Method == http.MethodHead {
-		return c.head(x, e, d), false
+		return c.head(x, e, d)
 	}
-	return c.join(x, e, d, alone)
+	return c.join(x, e, d)
 }
 
 // consider looks x up and asks what may be done with what is stored.
 func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
 	e := c.lookup(x)
-	return e, x.res.Rules.Decide(&x.q, metaOf(e), c.now(), c.random())
+	return e, x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), c.Random())
 }
 
 // lookup returns the stored response that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
 func (c *Cache) lookup(x *exchange) *store.Entry {
-	object, err := c.store.Get(x.ctx, x.key)
+	object, err := c.Store.Get(x.ctx, x.key)
 	if err != nil {
 		if !errors.Is(err, store.ErrMiss) {
-			c.log.Warn("looking a response up failed; asking the origin", "err", err)
+			c.Log.Warn("looking a response up failed; asking the origin", "err", err)
 		}
 		return nil
 	}
@@ -104,23 +115,6 @@ func (c *Cache) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
 func (c *Cache) refuse(d cachepolicy.Decision) *Reply {
 	return &Reply{
 		failure: &failure{status: http.StatusGatewayTimeout, detail: "nothing usable is stored and the request allows nothing else"},
-		outcome: cachepolicy.Outcome{Forward: cachepolicy.ForwardRequest, Reason: d.Reason},
-	}
-}
-
-// refresh brings e up to date in the background, once for all that ask.
-func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
-	k := c.flightKey(x, e)
-	f, lead, err := c.flights.Join(k, 0)
-	if err != nil {
-		return
-	}
-	if !lead {
-		f.Leave()
-		return
-	}
-	j := x.job(f, k, e, d)
-	if !c.background(func(ctx context.Context) { c.fill(ctx, j) }) {
-		f.End(flight.Retry, errClosed)
+		outcome: cachepolicy.Outcome{Reason: d.Reason},
 	}
 }

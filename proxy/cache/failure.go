@@ -7,9 +7,14 @@ import (
 	"strconv"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/proxy/edge"
-	"github.com/penstock/penstock/proxy/upstream"
 )
+
+// OriginError is an error of an origin that knows what a client is to be told of it.
+type OriginError interface {
+	error
+	Status() int         // to answer with, where there is nothing better
+	ProxyStatus() string // the error type of RFC 9209 §2.3
+}
 
 // failure is an answer of the gateway's own: there is nothing else to give.
 type failure struct {
@@ -32,23 +37,38 @@ func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if e, ok := errors.AsType[*upstream.Error](err); ok {
-		return &failure{status: e.Kind.Status(), proxyError: e.Kind.ProxyStatus(), detail: "the upstream did not answer", err: err}
+	if e, ok := errors.AsType[OriginError](err); ok {
+		return &failure{status: e.Status(), proxyError: e.ProxyStatus(), detail: failureDetail(e.Status()), err: err}
 	}
-	return &failure{status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: "the upstream did not answer", err: err}
+	return &failure{status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: failureDetail(http.StatusBadGateway), err: err}
+}
+
+// failureDetail is the sentence for the client of a failure with the given status.
+func failureDetail(status int) string {
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return "the request body is too large"
+	case status == http.StatusServiceUnavailable:
+		return "the upstream can't take more requests now"
+	case status == http.StatusGatewayTimeout:
+		return "the upstream did not answer in time"
+	case status < http.StatusInternalServerError:
+		return "the request could not be forwarded"
+	}
+	return "the upstream did not answer"
 }
 
 // failureKind is what cachepolicy is told of err.
 func failureKind(err error) cachepolicy.Failure {
-	e, ok := errors.AsType[*upstream.Error](err)
+	e, ok := errors.AsType[OriginError](err)
 	switch {
 	case !ok && errors.Is(err, context.DeadlineExceeded):
 		return cachepolicy.FailureTimeout
 	case !ok:
 		return cachepolicy.FailureUnreachable
-	case e.Kind.Status() == http.StatusGatewayTimeout:
+	case e.Status() == http.StatusGatewayTimeout:
 		return cachepolicy.FailureTimeout
-	case e.Kind.Status() == http.StatusServiceUnavailable:
+	case e.Status() == http.StatusServiceUnavailable:
 		return cachepolicy.FailureOverload
 	}
 	return cachepolicy.FailureUnreachable
@@ -59,9 +79,13 @@ func gone(ctx context.Context) *Reply {
 	return &Reply{failure: &failure{gone: true, err: context.Cause(ctx)}}
 }
 
+// invalid is what the client is told of a response that an origin must not send.
+func invalid(detail string) *failure {
+	return &failure{status: http.StatusBadGateway, proxyError: "http_protocol_error", detail: detail}
+}
+
 // failure writes the gateway's own answer.
-func (d *delivery) failure() {
-	f := d.reply.failure
+func (d *delivery) failure(f *failure) {
 	d.x.ev.Err, d.x.ev.ProxyStatus = f.err, f.proxyError
 	if f.gone {
 		panic(http.ErrAbortHandler)
@@ -72,5 +96,5 @@ func (d *delivery) failure() {
 	}
 	d.cacheStatus(h)
 	d.x.ev.Status = f.status
-	edge.WriteError(d.w, d.x.r, f.status, f.proxyError, f.detail)
+	d.c.WriteError(d.w, d.x.r, f.status, f.proxyError, f.detail)
 }

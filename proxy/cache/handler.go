@@ -1,22 +1,18 @@
 package cache
 
 import (
-	"encoding/hex"
+	"maps"
 	"net/http"
-	"net/url"
 
-	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/observe"
 )
-
-// Target gives the upstream's URL for a request, without scheme and authority.
-type Target func(r *http.Request) (*url.URL, error)
 
 // Handler answers requests of one route. The request is in canonical form and carries an observe.Event.
 func (c *Cache) Handler(res *Resource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ev := observe.FromContext(r.Context())
 		x := &exchange{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL}
+		x.interim = func(status int, h http.Header) { writeInterim(w, r, status, h) }
 		if res.Target != nil {
 			target, err := res.Target(r)
 			if err != nil {
@@ -25,32 +21,22 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			}
 			x.target = target
 		}
-		x.interim = func(status int, h http.Header) { writeInterim(w, status, h) }
+		if r.ContentLength != 0 && r.ProtoMajor == 1 {
+			// An origin may answer before it has read the whole body, and net/http would first wait for the rest of it.
+			_ = http.NewResponseController(w).EnableFullDuplex() // a writer that does not know it has no such habit
+		}
 		c.deliver(w, x, c.do(x))
 	})
 }
 
-// writeInterim sends a 1xx response. Its fields are not those of the final one.
-func writeInterim(w http.ResponseWriter, status int, h http.Header) {
+// writeInterim sends a 1xx response. Its fields are not those of the final one. HTTP/1.0 does not know such responses (RFC 9110 §15.2).
+func writeInterim(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
+	if !r.ProtoAtLeast(1, 1) {
+		return
+	}
 	own := w.Header()
-	for name, values := range h {
-		own[name] = values
-	}
+	final := maps.Clone(own)
+	setHeader(own, h)
 	w.WriteHeader(status)
-	clear(own)
+	setHeader(own, final)
 }
-
-// note records in the Event what became of x.
-func (x *exchange) note(reply *Reply) {
-	ev, out := x.ev, &reply.outcome
-	ev.Hit, ev.Stored, ev.Collapsed = out.Hit, out.Stored, out.Collapsed
-	ev.TTL, ev.Age, ev.Reason = out.TTL, reply.decision.Age, out.Reason.String()
-	ev.UpstreamStatus = out.ForwardStatus
-	if !out.Hit {
-		ev.ForwardFor = out.Forward.String()
-	} else {
-		ev.Tier = "memory"
-	}
-}
-
-func keyText(k cachepolicy.Key) string { return hex.EncodeToString(k.Hash[:8]) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 )
 
 // holder owns the context of a call to the origin: it ends with the fill, or with the body where that goes to one client.
@@ -16,10 +15,6 @@ type holder struct {
 // keep hands the context on to resp's body.
 func (h *holder) keep(resp *http.Response) {
 	h.given = true
-	if rw, ok := resp.Body.(io.ReadWriteCloser); ok {
-		resp.Body = &heldConn{ReadWriteCloser: rw, cancel: h.cancel}
-		return
-	}
 	resp.Body = &heldBody{ReadCloser: resp.Body, cancel: h.cancel}
 }
 
@@ -34,26 +29,10 @@ func (h *holder) release() {
 type heldBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
-	once   sync.Once
 }
 
 // Close closes the body and ends the call.
 func (b *heldBody) Close() error {
-	err := b.ReadCloser.Close()
-	b.once.Do(b.cancel)
-	return err
-}
-
-// heldConn is heldBody for a connection that was upgraded.
-type heldConn struct {
-	io.ReadWriteCloser
-	cancel context.CancelFunc
-	once   sync.Once
-}
-
-// Close closes the connection and ends the call.
-func (b *heldConn) Close() error {
-	err := b.ReadWriteCloser.Close()
-	b.once.Do(b.cancel)
-	return err
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }

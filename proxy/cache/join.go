@@ -16,7 +16,7 @@ type flightKey struct {
 	object [16]byte
 	// vary tells variants apart, once it is known which fields they vary on.
 	vary cachepolicy.Vary
-	// span is the Range field: who asks for other bytes gets another response.
+	// span is the Range field and its condition: who asks for other bytes gets another response.
 	span string
 	// private keeps requests with credentials from waiting for a response that is probably not for them, and the others from waiting for theirs.
 	private bool
@@ -32,9 +32,18 @@ func (c *Cache) flightKey(x *exchange, e *store.Entry) flightKey {
 		known = e.Vary
 	}
 	return flightKey{
-		object: x.key.Hash, vary: x.variant(known), span: strings.Join(x.r.Header["Range"], ","),
+		object: x.key.Hash, vary: x.variant(known), span: x.span(),
 		private: len(x.r.Header["Authorization"]) > 0, epoch: c.doomed.of(x.key.Hash),
 	}
+}
+
+// span is what x asks for of the representation, "" for all.
+func (x *exchange) span() string {
+	ranges := x.r.Header["Range"]
+	if len(ranges) == 0 {
+		return ""
+	}
+	return strings.Join(ranges, ",") + "\n" + strings.Join(x.r.Header["If-Range"], ",")
 }
 
 // variant is known with the values that x has.
@@ -50,18 +59,18 @@ func (x *exchange) variant(known cachepolicy.Vary) cachepolicy.Vary {
 	return v
 }
 
-// join leads or follows the flight that fetches what x asks for.
-func (c *Cache) join(x *exchange, e *store.Entry, d cachepolicy.Decision, alone bool) (reply *Reply, again bool) {
+// join leads or follows the flight that fetches what x asks for. nil: look again.
+func (c *Cache) join(x *exchange, e *store.Entry, d cachepolicy.Decision) *Reply {
 	k := c.flightKey(x, e)
-	if alone || !x.res.Coalesce.Enabled || c.unshareable.has(k) || d.Reason == cachepolicy.ReasonRequestNoStore {
-		return c.lead(x, e, d, c.solo(k), k), false
+	if !x.res.Coalesce.Enabled || c.unshareable.has(k) {
+		return c.lead(x, e, d, c.solo(k), k)
 	}
 	f, lead, err := c.flights.Join(k, x.res.Coalesce.MaxWaiters)
 	switch {
 	case errors.Is(err, flight.ErrCrowded):
-		return c.crowded(x), false
+		return c.crowded(x, e)
 	case lead:
-		return c.lead(x, e, d, f, k), false
+		return c.lead(x, e, d, f, k)
 	default:
 		return c.follow(x, e, d, f, k)
 	}
@@ -78,81 +87,107 @@ func (c *Cache) solo(k flightKey) *fillFlight {
 func (c *Cache) lead(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) *Reply {
 	// Between this request's lookup and its joining, another flight may have ended: request B misses, A's flight stores and ends,
 	// B joins and leads. Without a second look B would ask the origin for what has just been stored.
-	if e2, d2 := c.consider(x); e2 != e && (d2.Action == cachepolicy.Serve || d2.Action == cachepolicy.ServeAndRefresh) {
-		f.Announce(&landing{entry: e2, decision: d2, outcome: cachepolicy.Outcome{Hit: true, TTL: d2.TTL, HasTTL: true}}, 0)
-		f.End(flight.Shared, nil)
-		return c.hit(e2, d2)
+	if now, d2 := c.consider(x); now != e {
+		if d2.Action == cachepolicy.Serve || d2.Action == cachepolicy.ServeAndRefresh {
+			f.End(flight.Done, nil) // whoever has followed looks for itself: what suits this request may not suit that one
+			return c.hit(now, d2)
+		}
+		if d2.Action == cachepolicy.Fetch || d2.Action == cachepolicy.Revalidate {
+			e, d = now, d2
+		}
 	}
 	j := x.job(f, k, e, d)
-	j.landed = make(chan *Reply)
-	j.interim = make(chan interim)
+	j.leader = newHandover()
 	if !c.background(func(ctx context.Context) { c.fill(ctx, j) }) {
 		f.End(flight.Retry, errClosed)
 		return &Reply{failure: &failure{status: http.StatusServiceUnavailable, detail: errClosed.Error()}}
 	}
-	for {
-		select {
-		case reply := <-j.landed:
-			return reply
-		case i := <-j.interim:
-			if x.interim != nil {
-				x.interim(i.status, i.header)
-			}
-		case <-x.ctx.Done():
-			return gone(x.ctx)
-		}
+	if reply := j.leader.wait(x.ctx, x.interim); reply != nil {
+		return reply
 	}
+	return gone(x.ctx)
 }
 
 // follow waits for f's head and takes what it announces, if it may.
-func (c *Cache) follow(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) (reply *Reply, again bool) {
+func (c *Cache) follow(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) *Reply {
 	ctx, cancel := context.WithTimeout(x.ctx, x.res.Coalesce.Wait)
+	defer cancel()
 	l, outcome, err := f.Head(ctx)
-	cancel()
 	if outcome == flight.Shared && err == nil {
 		if l.meta().Vary.Matches(&x.q) {
-			return c.collapse(x, f, l), false
+			return c.collapse(x, f, l)
 		}
-		// The response is for another variant. Now that its Vary is known, those who want the same variant find each other.
 		f.Leave()
-		x.vary, x.varyMiss = l.meta().Vary, true
-		return c.rejoin(x, e, d, k)
+		return c.regroup(x, e, d, k, l)
 	}
 	f.Leave()
 	switch {
 	case x.ctx.Err() != nil:
-		return gone(x.ctx), false
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil, outcome == flight.Solo:
-		return c.lead(x, e, d, c.solo(k), k), false
+		return gone(x.ctx)
 	case outcome == flight.Failed:
-		return &Reply{failure: failureOf(err), outcome: cachepolicy.Outcome{Forward: c.forwardOf(x, d), Collapsed: true}}, false
-	default:
-		return nil, true
+		return &Reply{failure: failureOf(err), outcome: cachepolicy.Outcome{Forward: c.forwardOf(x, d), Collapsed: true}}
+	case outcome == flight.Solo, outcome == flight.Retry && errors.Is(err, context.DeadlineExceeded): // the wait's own end
+		return c.lead(x, e, d, c.solo(k), k)
+	}
+	return c.restart(x, e, d, k, outcome)
+}
+
+// restart has x look again after a flight that came to nothing, once. If the next comes to nothing as well, x shares its fate: all who wait
+// going on alone would be a herd on an origin that is in trouble already.
+func (c *Cache) restart(x *exchange, e *store.Entry, d cachepolicy.Decision, k flightKey, outcome flight.Outcome) *Reply {
+	if !x.restarted {
+		x.restarted = true
+		return nil
+	}
+	if outcome == flight.Done { // what was stored does not suit x
+		return c.lead(x, e, d, c.solo(k), k)
+	}
+	return &Reply{
+		failure: &failure{status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: "the call that this request waited for came to nothing"},
+		outcome: cachepolicy.Outcome{Forward: c.forwardOf(x, d), Collapsed: true},
 	}
 }
 
-// rejoin joins the flight of x's own variant, unless that is the one it comes from.
-func (c *Cache) rejoin(x *exchange, e *store.Entry, d cachepolicy.Decision, from flightKey) (*Reply, bool) {
-	k := c.flightKey(x, e)
-	return c.join(x, e, d, k == from)
+// regroup joins the flight of x's own variant: now that the response's Vary is known, those who want the same variant find each other.
+// An origin that varies on other fields with each response makes x go on alone.
+func (c *Cache) regroup(x *exchange, e *store.Entry, d cachepolicy.Decision, from flightKey, l *landing) *Reply {
+	x.vary, x.varyMiss = l.meta().Vary, true
+	if k := c.flightKey(x, e); x.regrouped || k == from {
+		return c.lead(x, e, d, c.solo(k), k)
+	}
+	x.regrouped = true
+	return c.join(x, e, d)
 }
 
 // collapse answers x from another request's fill.
 func (c *Cache) collapse(x *exchange, f *fillFlight, l *landing) *Reply {
 	outcome := l.outcome
 	outcome.Collapsed = true
-	x.ev.Collapsed = true
-	if l.entry != nil {
-		f.Leave()
-		return &Reply{Entry: l.entry, decision: l.decision, outcome: outcome}
+	if l.entry == nil {
+		return &Reply{landing: l, flight: f, outcome: outcome}
 	}
-	return &Reply{landing: l, flight: f, outcome: outcome}
+	f.Leave()
+	if l.instead != nil && x.res.Rules.Settle(&x.q, &l.entry.Meta, &l.instead.facts, c.Now(), 0).Effect != cachepolicy.KeepStale {
+		outcome.HasTTL, outcome.Reason = false, cachepolicy.ReasonNone
+		return &Reply{failure: l.instead.failure(), outcome: outcome}
+	}
+	return &Reply{Entry: l.entry, decision: l.decision, outcome: outcome}
 }
 
-// crowded answers a request that would be one too many to wait.
-func (c *Cache) crowded(*exchange) *Reply {
-	return &Reply{failure: &failure{
-		status: http.StatusServiceUnavailable, proxyError: "connection_limit_reached", retryAfter: 1,
-		detail: "too many requests wait for this resource",
-	}}
+// crowded answers a request that would be one too many to wait: with what is stale where that is allowed.
+func (c *Cache) crowded(x *exchange, e *store.Entry) *Reply {
+	if e != nil {
+		now := c.Now()
+		a := cachepolicy.Answer{Failure: cachepolicy.FailureOverload, Sent: now, Received: now, Stored: headerOf(e)}
+		if v := x.res.Rules.Settle(&x.q, &e.Meta, &a, now, 0); v.Effect == cachepolicy.KeepStale {
+			return c.hit(e, staleDecision(e, now, v.Reason))
+		}
+	}
+	return &Reply{
+		failure: &failure{
+			status: http.StatusServiceUnavailable, proxyError: "connection_limit_reached", retryAfter: 1,
+			detail: "too many requests wait for this resource",
+		},
+		outcome: cachepolicy.Outcome{Reason: cachepolicy.ReasonOverload},
+	}
 }

@@ -6,13 +6,12 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/store"
-	"github.com/penstock/penstock/proxy/upstream"
 )
 
 // pass forwards x for its client alone, and obeys what its answer makes stale.
 func (c *Cache) pass(x *exchange, out cachepolicy.Outcome) *Reply {
 	header := x.r.Header.Clone()
-	x.acceptEncoding(header)
+	x.res.acceptEncoding(header)
 	return c.forward(x, header, nil, out)
 }
 
@@ -24,10 +23,10 @@ func (x *exchange) upgrade() string {
 	return x.ev.Upgrade
 }
 
-// passUpgrade forwards x with its wish for another protocol.
+// passUpgrade forwards x with its wish for another protocol, which ends at each hop and so is made anew (RFC 9110 §7.8).
 func (c *Cache) passUpgrade(x *exchange, protocol string) *Reply {
 	header := x.r.Header.Clone()
-	upstream.AskUpgrade(header, protocol)
+	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 	return c.forward(x, header, nil, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonUpgrade})
 }
 
@@ -35,101 +34,58 @@ func (c *Cache) passUpgrade(x *exchange, protocol string) *Reply {
 // (RFC 9111 §4.3.5).
 func (c *Cache) head(x *exchange, e *store.Entry, d cachepolicy.Decision) *Reply {
 	header := x.r.Header.Clone()
-	x.acceptEncoding(header)
+	x.res.acceptEncoding(header)
 	return c.forward(x, header, e, cachepolicy.Outcome{Forward: c.forwardOf(x, d), Reason: d.Reason})
 }
 
 // forward makes x's own call to the origin. stored is the response that the answer may freshen; nil: none.
 func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, out cachepolicy.Outcome) *Reply {
-	ctx := x.ctx
-	if x.interim != nil {
-		ctx = upstream.WithInterim(ctx, x.interim)
+	to := place{x.res, x.key, c.doomed.now()}
+	a := c.call(c.WithInterim(x.ctx, x.interim), x, x.outgoingBody(header), stored)
+	if a.err != nil && x.ctx.Err() != nil {
+		return gone(x.ctx)
 	}
-	begun, sent := c.doomed.now(), c.now()
-	resp, err := x.res.Origin.RoundTrip(x.outgoingBody(ctx, header))
-	a := x.res.answer(&x.q, resp, err, sent, c.now())
-	a.Stored = headerOf(stored)
-	out.ForwardStatus = a.Status
-	v := cachepolicy.Verdict{}
-	if x.res.Rules.Enabled {
-		v = x.res.Rules.Settle(&x.q, metaOf(stored), &a, c.now(), c.random())
-		v.Meta.FillTime = a.Received.Sub(a.Sent)
-		c.invalidate(x, &v)
+	if stored != nil {
+		c.setbacks.note(x.key.Hash, &a.facts)
 	}
-	if v.Effect == cachepolicy.KeepStale {
-		discard(resp)
-		return c.keptStale(stored, out)
-	}
-	if page := x.res.page(&a, v.Effect); page != nil {
-		_, resp, err = c.substitute(x.ctx, &job{x: x, header: x.fillHeader()}, page, &a, resp, err)
-	}
-	if err != nil {
-		if x.ctx.Err() != nil {
-			return gone(x.ctx)
-		}
-		return &Reply{failure: failureOf(err), outcome: out}
-	}
-	c.obey(x, stored, resp, &v, begun)
-	return &Reply{response: resp, outcome: out}
-}
-
-// outgoingBody is the client's request with its body, for the origin.
-func (x *exchange) outgoingBody(ctx context.Context, header http.Header) *http.Request {
-	out := x.outgoing(ctx, header)
-	if x.r.ContentLength != 0 {
-		out.Body, out.ContentLength = x.r.Body, x.r.ContentLength
-		out.TransferEncoding = x.r.TransferEncoding
-		out.Trailer = x.r.Trailer
-	}
-	return out
-}
-
-// keptStale serves what is stored because the origin failed.
-func (c *Cache) keptStale(e *store.Entry, out cachepolicy.Outcome) *Reply {
-	d := cachepolicy.Decision{Action: cachepolicy.ServeStale, Age: e.Age(c.now()), TTL: e.Lifetime - e.Age(c.now())}
-	out.TTL, out.HasTTL = d.TTL, true
-	return &Reply{Entry: e, decision: d, outcome: out}
-}
-
-// obey does to the store what the answer to a forwarded request says of it.
-func (c *Cache) obey(x *exchange, stored *store.Entry, resp *http.Response, v *cachepolicy.Verdict, begun uint64) {
+	v := x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, c.Now(), c.Random())
+	v.Meta.Seq = c.serial.Add(1)
+	out.ForwardStatus = a.facts.Status
+	c.invalidate(x, &v)
 	switch v.Effect {
+	case cachepolicy.KeepStale:
+		a.discard()
+		d := staleDecision(stored, c.Now(), v.Reason)
+		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
+		return &Reply{Entry: stored, decision: d, outcome: out}
 	case cachepolicy.Freshen:
-		if stored == nil {
-			return
-		}
-		e := freshened(stored, resp.Header, v, x.res)
-		if _, err := c.store.Replace(x.ctx, x.key, stored, e); err != nil {
-			c.log.Warn("storing a response that a HEAD brought up to date failed", "err", err)
-		}
+		c.freshen(x.ctx, to, stored, a.facts.Header, &v)
 	case cachepolicy.Drop:
-		c.drop(x.ctx, x.key)
+		c.Drop(x.ctx, x.key)
 	case cachepolicy.Store:
-		c.storePosted(x, resp, v, begun)
+		c.storePosted(x, a.resp, &v)
 	}
+	if page := x.res.page(a, v.Effect); page != nil {
+		a = c.substitute(x.ctx, x, page, a)
+	}
+	if a.err != nil {
+		return &Reply{failure: failureOf(a.err), outcome: out}
+	}
+	return &Reply{response: a.resp, outcome: out}
 }
 
-// drop removes all that is stored under k, and what fills under way would store there.
-func (c *Cache) drop(ctx context.Context, k cachepolicy.Key) {
-	c.doomed.add(k.Hash)
-	if err := c.store.Delete(ctx, k); err != nil {
-		c.log.Warn("removing a stored response failed", "err", err)
-	}
-}
-
-// Drop makes what is stored under k go away, and what fills under way would store there (RFC 9111 §4.4).
-func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) { c.drop(ctx, k) }
-
-// invalidate makes stale what an unsafe request has changed: its own URL and those that its answer names (RFC 9111 §4.4).
+// invalidate makes stale what an unsafe request has changed: its own URL and those that its answer names (RFC 9111 §4.4). It does so on a
+// route without a cache too, for what it changes may be stored by another.
 func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) {
 	if x.res.Invalidate == nil {
 		return
 	}
+	ctx := context.WithoutCancel(x.ctx) // the change is made, whether its client waits for the answer or not
 	if v.InvalidateSelf {
-		x.res.Invalidate(x.ctx, selfURL(&x.q), &x.q)
+		x.res.Invalidate(ctx, selfURL(&x.q), &x.q)
 	}
 	for _, url := range v.Invalidate {
-		x.res.Invalidate(x.ctx, url, &x.q)
+		x.res.Invalidate(ctx, url, &x.q)
 	}
 }
 

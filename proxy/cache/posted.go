@@ -10,23 +10,18 @@ import (
 )
 
 // storePosted arranges for the response to a POST to be stored as that of a GET of its own URL, once it has been relayed whole
-// (RFC 9110 §9.3.3).
-func (c *Cache) storePosted(x *exchange, resp *http.Response, v *cachepolicy.Verdict, begun uint64) {
+// (RFC 9110 §9.3.3). It comes after the POST has invalidated that URL, so its own invalidation does not doom what it brings.
+func (c *Cache) storePosted(x *exchange, resp *http.Response, v *cachepolicy.Verdict) {
 	key, ok := x.res.Rules.URLKey(&x.q, selfURL(&x.q))
 	if !ok || resp.ContentLength > x.res.MaxObject {
 		return
 	}
-	// The answer's own invalidation came first: it must not doom what it brings.
-	begun = c.doomed.now()
-	meta := v.Meta
-	meta.Seq = c.serial.Add(1)
-	header := resp.Header.Clone()
+	to := place{x.res, key, c.doomed.now()}
+	copied := &http.Response{StatusCode: resp.StatusCode, Header: resp.Header.Clone(), ContentLength: resp.ContentLength}
+	l := newLanding(x.res, copied, v.Meta, x.res.Tags.of(x.r))
+	ctx := context.WithoutCancel(x.ctx)
 	resp.Body = &tee{ReadCloser: resp.Body, most: x.res.MaxObject, whole: func(body []byte) {
-		j := &job{x: &exchange{ctx: x.ctx, res: x.res, r: x.r, q: x.q, key: key}, begun: begun}
-		copied := &http.Response{StatusCode: resp.StatusCode, Header: header, ContentLength: resp.ContentLength}
-		verdict := &cachepolicy.Verdict{Effect: cachepolicy.Store, Meta: meta}
-		l := c.newLanding(j, copied, verdict)
-		c.keep(context.WithoutCancel(x.ctx), j, c.entryOf(l, [][]byte{body}, int64(len(body)), nil, verdict))
+		c.keep(ctx, to, l.kept([][]byte{body}, int64(len(body)), nil))
 	}}
 }
 
@@ -35,7 +30,7 @@ type tee struct {
 	io.ReadCloser
 	most  int64
 	buf   bytes.Buffer
-	whole func([]byte)
+	whole func([]byte) // nil: no more is collected
 }
 
 // Read reads from the body.
@@ -49,7 +44,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	case int64(t.buf.Len()) > t.most, err != nil && err != io.EOF:
 		t.whole, t.buf = nil, bytes.Buffer{}
 	case err == io.EOF:
-		t.whole(t.buf.Bytes())
+		t.whole(bytes.Clone(t.buf.Bytes())) // without the room to grow
 		t.whole = nil
 	}
 	return n, err

@@ -6,13 +6,18 @@ import (
 	"strconv"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/store"
 )
 
 // ranges answers with the parts asked for, from the representation that the origin sent: only its bytes have the positions that its
-// validator stands for. It reports false when the whole is to be sent.
+// validator stands for. It reports false when the whole is to be sent: also where the client can't read the coding of those bytes and can be
+// given the whole in another, for the field may be ignored (RFC 9110 §14.2).
 func (d *delivery) ranges(e *store.Entry) bool {
 	rep := &e.Representations[0]
+	if e.Derivable.Has(compress.Identity) && !compress.Accepts(d.x.r.Header["Accept-Encoding"], rep.Coding) {
+		return false
+	}
 	plan := cachepolicy.PlanBody(&d.x.q, &e.Meta, rep.Body.Size)
 	switch plan.Kind {
 	case cachepolicy.Unsatisfiable:
@@ -59,6 +64,7 @@ func (d *delivery) unsatisfiable(e *store.Entry, rep *store.Representation) {
 // multipart answers with several parts (RFC 9110 §14.6).
 func (d *delivery) multipart(e *store.Entry, rep *store.Representation, plan cachepolicy.RangePlan) {
 	h := d.w.Header()
+	delete(h, "Content-Range") // each part has its own (RFC 9110 §15.3.7.2)
 	boundary := rand.Text()
 	heads := make([]string, len(plan.Spans))
 	size := int64(0)

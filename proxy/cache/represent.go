@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 
-	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -11,51 +10,74 @@ import (
 const (
 	// codeAtOnce is the size up to which a coding that is missing is made while the first client that wants it waits: a millisecond or so.
 	codeAtOnce = 128 << 10
-	// hotUses is how often a coded representation is used before it is coded again at the best level.
+	// hotUses is how often coded representations are used before the one in use is coded again at the best level.
 	hotUses = 32
 )
 
-// represent picks the representation of e for x: the best that the client accepts of what is held or can be made quickly.
-func (c *Cache) represent(x *exchange, e *store.Entry) *store.Representation {
+// form is how an entry is delivered.
+type form struct {
+	store.Representation
+	from *store.Representation // set: the body is decoded from this one on the way
+}
+
+// represent picks the form of e for x: the best that the client accepts of what is held or can be made quickly.
+func (c *Cache) represent(x *exchange, e *store.Entry) form {
+	first := &e.Representations[0]
 	if e.Derivable == 0 {
-		return &e.Representations[0]
+		return form{Representation: *first}
 	}
 	accept := compress.Canonical(x.r.Header["Accept-Encoding"])
-	held := heldCodings(e)
-	var prefer []compress.Coding
-	if x.res.Compress != nil {
-		prefer = x.res.Compress.Encodings
-	}
+	held, prefer := heldCodings(e), x.res.encodings()
 	want, ok := accept.Pick(held|e.Derivable, prefer)
 	if !ok {
-		return &e.Representations[0] // nothing suits; RFC 9110 §12.5.3 lets the answer disregard the field
+		return form{Representation: *first} // nothing suits; RFC 9110 §12.5.3 lets the answer disregard the field
 	}
 	if held.Has(want) {
-		rep := repOf(e, want)
-		c.warm(x, e, rep)
-		return rep
+		c.warm(x, e, repOf(e, want))
+		return form{Representation: *repOf(e, want)}
 	}
-	if e.Representations[0].Body.Size <= codeAtOnce {
-		if rep := c.derive(x.ctx, x.res, x.key, e, want, false); rep != nil {
-			return rep
-		}
-	} else {
-		res, key := x.res, x.key
-		c.background(func(ctx context.Context) { c.derive(ctx, res, key, e, want, false) })
+	if rep := c.supply(x, e, want); rep != nil {
+		return form{Representation: *rep}
 	}
 	if second, ok := accept.Pick(held, prefer); ok {
-		return repOf(e, second)
+		return form{Representation: *repOf(e, second)}
 	}
-	if rep := c.derive(x.ctx, x.res, x.key, e, want, false); rep != nil {
-		return rep
+	return decodedForm(e)
+}
+
+// encodings are the codings of the route, the preferred first.
+func (res *Resource) encodings() []compress.Coding {
+	if res.Compress == nil {
+		return nil
 	}
-	return &e.Representations[0]
+	return res.Compress.Encodings
+}
+
+// supply makes the coding that is wanted: at once where that is quick, else in the background for those who come later.
+func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store.Representation {
+	to := place{x.res, x.key, c.doomed.now()}
+	switch {
+	case e.Representations[0].Body.Size <= codeAtOnce:
+		return c.derive(x.ctx, to, e, want, false)
+	case want != compress.Identity: // decoding is quick enough to do it for each client
+		c.background(func(ctx context.Context) { c.derive(ctx, to, e, want, false) })
+	}
+	return nil
+}
+
+// decodedForm is e decoded on the way, for a client that reads nothing of what is held.
+func decodedForm(e *store.Entry) form {
+	first := &e.Representations[0]
+	if first.Coding == compress.Identity || !e.Derivable.Has(compress.Identity) {
+		return form{Representation: *first}
+	}
+	return form{Representation: codedRepresentation(e.Status, first.Header(), compress.Identity, store.Body{}), from: first}
 }
 
 func heldCodings(e *store.Entry) compress.Set {
 	var set compress.Set
 	for i := range e.Representations {
-		set = set.With(e.Representations[i].Coding)
+		set.Add(e.Representations[i].Coding)
 	}
 	return set
 }
@@ -69,94 +91,87 @@ func repOf(e *store.Entry, coding compress.Coding) *store.Representation {
 	return nil
 }
 
-// warm counts a use, and has what proves hot coded again at the best level, once.
+// warm counts a use of what was coded here, and has what proves hot coded again at the best level. Each time the count is reached the coding
+// then in use has its turn, so that with several in use all get there, and a coding that could not be kept is not tried at each use.
 func (c *Cache) warm(x *exchange, e *store.Entry, rep *store.Representation) {
-	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] {
+	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] || e.Uses.Add(1)%hotUses != 0 {
 		return
 	}
-	if e.Uses.Add(1) != hotUses {
-		return
-	}
-	res, key, coding := x.res, x.key, rep.Coding
-	c.background(func(ctx context.Context) { c.derive(ctx, res, key, e, coding, true) })
+	to, coding := place{x.res, x.key, c.doomed.now()}, rep.Coding
+	c.background(func(ctx context.Context) { c.derive(ctx, to, e, coding, true) })
 }
 
 // derivation names a coding in the making.
 type derivation struct {
-	entry  *store.Entry
-	coding compress.Coding
-	best   bool
+	response uint64 // Seq
+	key      [16]byte
+	coding   compress.Coding
+	best     bool
 }
 
-// derive makes e's body under coding, keeps it beside the others and returns it. It returns nil when another is at it or it can't be made.
-func (c *Cache) derive(ctx context.Context, res *Resource, key cachepolicy.Key, e *store.Entry, coding compress.Coding, best bool) *store.Representation {
-	d := derivation{e, coding, best}
+// derive makes e's body under coding, keeps it beside the others and returns it. It returns nil when another is at it, when it can't be made,
+// or when it gains nothing, which is noted so that it is not tried again.
+func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding compress.Coding, best bool) *store.Representation {
+	d := derivation{e.Seq, to.key.Hash, coding, best}
 	if _, busy := c.deriving.LoadOrStore(d, struct{}{}); busy {
 		return nil
 	}
 	defer c.deriving.Delete(d)
-	body, err := transcoded(&e.Representations[0], coding, res, best)
+	if now := c.again(ctx, to.key, e.Seq); now != nil { // made by another between the lookup and here
+		if rep := repOf(now, coding); rep != nil && (rep.Best || !best) {
+			return rep
+		}
+	}
+	first := &e.Representations[0]
+	body, err := transcoded(first, coding, to.res, best)
 	if err != nil {
-		c.log.Warn("changing the coding of a stored response failed", "route", res.Rules.Route, "coding", coding.String(), "err", err)
+		c.Log.Warn("changing the coding of a stored response failed", "route", to.res.Rules.Route, "coding", coding.String(), "err", err)
+	}
+	if coding != compress.Identity && (err != nil || first.Coding == compress.Identity && int64(len(body)) >= first.Body.Size) {
+		c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return withoutCoding(e, coding) })
 		return nil
 	}
-	rep := codedRepresentation(e.Status, e.Representations[0].Header(), coding, body, best)
-	if coding != compress.Identity && rep.Body.Size >= e.Representations[0].Body.Size && e.Representations[0].Coding == compress.Identity {
-		rep = asIncompressible(e, rep)
+	if err != nil {
+		return nil
 	}
-	changed := withRepresentation(e, rep)
-	if _, err := c.store.Replace(ctx, key, e, changed); err != nil {
-		c.log.Debug("a coding was not kept", "route", res.Rules.Route, "err", err)
-	}
-	return repOf(changed, coding)
+	rep := codedRepresentation(e.Status, first.Header(), coding, store.NewBody(body))
+	rep.Best = best
+	return repOf(c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return withRepresentation(e, rep) }), coding)
 }
 
-// asIncompressible notes that coding has gained nothing: the small loss is kept, and not tried again.
-func asIncompressible(_ *store.Entry, rep store.Representation) store.Representation {
-	rep.Best = true
-	return rep
-}
-
-// transcoded is the body of rep under coding.
+// transcoded is the body of rep under coding. No more is decoded than may be stored.
 func transcoded(rep *store.Representation, coding compress.Coding, res *Resource, best bool) ([]byte, error) {
 	segments := rep.Body.Segments
 	if rep.Coding != compress.Identity {
-		plain, err := compress.Decode(nil, rep.Coding, segments, res.decodeLimit())
+		plain, err := compress.Decode(nil, rep.Coding, segments, compress.Limit{Bytes: res.MaxObject, Ratio: maxDecodedRatio})
 		if err != nil || coding == compress.Identity {
 			return plain, err
 		}
 		segments = [][]byte{plain}
 	}
-	level := 0
+	level := res.Compress.Level[coding]
 	if best {
 		level = compress.Best(coding)
-	} else {
-		level = res.Compress.Level[coding]
 	}
 	return compress.Encode(nil, coding, level, segments)
 }
 
 // withRepresentation is e with rep in the place of the one of its coding, or beside the others.
 func withRepresentation(e *store.Entry, rep store.Representation) *store.Entry {
-	changed := &store.Entry{Meta: e.Meta, Tags: e.Tags, Derivable: e.Derivable}
-	changed.Uses.Store(e.Uses.Load())
-	replaced := false
-	for _, r := range e.Representations {
-		if r.Coding == rep.Coding {
-			r, replaced = rep, true
-		}
-		changed.Representations = append(changed.Representations, r)
-	}
-	if !replaced {
-		changed.Representations = append(changed.Representations, rep)
-	}
+	changed := withoutCoding(e, rep.Coding)
+	changed.Derivable = e.Derivable
+	changed.Representations = append(changed.Representations, rep)
 	return changed
 }
 
-// maxDecodedRatio bounds how much a coded body may grow: the best that gzip can do is about 1000 to 1, and no honest text comes near.
-const maxDecodedRatio = 400
-
-// decodeLimit bounds what decoding for a client may cost.
-func (res *Resource) decodeLimit() compress.Limit {
-	return compress.Limit{Bytes: 16 * res.MaxObject, Ratio: maxDecodedRatio}
+// withoutCoding is e without the representation that was made under coding, and which is not to be made.
+func withoutCoding(e *store.Entry, coding compress.Coding) *store.Entry {
+	changed := &store.Entry{Meta: e.Meta, Tags: e.Tags, Derivable: e.Derivable &^ compress.SetOf(coding)}
+	changed.Uses.Store(e.Uses.Load())
+	for i, r := range e.Representations {
+		if i == 0 || r.Coding != coding {
+			changed.Representations = append(changed.Representations, r)
+		}
+	}
+	return changed
 }

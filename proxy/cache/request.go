@@ -23,7 +23,10 @@ type exchange struct {
 	vary cachepolicy.Vary
 	// varyMiss is set when something is stored under the key, but no variant for this request.
 	varyMiss bool
-	// interim passes a 1xx response on to the client; may be nil.
+	// regrouped and restarted are set when it has left a flight for that of its variant, and when it has looked again after a flight that
+	// came to nothing. Each happens once.
+	regrouped, restarted bool
+	// interim passes a 1xx response on to the client.
 	interim func(status int, h http.Header)
 }
 
@@ -35,31 +38,20 @@ func view(r *http.Request, scheme string) cachepolicy.Request {
 	}
 }
 
-// outgoing returns the request for the origin, with a header map of its own.
-func (x *exchange) outgoing(ctx context.Context, header http.Header) *http.Request {
-	out := &http.Request{
+// outgoing returns the request for the origin with the given header, without a body.
+func (x *exchange) outgoing(header http.Header) *http.Request {
+	return &http.Request{
 		Method: x.r.Method, URL: x.target, Host: x.r.Host, Header: header, Proto: x.r.Proto, ProtoMajor: x.r.ProtoMajor,
 		ProtoMinor: x.r.ProtoMinor, Body: http.NoBody, RemoteAddr: x.r.RemoteAddr,
 	}
-	return out.WithContext(ctx)
 }
 
-// conditionals are the request fields that a fill takes out: the gateway asks for the whole response and evaluates them itself.
-var conditionals = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
-
-// fillHeader is the client's header as a fill sends it: without what concerns this client's copy alone.
-func (x *exchange) fillHeader() http.Header {
-	h := x.r.Header.Clone()
-	for _, name := range conditionals {
-		delete(h, name)
+// outgoingBody is outgoing with the client's body.
+func (x *exchange) outgoingBody(header http.Header) *http.Request {
+	out := x.outgoing(header)
+	if x.r.ContentLength != 0 {
+		out.Body, out.ContentLength = x.r.Body, x.r.ContentLength
+		out.TransferEncoding, out.Trailer = x.r.TransferEncoding, x.r.Trailer
 	}
-	x.acceptEncoding(h)
-	return h
-}
-
-// acceptEncoding asks the origin for the codings of the route, where the gateway negotiates with the client itself.
-func (x *exchange) acceptEncoding(h http.Header) {
-	if x.res.AcceptEncoding != "" {
-		h["Accept-Encoding"] = []string{x.res.AcceptEncoding}
-	}
+	return out
 }

@@ -1,13 +1,31 @@
 package cache
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/proxy/store"
 )
+
+// note records in the Event what became of x.
+func (x *exchange) note(reply *Reply) {
+	ev, out := x.ev, &reply.outcome
+	ev.Hit, ev.Stored, ev.Collapsed = out.Hit, out.Stored, out.Collapsed
+	ev.TTL, ev.Age, ev.Reason = out.TTL, reply.decision.Age, out.Reason.String()
+	if out.ForwardStatus != 0 {
+		ev.UpstreamStatus = out.ForwardStatus
+	}
+	reply.call.note(ev)
+	if out.Hit {
+		ev.Tier = "memory"
+	} else {
+		ev.ForwardFor = out.Forward.String()
+	}
+}
+
+func keyText(k cachepolicy.Key) string { return hex.EncodeToString(k.Hash[:8]) }
 
 // forwardOf is why x went to the origin, in RFC 9211's words.
 func (c *Cache) forwardOf(x *exchange, d cachepolicy.Decision) cachepolicy.Forward {
@@ -24,26 +42,13 @@ func (d *delivery) cacheStatus(h http.Header) {
 	if before := h["Cache-Status"]; len(before) > 0 {
 		b = append(append(b, strings.Join(before, ", ")...), ", "...)
 	}
-	h["Cache-Status"] = []string{string(cachepolicy.AppendCacheStatus(b, d.c.name, d.reply.outcome))}
+	h["Cache-Status"] = []string{string(cachepolicy.AppendCacheStatus(b, d.c.Name, d.reply.outcome))}
 }
 
 // age is how old the delivered response is now. A response that comes straight from the origin has the age it came with.
 func (d *delivery) age() time.Duration {
 	if d.reply.landing != nil {
-		return d.reply.landing.facts.Age(d.c.now())
+		return d.reply.landing.facts.Age(d.c.Now())
 	}
 	return d.reply.decision.Age
-}
-
-// addFields adds the stored field lines to h: the names are canonical, and all values share one array.
-func addFields(h http.Header, rep *store.Representation) {
-	values := make([]string, 0, strings.Count(rep.Head, "\n"))
-	for name, value := range rep.Fields() {
-		if before := h[name]; before != nil {
-			h[name] = append(before, value)
-			continue
-		}
-		values = append(values, value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
-	}
 }

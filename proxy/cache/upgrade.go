@@ -2,77 +2,101 @@ package cache
 
 import (
 	"bufio"
+	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
+
+// tunnelLinger is how long the second direction of an upgraded connection may go on after the first has ended: enough for what is under way.
+const tunnelLinger = 10 * time.Second
 
 // upgrade answers with the origin's 101 and carries bytes both ways until one side ends (RFC 9110 §7.8).
 func (d *delivery) upgrade(resp *http.Response) {
 	origin, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
-		d.refuseUpgrade("the upstream switched protocols, but its connection can't be written to")
+		d.failure(&failure{
+			status: http.StatusBadGateway, proxyError: "http_upgrade_failed",
+			detail: "the upstream switched protocols, but its connection can't be written to",
+		})
 		return
 	}
 	h := d.w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
-	}
+	maps.Copy(h, resp.Header)
 	h["Connection"] = []string{"Upgrade"}
 	d.x.ev.Status = http.StatusSwitchingProtocols
 	d.w.WriteHeader(http.StatusSwitchingProtocols)
-	client, buffered, err := http.NewResponseController(d.w).Hijack()
+	conn, buffered, err := http.NewResponseController(d.w).Hijack()
 	if err != nil {
-		d.c.log.Warn("a connection can't be upgraded", "err", err)
+		d.abort("upgrading a connection", err)
+	}
+	defer conn.Close()
+	if !d.c.tunnels.add(conn) {
 		return
 	}
-	d.c.tunnels.add(client)
-	defer d.c.tunnels.remove(client)
-	d.tunnel(client, buffered, origin)
+	defer d.c.tunnels.remove(conn)
+	d.tunnel(conn, buffered, origin)
 }
 
-func (d *delivery) refuseUpgrade(detail string) {
-	d.reply = &Reply{failure: &failure{status: http.StatusBadGateway, proxyError: "http_upgrade_failed", detail: detail}}
-	d.failure()
-}
-
-// tunnel copies until both directions have ended. An end in one direction ends the other: neither side may be left waiting for ever.
+// tunnel copies until both directions have ended. After the end of one the other has tunnelLinger left: neither side may be left waiting for
+// ever.
 func (d *delivery) tunnel(client net.Conn, buffered *bufio.ReadWriter, origin io.ReadWriteCloser) {
-	defer client.Close()
-	defer origin.Close()
+	_ = client.SetDeadline(time.Time{}) // those of the server bound one request
+	cut := func() {
+		_, _ = client.Close(), origin.Close() // what they say of an end does not matter any more
+	}
+	defer cut()
+	ended := make(chan struct{}, 2)
 	var both sync.WaitGroup
 	both.Go(func() {
-		io.Copy(origin, buffered)
+		_, _ = io.Copy(origin, buffered) // an error is an end like any other
 		closeWrite(origin)
+		ended <- struct{}{}
 	})
-	n, _ := io.Copy(client, origin)
-	d.x.ev.BytesOut += n
-	client.Close()
+	both.Go(func() {
+		n, _ := io.Copy(client, origin)
+		d.x.ev.BytesOut += n
+		closeWrite(client)
+		ended <- struct{}{}
+	})
+	<-ended
+	linger := time.AfterFunc(tunnelLinger, cut)
 	both.Wait()
+	linger.Stop()
 }
 
+// closeWrite ends the sending direction, or all where that can't be done.
 func closeWrite(c io.Closer) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
-		w.CloseWrite()
-		return
+		if err := w.CloseWrite(); err == nil || !errors.Is(err, errors.ErrUnsupported) {
+			return
+		}
 	}
-	c.Close()
+	_ = c.Close() // it has ended already
 }
 
-// tunnels are the upgraded connections, which outlive their requests as far as net/http knows.
+// tunnels are the upgraded connections, of which net/http knows nothing any more.
 type tunnels struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]struct{}
 }
 
-func (t *tunnels) add(c net.Conn) {
+// add enters c; it is false once no more are wanted.
+func (t *tunnels) add(c net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
 	if t.conns == nil {
 		t.conns = make(map[net.Conn]struct{})
 	}
 	t.conns[c] = struct{}{}
+	return true
 }
 
 func (t *tunnels) remove(c net.Conn) {
@@ -81,14 +105,15 @@ func (t *tunnels) remove(c net.Conn) {
 	delete(t.conns, c)
 }
 
-// closeAll ends every tunnel.
-func (t *tunnels) closeAll() {
+// close ends every tunnel, and lets none begin.
+func (t *tunnels) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	for c := range t.conns {
 		c.Close()
 	}
 }
 
-// CloseTunnels ends all upgraded connections.
-func (c *Cache) CloseTunnels() { c.tunnels.closeAll() }
+// CloseTunnels ends all upgraded connections, for good.
+func (c *Cache) CloseTunnels() { c.tunnels.close() }

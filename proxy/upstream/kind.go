@@ -101,5 +101,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("upstream %s: %s: %v", e.Target, e.Kind, e.Err)
 }
 
+// Status is the status code to answer with when there is nothing better.
+func (e *Error) Status() int { return e.Kind.Status() }
+
+// ProxyStatus is the RFC 9209 name of the failure.
+func (e *Error) ProxyStatus() string { return e.Kind.ProxyStatus() }
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

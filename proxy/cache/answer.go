@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+// answer is what an origin said, or how it failed to: as cachepolicy sees it, and as it came.
+type answer struct {
+	facts cachepolicy.Answer
+	resp  *http.Response // nil with err
+	err   error
+}
+
+// call makes one call to the origin and describes its answer, after the route's own changes to the header. stored is what the answer may
+// update; nil: nothing.
+func (c *Cache) call(ctx context.Context, x *exchange, out *http.Request, stored *store.Entry) *answer {
+	sent := c.Now()
+	resp, err := x.res.Origin.RoundTrip(out.WithContext(ctx))
+	a := &answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: headerOf(stored)}}
+	if err != nil {
+		a.facts.Failure = failureKind(err)
+		return a
+	}
+	if x.res.Respond != nil {
+		x.res.Respond(resp.Header)
+	}
+	x.res.Rules.ApplyCacheControl(&x.q, resp.StatusCode, resp.Header)
+	a.facts.Status, a.facts.Header = resp.StatusCode, resp.Header
+	return a
+}
+
+// headerOf is the stored header of e, nil where nothing is stored.
+func headerOf(e *store.Entry) http.Header {
+	if e == nil {
+		return nil
+	}
+	return e.Representations[0].Header()
+}
+
+// status is that of the response, or the one that its failure is answered with.
+func (a *answer) status() int {
+	if a.err != nil {
+		return failureOf(a.err).status
+	}
+	return a.facts.Status
+}
+
+// failure is what a client is told who can't be given the answer, or anything in its place.
+func (a *answer) failure() *failure {
+	if a.err != nil {
+		return failureOf(a.err)
+	}
+	return &failure{status: a.facts.Status, detail: "the upstream answers with an error"}
+}
+
+// discard lets go of the response.
+func (a *answer) discard() { discard(a.resp) }
+
+// discard lets go of a response nobody wants.
+func discard(resp *http.Response) {
+	if resp != nil {
+		_ = resp.Body.Close() // nothing more is expected of it
+	}
+}
+
+// call is what the origin's side has noted of a fill's call, copied for the client that it was made for: that client's own Event belongs to
+// its goroutine.
+type call struct {
+	upstream, target string
+	tries            int
+	firstByte        time.Duration
+	err              error
+	proxyStatus      string
+}
+
+func callOf(ev *observe.Event) *call {
+	return &call{ev.Upstream, ev.Target, ev.Tries, ev.FirstByte, ev.Err, ev.ProxyStatus}
+}
+
+// note puts the facts into the client's Event.
+func (k *call) note(ev *observe.Event) {
+	if k == nil {
+		return
+	}
+	ev.Upstream, ev.Target, ev.Tries, ev.FirstByte = k.upstream, k.target, k.tries, k.firstByte
+	ev.Err, ev.ProxyStatus = k.err, k.proxyStatus
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+// place is where a response is to be stored, and since when it is on its way there.
+type place struct {
+	res   *Resource
+	key   cachepolicy.Key
+	begun uint64 // on doomed's clock
+}
+
+// ref is the place of what j brings.
+func (j *job) ref() place { return place{j.x.res, j.x.key, j.begun} }
+
+// keep stores e unless the object was invalidated after it set out: what an unsafe method has made stale must not come back.
+func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
+	if c.doomed.since(p.key.Hash, p.begun) {
+		return
+	}
+	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
+		c.Log.Debug("a response was not stored", "route", p.res.Rules.Route, "err", err)
+	}
+	// The invalidation may have come between the look above and the Put: it dooms first and deletes then, so one of the two sees the other.
+	if c.doomed.since(p.key.Hash, p.begun) {
+		c.Drop(ctx, p.key)
+	}
+}
+
+// maxReplace is how often replace tries again. What it competes with are codings that are being made of the same response, of which there are few.
+const maxReplace = 8
+
+// replace puts what change makes of old in its place, or of what has meanwhile come into its place of the same response: another coding, with
+// which neither is to be lost. Where the response itself was replaced or removed nothing is stored. What change made is returned in any case.
+func (c *Cache) replace(ctx context.Context, p place, old *store.Entry, change func(*store.Entry) *store.Entry) *store.Entry {
+	first := change(old)
+	for e, try := first, 0; try < maxReplace; try++ {
+		done, err := c.Store.Replace(ctx, p.key, old, e)
+		if err != nil {
+			c.Log.Debug("a changed response was not stored", "route", p.res.Rules.Route, "err", err)
+			return first
+		}
+		if done {
+			return e
+		}
+		if old = c.again(ctx, p.key, old.Seq); old == nil {
+			return first
+		}
+		e = change(old)
+	}
+	return first
+}
+
+// again is the stored response with the given Seq, or nil.
+func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *store.Entry {
+	object, err := c.Store.Get(ctx, key)
+	if err != nil {
+		return nil
+	}
+	for _, e := range object.Variants {
+		if e.Seq == seq {
+			return e
+		}
+	}
+	return nil
+}
+
+// freshen gives the stored response the life that a 304 or the answer to a HEAD says (RFC 9111 §4.3.4, §4.3.5). What was deleted meanwhile
+// does not come back.
+func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, update http.Header, v *cachepolicy.Verdict) *store.Entry {
+	change := func(e *store.Entry) *store.Entry { return freshened(e, update, v, p.res) }
+	if c.doomed.since(p.key.Hash, p.begun) {
+		return change(stored)
+	}
+	return c.replace(ctx, p, stored, change)
+}
+
+// freshened is e as a response with the header update leaves it (RFC 9111 §3.2): another life, the same body.
+func freshened(e *store.Entry, update http.Header, v *cachepolicy.Verdict, res *Resource) *store.Entry {
+	h := cachepolicy.FreshenHeader(e.Representations[0].Header(), update)
+	res.Rules.StripUnstorable(h)
+	res.Tags.take(h, nil)
+	ensureDate(h, v.Meta.Received)
+	if e.Derivable != 0 {
+		compress.AddVary(h)
+	}
+	fresh := &store.Entry{Meta: v.Meta, Tags: e.Tags, Derivable: e.Derivable, Representations: make([]store.Representation, len(e.Representations))}
+	fresh.Uses.Store(e.Uses.Load())
+	for i, rep := range e.Representations {
+		head := h
+		if i > 0 {
+			head = codedHeader(h, rep.Coding)
+		}
+		rep.Head = store.BuildHead(e.Status, head, dropFromStored)
+		fresh.Representations[i] = rep
+	}
+	return fresh
+}
+
+// Drop removes all that is stored under k, and what fills under way would store there (RFC 9111 §4.4).
+func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) {
+	c.doomed.add(k.Hash)
+	if err := c.Store.Delete(ctx, k); err != nil {
+		c.Log.Warn("removing a stored response failed", "err", err)
+	}
+}

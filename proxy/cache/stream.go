@@ -1,0 +1,84 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/flight"
+)
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// stream announces resp, hands its body on as it comes, and stores what is whole.
+func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
+	defer discard(resp)
+	l := newLanding(j.x.res, resp, v.Meta, j.tags)
+	keep := j.x.res.MaxObject
+	if resp.ContentLength > keep {
+		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
+	}
+	out.Stored, out.TTL, out.HasTTL = keep > 0, v.Meta.Lifetime-v.Meta.Age(c.Now()), true
+	l.outcome = out
+	code := c.newCoder(ctx, j, l)
+	defer code.abort()
+	reply := &Reply{landing: l, outcome: out, call: callOf(j.ev)}
+	if j.leader != nil {
+		reply.source = l.open(j.x, j.flight)
+	}
+	j.flight.Announce(l, keep)
+	code.start()
+	j.leader.give(reply)
+	size, err := copyBody(j.flight, resp.Body)
+	if err == nil && resp.ContentLength >= 0 && size != resp.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		j.flight.End(flight.Shared, err)
+		code.fail(err)
+		return
+	}
+	l.trailer = resp.Trailer
+	c.unshareable.forget(j.key)
+	c.complete(ctx, j, l, code, size)
+}
+
+// complete stores the body that has arrived whole and then lets all who read it have its end: whoever has the whole response and asks
+// again finds it stored. Trailer fields are not stored: they may be dropped (RFC 9110 §6.5.1), and of those that read along all get them.
+func (c *Cache) complete(ctx context.Context, j *job, l *landing, code *coder, size int64) {
+	segments, n, whole := j.flight.Body()
+	if !whole || n > j.x.res.MaxObject {
+		// Too large to be kept. Those who read it coded may be slow, and the others are not to wait for them.
+		j.flight.End(flight.Shared, nil)
+		code.finish(size)
+		code.end()
+		return
+	}
+	c.keep(ctx, j.ref(), l.kept(segments, n, code.finish(size)))
+	code.end()
+	j.flight.End(flight.Shared, nil)
+}
+
+// copyBody copies body to f until it ends.
+func copyBody(f io.Writer, body io.Reader) (size int64, err error) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := body.Read(*buf)
+		if n > 0 {
+			size += int64(n)
+			if _, werr := f.Write((*buf)[:n]); werr != nil {
+				return size, werr
+			}
+		}
+		if err == io.EOF {
+			return size, nil
+		}
+		if err != nil {
+			return size, fmt.Errorf("reading the origin's body: %w", err)
+		}
+	}
+}

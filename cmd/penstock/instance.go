@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/config"
@@ -18,7 +19,8 @@ type instance struct {
 	source    source
 	gateway   *proxy.Gateway
 	listeners *listeners
-	watcher   *watcher // nil where the system has none to give
+	watcher   *watcher                     // nil where the system has none to give
+	admin     atomic.Pointer[http.Handler] // with the token in force
 
 	mu    sync.Mutex     // serialises reloads
 	ended bool           // there are no more reloads
@@ -33,9 +35,8 @@ func startInstance(src source, first *reading, log *slog.Logger) (*instance, err
 		return nil, usageError(src.path + ": " + err.Error())
 	}
 	i := &instance{log: log, source: src, gateway: g, inUse: first.config, seen: first}
-	i.listeners = newListeners(log, g, func(token string) http.Handler {
-		return g.Admin(token, func(context.Context) error { return i.reload("POST /reload") })
-	})
+	i.admit(first.config.Admin.Token)
+	i.listeners = newListeners(log, g, http.HandlerFunc(i.serveAdmin))
 	if i.watcher, err = newWatcher(log); err != nil {
 		log.Warn("changes of files cannot be seen; SIGHUP still reloads", "error", err)
 	}
@@ -86,8 +87,19 @@ func (i *instance) apply(cfg *config.Config) error {
 		change.abandon()
 		return err
 	}
+	i.admit(cfg.Admin.Token)
 	change.commit()
 	return nil
+}
+
+// admit lets in who has the token, from the next request on, whatever connection it comes over.
+func (i *instance) admit(token string) {
+	h := i.gateway.Admin(token, func(context.Context) error { return i.reload("POST /reload") })
+	i.admin.Store(&h)
+}
+
+func (i *instance) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	(*i.admin.Load()).ServeHTTP(w, r)
 }
 
 // complain logs why a configuration was refused, a line for each mistake.

@@ -15,7 +15,7 @@ import (
 type listeners struct {
 	log    *slog.Logger
 	public http.Handler
-	admin  func(token string) http.Handler
+	admin  http.Handler
 	gate   *gate
 	drain  time.Duration // of the configuration in force
 
@@ -33,7 +33,7 @@ type endpoint struct {
 	server *server
 }
 
-func newListeners(log *slog.Logger, public http.Handler, admin func(token string) http.Handler) *listeners {
+func newListeners(log *slog.Logger, public, admin http.Handler) *listeners {
 	l := &listeners{log: log, public: public, admin: admin, gate: &gate{}, open: map[string]*endpoint{}}
 	l.ctx, l.cut = context.WithCancel(context.Background())
 	return l
@@ -51,7 +51,6 @@ func wanted(cfg *config.Config) map[string]settings {
 			headerBytes: http.DefaultMaxHeaderBytes,
 			timeouts:    config.ServerTimeouts{ReadHeader: 5 * time.Second, Read: time.Minute, Idle: 2 * time.Minute},
 			admin:       true,
-			token:       cfg.Admin.Token,
 		}
 	}
 	return out
@@ -98,7 +97,7 @@ func (c *change) prepareOne(key string, set settings) error {
 	}
 	handler, gate := l.public, l.gate
 	if set.admin {
-		handler, gate = l.admin(set.token), nil // operators get in when clients have taken every place
+		handler, gate = l.admin, nil // operators get in when clients have taken every place
 	}
 	srv, err := newServer(set, handler, l.log)
 	if err != nil {
@@ -151,6 +150,7 @@ func (l *listeners) begin(key string, srv *server, bound *socket) {
 	srv.start(e.socket, l.log)
 	l.log.Info("listening", "address", e.socket.listener.Addr().String(), "admin", srv.settings.admin, "tls", srv.certs != nil, "h2c", srv.settings.listener.H2C)
 	if old != nil {
+		old.tap.Close() // from here on whoever connects meets the new settings
 		l.retired.Go(func() { old.retire(l.ctx) })
 	}
 }

@@ -191,13 +191,14 @@ func TestAdminTokenChangesWithTheConfiguration(t *testing.T) {
 	p.setenv("TOKEN", "first")
 	p.write(strings.Replace(plain(hello(t)), `admin: {address: "127.0.0.1:0"}`, `admin: {address: "127.0.0.1:0", token: "${TOKEN}"}`, 1))
 	p.run()
+	c := browser(t) // its connection is kept from before the change
 	ask := func(token string) int {
 		req, err := http.NewRequest(http.MethodPost, p.admin()+"/reload", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := browser(t).Do(req)
+		resp, err := c.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,6 @@ type settings struct {
 	headerBytes int64
 	timeouts    config.ServerTimeouts
 	admin       bool
-	token       string // of the admin listener
 }
 
 func (s settings) equal(o settings) bool {

@@ -4,5 +4,9 @@ package upstream
 
 import "net"
 
-// alive can't look at a connection without reading from it here: one that is dead is noticed when it is used.
-func alive(net.Conn) bool { return true }
+// probe can't look at a connection without reading from it here: one that is dead, or speaks unasked, is noticed when it is used.
+type probe struct{}
+
+func newProbe(net.Conn) probe { return probe{} }
+
+func (probe) silent() bool { return true }

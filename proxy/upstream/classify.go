@@ -105,7 +105,7 @@ func timeoutKind(err error, at phase) Kind {
 
 // lost reports whether err says that the connection went away.
 func lost(err error) bool {
-	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, http.ErrServerClosed} {
+	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, errEarly} {
 		if errors.Is(err, gone) {
 			return true
 		}

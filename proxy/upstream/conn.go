@@ -18,21 +18,24 @@ type conn struct {
 	turn    atomic.Uint32
 	stall   time.Duration // bound of a write, 0 for none
 	until   time.Time     // the write deadline that is set; only the writer reads and writes it
+	probe   probe
+	plain   bool // no TLS, whose session tickets come unasked
 }
 
 // The turns of an HTTP/1.1 connection.
 const (
-	turnIdle  uint32 = iota // a request has taken the connection and nothing of it is written yet
+	turnNone  uint32 = iota // no request yet
+	turnIdle                // a request has taken the connection and nothing of it is written yet
 	turnAsked               // some of the request is written
 	turnHeard               // something was read since then
 )
 
 func newConn(c net.Conn, open *atomic.Int64, stall time.Duration) *conn {
 	open.Add(1)
-	return &conn{Conn: c, open: open, stall: stall}
+	return &conn{Conn: c, open: open, stall: stall, probe: newProbe(c)}
 }
 
-// take begins the turn of a new request.
+// take begins the turn of a new request. Until it is called nothing is looked for: over HTTP/2 there are no turns.
 func (c *conn) take() { c.turn.Store(turnIdle) }
 
 // answered reports whether anything was read since the request began to be written. Where it is false when the first byte of a response
@@ -48,7 +51,9 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	c.turn.CompareAndSwap(turnIdle, turnAsked)
+	if c.turn.CompareAndSwap(turnIdle, turnAsked) && c.plain && !c.probe.silent() {
+		return 0, errEarly
+	}
 	if c.stall > 0 {
 		c.postpone(time.Now())
 	}

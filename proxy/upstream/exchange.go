@@ -18,7 +18,7 @@ const maxInterim = 16
 var (
 	errTotal   = errors.New("the response did not end in time (timeouts.total)")
 	errReach   = errors.New("no connection became free in time")
-	errEarly   = errors.New("the connection held bytes that answer no request")
+	errEarly   = errors.New("the connection was closed, or held bytes that answer no request")
 	errInterim = errors.New("too many interim responses")
 )
 
@@ -190,7 +190,7 @@ func (e *exchange) stale(err error) bool {
 	if !errors.As(err, &own) || own.Kind != ConnectionTerminated {
 		return false
 	}
-	return e.early.Load() || e.waited.Load() && !e.heard.Load()
+	return e.early.Load() || errors.Is(err, errEarly) || e.waited.Load() && !e.heard.Load()
 }
 
 type interimKey struct{}

@@ -54,7 +54,7 @@ func (s *stock) take() net.Conn {
 // usable looks at the TCP connection of a plain one. Over TLS 1.3 a target may have sent session tickets, so that there only use can tell.
 func usable(c net.Conn) bool {
 	if raw, ok := c.(*conn); ok {
-		return alive(raw.Conn)
+		return raw.probe.silent()
 	}
 	return true
 }

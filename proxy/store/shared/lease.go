@@ -1,0 +1,189 @@
+package shared
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/penstock/penstock/cachepolicy"
+)
+
+// Result is what the holder of a lease has come to.
+type Result uint8
+
+const (
+	Vanished    Result = iota // zero value: nothing was heard of it in time; whoever waits may try to take its place
+	Filled                    // the response is in the shared tier
+	Unshareable               // the response is for its client alone: each asks the origin for itself
+	Failed                    // the origin failed
+)
+
+const (
+	// leaseFor is how long a lease lasts if it is not prolonged: so long do the others wait for an instance that has died.
+	leaseFor = 2 * time.Second
+	// fenceFor is how long the last token of an object is kept. When it is gone the clock of Redis makes later ones greater all the same.
+	fenceFor = time.Hour
+)
+
+// acquireScript takes a lease, or enters the instance among those that are told of its end. KEYS: lease, fence, waiters. ARGV: instance, time
+// to live and to keep the fence in ms. It returns 1 and the token, or 0 and how long the holder's lease has still to live.
+//
+// Tokens are microseconds of the server's clock, and always greater than the last: they stay in order even where the counter was lost.
+var acquireScript = redis.NewScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then
+	redis.call('SADD', KEYS[3], ARGV[1])
+	redis.call('PEXPIRE', KEYS[3], 60000)
+	return {0, redis.call('PTTL', KEYS[1])}
+end
+local clock = redis.call('TIME')
+local token = clock[1] * 1000000 + clock[2]
+local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+if last >= token then token = last + 1 end
+local text = string.format('%.0f', token)
+redis.call('SET', KEYS[2], text, 'PX', ARGV[3])
+redis.call('SET', KEYS[1], text, 'PX', ARGV[2])
+return {1, text}`)
+
+// extendScript prolongs a lease that is still held. KEYS: lease. ARGV: token, ms.
+var extendScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+
+// releaseScript ends a lease and tells those who wait. KEYS: lease, waiters. ARGV: token, the beginning of the channels' names, message. A holder whose lease has
+// gone to another tells nobody: they wait for the other.
+var releaseScript = redis.NewScript(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+local waiting = redis.call('SMEMBERS', KEYS[2])
+redis.call('DEL', KEYS[2])
+for _, instance in ipairs(waiting) do redis.call('PUBLISH', ARGV[2] .. instance, ARGV[3]) end
+return #waiting`)
+
+// errHeld is the finding that another instance holds the lease.
+var errHeld = errors.New("shared: the lease is held")
+
+// Lease is the right to fill one thing for all instances. It is kept alive until Release. It may be used concurrently.
+type Lease struct {
+	c      *Client
+	keys   [3]string // lease, fence, waiters
+	topic  string
+	token  uint64
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// leaseKeys are the names of what belongs to the lease of one flight of an object, all in the object's slot.
+func (c *Client) leaseKeys(k cachepolicy.Key, flight string) [3]string {
+	object := c.objectKey(k)
+	return [3]string{object + ":l:" + flight, object + ":fence", object + ":w:" + flight}
+}
+
+// Acquire takes the lease on the filling of one thing: flight tells apart the fills of an object that bring different responses. It returns either the lease, or a
+// Wait for the end of another instance's. An error means that there is no knowing: the caller goes on without the others.
+func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (*Lease, *Wait, error) {
+	keys := l.c.leaseKeys(k, flight)
+	topic := keys[0]
+	// The place to be told at is there before the holder can know of it: its word can't come too early.
+	w := l.await(topic)
+	var reply []any
+	err := l.c.call(ctx, func(ctx context.Context) (err error) {
+		reply, err = acquireScript.Run(ctx, l.c.rdb, keys[:], l.c.instance, leaseFor.Milliseconds(), fenceFor.Milliseconds()).Slice()
+		return err
+	})
+	if err != nil {
+		w.Leave()
+		return nil, nil, fmt.Errorf("asking for a lease: %w", err)
+	}
+	token, left, err := parseAcquired(reply)
+	if errors.Is(err, errHeld) {
+		w.expires = time.Duration(max(left, 0)) * time.Millisecond
+		return nil, w, nil
+	}
+	w.Leave()
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.hold(keys, topic, token), nil, nil
+}
+
+// parseAcquired reads what acquireScript says.
+func parseAcquired(reply []any) (token uint64, left int64, err error) {
+	if len(reply) != 2 {
+		return 0, 0, fmt.Errorf("asking for a lease: Redis answers with %d values", len(reply))
+	}
+	if got, _ := reply[0].(int64); got == 0 {
+		left, _ = reply[1].(int64)
+		return 0, left, errHeld
+	}
+	text, _ := reply[1].(string)
+	if token, err = strconv.ParseUint(text, 10, 64); err != nil {
+		return 0, 0, fmt.Errorf("asking for a lease: the token %q is no number", text)
+	}
+	return token, 0, nil
+}
+
+// hold keeps a lease alive until it is released or its client ends.
+func (l *Leases) hold(keys [3]string, topic string, token uint64) *Lease {
+	ctx, cancel := context.WithCancel(l.c.stop)
+	lease := &Lease{c: l.c, keys: keys, topic: topic, token: token, cancel: cancel, ended: make(chan struct{})}
+	go lease.keep(ctx)
+	return lease
+}
+
+// keep prolongs the lease three times in its life. One that was lost is not taken again: the token tells the store which fill is newer.
+func (l *Lease) keep(ctx context.Context) {
+	defer close(l.ended)
+	tick := time.NewTicker(leaseFor / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = l.c.call(ctx, func(ctx context.Context) error { // the next tick tries again
+				return extendScript.Run(ctx, l.c.rdb, l.keys[:1], l.text(), leaseFor.Milliseconds()).Err()
+			})
+		}
+	}
+}
+
+// Token orders the leases on one object: what was stored under a greater one is newer.
+func (l *Lease) Token() uint64 { return l.token }
+
+func (l *Lease) text() string { return strconv.FormatUint(l.token, 10) }
+
+// Release gives the lease back and tells those who wait what has come of it.
+func (l *Lease) Release(ctx context.Context, r Result) error {
+	l.cancel()
+	<-l.ended
+	err := l.c.call(ctx, func(ctx context.Context) error {
+		keys := []string{l.keys[0], l.keys[2]}
+		return releaseScript.Run(ctx, l.c.rdb, keys, l.text(), l.c.wakeChannel(""), message(l.topic, r)).Err()
+	})
+	if err != nil {
+		return fmt.Errorf("releasing a lease: %w", err)
+	}
+	return nil
+}
+
+// wakeChannel is the channel on which an instance is told of the end of leases.
+func (c *Client) wakeChannel(instance string) string { return c.fleetKey("wake:") + instance }
+
+// message says that the lease of a topic has ended.
+func message(topic string, r Result) string { return strconv.Itoa(int(r)) + " " + topic }
+
+// parseMessage is the inverse of message.
+func parseMessage(s string) (topic string, r Result, ok bool) {
+	number, topic, ok := strings.Cut(s, " ")
+	n, err := strconv.ParseUint(number, 10, 8)
+	if !ok || err != nil || Result(n) > Failed {
+		return "", Vanished, false
+	}
+	return topic, Result(n), true
+}

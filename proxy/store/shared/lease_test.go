@@ -1,0 +1,198 @@
+package shared
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/test/redistest"
+)
+
+// leases makes an instance of a fleet.
+func leases(t *testing.T, url string) *Leases {
+	t.Helper()
+	l := NewLeases(dial(t, url))
+	t.Cleanup(func() { _ = l.Close() })
+	eventually(t, func() error { // until the channel is subscribed to, word may be lost
+		n, err := l.c.rdb.PubSubNumSub(context.Background(), l.c.wakeChannel(l.c.instance)).Result()
+		if err == nil && n[l.c.wakeChannel(l.c.instance)] == 0 {
+			err = context.DeadlineExceeded
+		}
+		return err
+	})
+	return l
+}
+
+var leaseKey = cachepolicy.Key{Hash: [16]byte{1, 2, 3}, Full: "a"}
+
+func TestLeaseIsHeldByOne(t *testing.T) {
+	url := redistest.Start(t).URL()
+	a, b := leases(t, url), leases(t, url)
+	ctx := context.Background()
+	lease, wait, err := a.Acquire(ctx, leaseKey, "f")
+	if err != nil || lease == nil || wait != nil {
+		t.Fatalf("the first: %v, %v, %v", lease, wait, err)
+	}
+	none, wait, err := b.Acquire(ctx, leaseKey, "f")
+	if err != nil || none != nil || wait == nil {
+		t.Fatalf("the second: %v, %v, %v", none, wait, err)
+	}
+	other, _, err := b.Acquire(ctx, leaseKey, "g")
+	if err != nil || other == nil {
+		t.Fatalf("another flight: %v, %v", other, err)
+	}
+	if err := other.Release(ctx, Failed); err != nil {
+		t.Error(err)
+	}
+	if err := lease.Release(ctx, Filled); err != nil {
+		t.Error(err)
+	}
+	begun := time.Now()
+	if r := wait.For(ctx); r != Filled {
+		t.Errorf("the second is told %d, want %d", r, Filled)
+	}
+	if d := time.Since(begun); d > leaseFor/2 {
+		t.Errorf("was told after %v: by the clock, not by the holder", d)
+	}
+}
+
+func TestLeaseOfTheDeadRunsOut(t *testing.T) {
+	url := redistest.Start(t).URL()
+	a, b := leases(t, url), leases(t, url)
+	ctx := context.Background()
+	lease, _, err := a.Acquire(ctx, leaseKey, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.cancel() // as if its process had ended: nobody prolongs it, nobody tells
+	_, wait, err := b.Acquire(ctx, leaseKey, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := wait.For(ctx); r != Vanished {
+		t.Errorf("is told %d, want %d", r, Vanished)
+	}
+	var second *Lease
+	eventually(t, func() error {
+		second, _, err = b.Acquire(ctx, leaseKey, "f")
+		if err == nil && second == nil {
+			err = errHeld
+		}
+		return err
+	})
+	if second.Token() <= lease.Token() {
+		t.Errorf("the later token %d is not above %d", second.Token(), lease.Token())
+	}
+	// The dead one comes back and believes that it holds the lease still.
+	if err := lease.Release(ctx, Filled); err != nil {
+		t.Error(err)
+	}
+	if _, wait, err := a.Acquire(ctx, leaseKey, "f"); err != nil || wait == nil {
+		t.Errorf("a late holder has ended the lease of the one after it: %v", err)
+	} else {
+		wait.Leave()
+	}
+	if err := second.Release(ctx, Filled); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLeaseIsProlonged(t *testing.T) {
+	url := redistest.Start(t).URL()
+	a, b := leases(t, url), leases(t, url)
+	ctx := context.Background()
+	lease, _, err := a.Acquire(ctx, leaseKey, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(leaseFor + leaseFor/4) // the clock is Redis' own
+	_, wait, err := b.Acquire(ctx, leaseKey, "f")
+	if err != nil || wait == nil {
+		t.Fatalf("a lease in use ran out: %v", err)
+	}
+	wait.Leave()
+	if err := lease.Release(ctx, Filled); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLeaseHerd has many instances ask for one thing again and again: never two hold it, and all get it in the end.
+func TestLeaseHerd(t *testing.T) {
+	url := redistest.Start(t).URL()
+	var holding, fills atomic.Int32
+	var last atomic.Uint64
+	var all sync.WaitGroup
+	for range 4 {
+		l := leases(t, url)
+		all.Go(func() {
+			for done := 0; done < 5; {
+				lease, wait, err := l.Acquire(context.Background(), leaseKey, "f")
+				switch {
+				case err != nil:
+					t.Error(err)
+					return
+				case wait != nil:
+					wait.For(context.Background())
+					continue
+				}
+				if holding.Add(1) != 1 {
+					t.Error("two hold the lease")
+				}
+				if before := last.Swap(lease.Token()); before >= lease.Token() {
+					t.Errorf("token %d after %d", lease.Token(), before)
+				}
+				fills.Add(1)
+				done++
+				holding.Add(-1)
+				if err := lease.Release(context.Background(), Filled); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if fills.Load() != 20 {
+		t.Errorf("%d fills", fills.Load())
+	}
+}
+
+func TestLeaseWithoutRedis(t *testing.T) {
+	s := redistest.Start(t)
+	l := leases(t, s.URL())
+	lease, _, err := l.Acquire(context.Background(), leaseKey, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Pause()
+	if _, _, err := l.Acquire(context.Background(), leaseKey, "g"); err == nil {
+		t.Error("a lease without Redis")
+	}
+	if err := within(t, func() error { return lease.Release(context.Background(), Filled) }); err == nil {
+		t.Error("released without Redis")
+	}
+	s.Resume()
+}
+
+func TestLeaseInCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	a, b := leases(t, cluster.URL()), NewLeases(dial(t, cluster.URL()))
+	defer b.Close()
+	for i := range byte(8) {
+		k := cachepolicy.Key{Hash: [16]byte{i}, Full: string(rune('a' + i))}
+		lease, _, err := a.Acquire(context.Background(), k, "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, wait, err := b.Acquire(context.Background(), k, "f")
+		if err != nil || wait == nil {
+			t.Fatalf("not held: %v", err)
+		}
+		wait.Leave()
+		if err := lease.Release(context.Background(), Filled); err != nil {
+			t.Error(err)
+		}
+	}
+}

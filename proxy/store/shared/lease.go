@@ -11,16 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/penstock/penstock/cachepolicy"
-)
-
-// Result is what the holder of a lease has come to.
-type Result uint8
-
-const (
-	Vanished    Result = iota // zero value: nothing was heard of it in time; whoever waits may try to take its place
-	Filled                    // the response is in the shared tier
-	Unshareable               // the response is for its client alone: each asks the origin for itself
-	Failed                    // the origin failed
+	"github.com/penstock/penstock/proxy/store"
 )
 
 const (
@@ -159,7 +150,7 @@ func (l *Lease) Token() uint64 { return l.token }
 func (l *Lease) text() string { return strconv.FormatUint(l.token, 10) }
 
 // Release gives the lease back and tells those who wait what has come of it.
-func (l *Lease) Release(ctx context.Context, r Result) error {
+func (l *Lease) Release(ctx context.Context, r store.LeaseResult) error {
 	l.cancel()
 	<-l.ended
 	err := l.c.call(ctx, func(ctx context.Context) error {
@@ -176,14 +167,14 @@ func (l *Lease) Release(ctx context.Context, r Result) error {
 func (c *Client) wakeChannel(instance string) string { return c.fleetKey("wake:") + instance }
 
 // message says that the lease of a topic has ended.
-func message(topic string, r Result) string { return strconv.Itoa(int(r)) + " " + topic }
+func message(topic string, r store.LeaseResult) string { return strconv.Itoa(int(r)) + " " + topic }
 
 // parseMessage is the inverse of message.
-func parseMessage(s string) (topic string, r Result, ok bool) {
+func parseMessage(s string) (topic string, r store.LeaseResult, ok bool) {
 	number, topic, ok := strings.Cut(s, " ")
 	n, err := strconv.ParseUint(number, 10, 8)
-	if !ok || err != nil || Result(n) > Failed {
-		return "", Vanished, false
+	if !ok || err != nil || store.LeaseResult(n) > store.Failed {
+		return "", store.Vanished, false
 	}
-	return topic, Result(n), true
+	return topic, store.LeaseResult(n), true
 }

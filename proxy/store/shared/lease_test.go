@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/test/redistest"
 )
 
@@ -44,15 +45,15 @@ func TestLeaseIsHeldByOne(t *testing.T) {
 	if err != nil || other == nil {
 		t.Fatalf("another flight: %v, %v", other, err)
 	}
-	if err := other.Release(ctx, Failed); err != nil {
+	if err := other.Release(ctx, store.Failed); err != nil {
 		t.Error(err)
 	}
-	if err := lease.Release(ctx, Filled); err != nil {
+	if err := lease.Release(ctx, store.Filled); err != nil {
 		t.Error(err)
 	}
 	begun := time.Now()
-	if r := wait.For(ctx); r != Filled {
-		t.Errorf("the second is told %d, want %d", r, Filled)
+	if r := wait.For(ctx); r != store.Filled {
+		t.Errorf("the second is told %d, want %d", r, store.Filled)
 	}
 	if d := time.Since(begun); d > leaseFor/2 {
 		t.Errorf("was told after %v: by the clock, not by the holder", d)
@@ -72,8 +73,8 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := wait.For(ctx); r != Vanished {
-		t.Errorf("is told %d, want %d", r, Vanished)
+	if r := wait.For(ctx); r != store.Vanished {
+		t.Errorf("is told %d, want %d", r, store.Vanished)
 	}
 	var second *Lease
 	eventually(t, func() error {
@@ -87,7 +88,7 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 		t.Errorf("the later token %d is not above %d", second.Token(), lease.Token())
 	}
 	// The dead one comes back and believes that it holds the lease still.
-	if err := lease.Release(ctx, Filled); err != nil {
+	if err := lease.Release(ctx, store.Filled); err != nil {
 		t.Error(err)
 	}
 	if _, wait, err := a.Acquire(ctx, leaseKey, "f"); err != nil || wait == nil {
@@ -95,7 +96,7 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	} else {
 		wait.Leave()
 	}
-	if err := second.Release(ctx, Filled); err != nil {
+	if err := second.Release(ctx, store.Filled); err != nil {
 		t.Error(err)
 	}
 }
@@ -114,7 +115,7 @@ func TestLeaseIsProlonged(t *testing.T) {
 		t.Fatalf("a lease in use ran out: %v", err)
 	}
 	wait.Leave()
-	if err := lease.Release(ctx, Filled); err != nil {
+	if err := lease.Release(ctx, store.Filled); err != nil {
 		t.Error(err)
 	}
 }
@@ -147,7 +148,7 @@ func TestLeaseHerd(t *testing.T) {
 				fills.Add(1)
 				done++
 				holding.Add(-1)
-				if err := lease.Release(context.Background(), Filled); err != nil {
+				if err := lease.Release(context.Background(), store.Filled); err != nil {
 					t.Error(err)
 				}
 			}
@@ -170,7 +171,7 @@ func TestLeaseWithoutRedis(t *testing.T) {
 	if _, _, err := l.Acquire(context.Background(), leaseKey, "g"); err == nil {
 		t.Error("a lease without Redis")
 	}
-	if err := within(t, func() error { return lease.Release(context.Background(), Filled) }); err == nil {
+	if err := within(t, func() error { return lease.Release(context.Background(), store.Filled) }); err == nil {
 		t.Error("released without Redis")
 	}
 	s.Resume()
@@ -191,7 +192,7 @@ func TestLeaseInCluster(t *testing.T) {
 			t.Fatalf("not held: %v", err)
 		}
 		wait.Leave()
-		if err := lease.Release(context.Background(), Filled); err != nil {
+		if err := lease.Release(context.Background(), store.Filled); err != nil {
 			t.Error(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/penstock/penstock/proxy/store"
 )
 
 // Leases gives out leases, and is told of the end of those that other instances hold. It may be used concurrently.
@@ -42,7 +44,7 @@ func (l *Leases) Close() error {
 	return err
 }
 
-func (l *Leases) wake(topic string, r Result) {
+func (l *Leases) wake(topic string, r store.LeaseResult) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for w := range l.waiting[topic] {
@@ -53,7 +55,7 @@ func (l *Leases) wake(topic string, r Result) {
 
 // await enters a place to be told at.
 func (l *Leases) await(topic string) *Wait {
-	w := &Wait{leases: l, topic: topic, result: make(chan Result, 1)}
+	w := &Wait{leases: l, topic: topic, result: make(chan store.LeaseResult, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting[topic] == nil {
@@ -67,12 +69,12 @@ func (l *Leases) await(topic string) *Wait {
 type Wait struct {
 	leases  *Leases
 	topic   string
-	result  chan Result
+	result  chan store.LeaseResult
 	expires time.Duration // how long the holder's lease had still to live
 }
 
 // For waits until the holder has ended, its lease would have run out (Vanished), or ctx is done. It gives up the place.
-func (w *Wait) For(ctx context.Context) Result {
+func (w *Wait) For(ctx context.Context) store.LeaseResult {
 	defer w.Leave()
 	// A holder that lives has prolonged its lease by then, and whoever asks again is told so.
 	timer := time.NewTimer(w.expires + time.Millisecond)
@@ -83,7 +85,7 @@ func (w *Wait) For(ctx context.Context) Result {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return Vanished
+	return store.Vanished
 }
 
 // Leave gives up the place.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -125,6 +126,9 @@ type Report struct {
 	Missing   []string      // those that have not said so in time
 	Took      time.Duration // until the last of them said so, or until the wait was over
 }
+
+// ErrUnreached is returned by a purge that holds on this instance alone, as the others can't be told.
+var ErrUnreached = errors.New("the purge holds on this instance alone: the others can't be reached")
 
 // Fate is what has become of a stored response by purges.
 type Fate uint8

@@ -1,0 +1,539 @@
+package shared
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/proxy/store"
+	"github.com/penstock/penstock/test/redistest"
+)
+
+// node is an instance as far as purges are concerned.
+type node struct {
+	*Purges
+	client *Client
+	epochs *store.Epochs
+
+	mu      sync.Mutex
+	applied []store.Purge
+}
+
+// join starts an instance, and waits until it is current.
+func join(t testing.TB, url, name string) *node {
+	return joinWith(t, url, name, limits{1000, 1000, 1000, time.Minute})
+}
+
+func joinWith(t testing.TB, url, name string, l limits) *node {
+	t.Helper()
+	n := &node{client: open(t, Config{URL: url, Timeout: testTimeout, Instance: name}), epochs: store.NewEpochs(nil)}
+	await(t, n.client, Up)
+	n.Purges = newPurges(n.client, n.epochs, func(p store.Purge) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.applied = append(n.applied, p)
+	}, l)
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	n.awaitCurrent(t, true)
+	return n
+}
+
+func (n *node) awaitCurrent(t testing.TB, want bool) {
+	t.Helper()
+	eventually(t, func() error {
+		if n.Current() != want {
+			return fmt.Errorf("Current is %v: %+v", !want, n.State())
+		}
+		return nil
+	})
+}
+
+// objects are those that apply was told of.
+func (n *node) objects() (values []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.applied {
+		for _, t := range p.Targets {
+			if t.Kind == store.TargetObject {
+				values = append(values, t.Value)
+			}
+		}
+	}
+	return values
+}
+
+func tag(value string) store.Purge {
+	return store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: value}}}
+}
+
+func subject(tags ...string) store.Subject {
+	return store.Subject{Route: "r", Host: "example.test", Path: "/a", Tags: tags}
+}
+
+func (n *node) fate(born store.Epoch, tags ...string) store.Fate {
+	f, _ := n.epochs.Judge(born, subject(tags...))
+	return f
+}
+
+// purge makes a purge that all must apply.
+func (n *node) purge(t testing.TB, p store.Purge, instances int) store.Report {
+	t.Helper()
+	r, err := n.Purge(t.Context(), p, 5*time.Second)
+	if err != nil || r.Instances != instances || r.Applied != instances || len(r.Missing) != 0 {
+		t.Fatalf("purge of %v: %+v, %v; want %d instances", p.Targets, r, err, instances)
+	}
+	return r
+}
+
+func three(t testing.TB, url string) []*node {
+	return []*node{join(t, url, "a"), join(t, url, "b"), join(t, url, "c")}
+}
+
+func TestPurgeReachesAll(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := three(t, s.URL())
+	for i, from := range nodes {
+		for _, soft := range []bool{false, true} {
+			born := nodes[(i+1)%3].epochs.Now()
+			p := tag(fmt.Sprint(i, soft))
+			p.Soft = soft
+			r := from.purge(t, p, 3)
+			want := store.Hard
+			if soft {
+				want = store.Soft
+			}
+			for _, n := range nodes {
+				if got := n.fate(born, fmt.Sprint(i, soft)); got != want {
+					t.Errorf("what was born before a purge by %s is %v on %s, want %v", from.client.Instance(), got, n.client.Instance(), want)
+				}
+				if n.fate(born, "another") != store.Alive || n.fate(r.Epoch, fmt.Sprint(i, soft)) != store.Alive {
+					t.Errorf("on %s: what has another tag, or was born after it, is not alive", n.client.Instance())
+				}
+				if n.epochs.Now() != r.Epoch {
+					t.Errorf("%s is at %v, want %v", n.client.Instance(), n.epochs.Now(), r.Epoch)
+				}
+			}
+		}
+	}
+	for _, n := range nodes {
+		if len(n.applied) != 6 {
+			t.Errorf("%s: %d calls of apply, want one for each of 6 purges", n.client.Instance(), len(n.applied))
+		}
+		if st := n.State(); !st.Connected || !st.Current || st.Lag != 0 || st.Position != nodes[0].epochs.Now() || st.Since.IsZero() {
+			t.Errorf("state %+v", st)
+		}
+	}
+}
+
+func TestPurgeLatency(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := three(t, s.URL())
+	var took []time.Duration
+	for i := range 200 {
+		took = append(took, nodes[i%3].purge(t, tag(fmt.Sprint(i)), 3).Took)
+	}
+	slices.Sort(took)
+	t.Logf("200 purges, each applied by 3 instances: median %v, worst %v", took[100], took[199])
+	if took[100] > 500*time.Millisecond {
+		t.Errorf("the median purge takes %v", took[100])
+	}
+}
+
+func TestConcurrentPurges(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := three(t, s.URL())
+	born := nodes[0].epochs.Now()
+	var wg sync.WaitGroup
+	const each = 50
+	for i, n := range nodes {
+		for j := range 4 {
+			wg.Go(func() {
+				for k := range each {
+					n.purge(t, tag(fmt.Sprint(i, j, k)), 3)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, n := range nodes {
+		eventually(t, func() error {
+			if st := n.State(); st.Position.Fleet() != 12*each || st.Lag != 0 {
+				return fmt.Errorf("%+v", st)
+			}
+			return nil
+		})
+		for i := range nodes {
+			for j := range 4 {
+				for k := range each {
+					if n.fate(born, fmt.Sprint(i, j, k)) != store.Hard {
+						t.Fatalf("%s has missed purge %d %d %d", n.client.Instance(), i, j, k)
+					}
+				}
+			}
+		}
+		n.mu.Lock()
+		if len(n.applied) != 12*each || len(n.own) != 0 {
+			t.Errorf("%s: %d purges applied, want %d; %d own left", n.client.Instance(), len(n.applied), 12*each, len(n.own))
+		}
+		n.mu.Unlock()
+	}
+}
+
+func TestCutOffAndBack(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
+	born := b.epochs.Now()
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	object := store.Target{Kind: store.TargetObject, Value: "000102030405060708090a0b0c0d0e0f"}
+	p := tag("x")
+	p.Targets = append(p.Targets, object)
+	r, err := a.Purge(t.Context(), p, 50*time.Millisecond)
+	if err != nil || r.Instances != 2 || r.Applied != 1 || !slices.Equal(r.Missing, []string{"b"}) {
+		t.Fatalf("a purge that b can't hear of: %+v, %v", r, err)
+	}
+	if b.fate(born, "x") != store.Alive || b.fate(b.epochs.Now(), "x") != store.Alive {
+		t.Error("what is cut off serves its memory, and fills it")
+	}
+	if st := b.State(); st.Connected || st.Current || st.Err == nil {
+		t.Errorf("cut off: %+v", st)
+	}
+	late := b.epochs.Now()
+	door.Heal()
+	b.awaitCurrent(t, true)
+	if b.fate(born, "x") != store.Hard || b.fate(late, "x") != store.Hard {
+		t.Error("b is current, and has not applied what it missed")
+	}
+	if !slices.Contains(b.objects(), object.Value) {
+		t.Error("b was not told to delete the object")
+	}
+	a.purge(t, tag("y"), 2)
+}
+
+func TestPurgeWithoutRedis(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
+	born := b.epochs.Now()
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	r, err := b.Purge(t.Context(), tag("x"), time.Second)
+	if !errors.Is(err, store.ErrUnreached) || r.Applied != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if b.fate(born, "x") != store.Hard || b.fate(b.epochs.Now(), "x") != store.Alive || b.fate(born, "z") != store.Alive {
+		t.Error("the purge does not hold on the instance itself")
+	}
+	if a.fate(born, "x") != store.Alive {
+		t.Error("how did a hear of it?")
+	}
+	door.Heal()
+	b.awaitCurrent(t, true)
+	eventually(t, func() error {
+		if a.fate(born, "x") != store.Hard {
+			return errors.New("b is back, and a has not been told of its purge")
+		}
+		return nil
+	})
+}
+
+func TestPausedRedisBoundsAPurge(t *testing.T) {
+	s := redistest.Start(t)
+	n := join(t, s.URL(), "a")
+	s.Pause()
+	began := time.Now()
+	_, err := n.Purge(t.Context(), tag("x"), 100*time.Millisecond)
+	if took := time.Since(began); !errors.Is(err, store.ErrUnreached) || took > time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	s.Resume()
+	n.awaitCurrent(t, true)
+}
+
+func TestStartWithoutRedis(t *testing.T) {
+	s := redistest.Start(t)
+	s.Stop()
+	c := open(t, Config{URL: s.URL(), Timeout: testTimeout})
+	epochs := store.NewEpochs(nil)
+	p := NewPurges(c, epochs, nil)
+	defer p.Close()
+	born := epochs.Now()
+	if _, err := p.Purge(t.Context(), tag("x"), time.Second); !errors.Is(err, store.ErrUnreached) {
+		t.Error(err)
+	}
+	if f, _ := epochs.Judge(born, subject("x")); f != store.Hard {
+		t.Errorf("purged alone: %v", f)
+	}
+	s.Restart()
+	eventually(t, func() error {
+		if !p.Current() {
+			return errors.New("not current")
+		}
+		return nil
+	})
+	if f, _ := epochs.Judge(born, subject()); f != store.Hard {
+		t.Errorf("what was filled before anything was known of the fleet's purges is %v", f)
+	}
+}
+
+func TestRestartedEmpty(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := three(t, s.URL())
+	nodes[0].purge(t, tag("x"), 3)
+	born := nodes[0].epochs.Now()
+	s.Restart()
+	for _, n := range nodes {
+		eventually(t, func() error {
+			if n.fate(born) != store.Hard || !n.Current() {
+				return errors.New("what was stored before Redis lost the history is alive")
+			}
+			return nil
+		})
+		await(t, n.client, Up)
+	}
+	if nodes[0].epochs.Now().Era == born.Era || nodes[0].epochs.Now() != nodes[2].epochs.Now() {
+		t.Errorf("eras %v, %v after %v", nodes[0].epochs.Now(), nodes[2].epochs.Now(), born)
+	}
+	nodes[1].purge(t, tag("x"), 3)
+}
+
+func TestEmptiedWithoutALostConnection(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := three(t, s.URL())
+	nodes[0].purge(t, tag("x"), 3)
+	born := nodes[0].epochs.Now()
+	s.Must("FLUSHALL")
+	r, err := nodes[1].Purge(t.Context(), tag("y"), 5*time.Second)
+	if err != nil || r.Epoch.Era == born.Era {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, n := range nodes {
+		eventually(t, func() error {
+			if n.fate(born, "other") != store.Hard {
+				return fmt.Errorf("%s has not noticed: %+v", n.client.Instance(), n.State())
+			}
+			return nil
+		})
+	}
+	nodes[2].purge(t, tag("z"), 3)
+}
+
+// TestOlderState restarts Redis with what it had saved a while ago: the purges since then are lost, and their numbers are given again.
+func TestOlderState(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
+	for i := range 3 {
+		a.purge(t, tag(fmt.Sprint(i)), 2)
+	}
+	s.Must("SAVE")
+	early := a.epochs.Now()
+	a.purge(t, tag("lost"), 2)
+	a.purge(t, tag("lost too"), 2)
+	born := b.epochs.Now()
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	if err := a.Close(); err != nil { // only b knows of the lost ones
+		t.Fatal(err)
+	}
+	s.Restart()
+	c := join(t, s.URL(), "c")
+	if c.fate(early, "lost") != store.Alive {
+		t.Fatal("the state is not an older one")
+	}
+	for i := range 5 { // the numbers of the lost ones are used again, and passed
+		if _, err := c.Purge(t.Context(), tag(fmt.Sprint("new", i)), time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	door.Heal()
+	b.awaitCurrent(t, true)
+	if b.fate(born, "new0") != store.Hard {
+		t.Error("b takes new purges for those that it knew")
+	}
+	eventually(t, func() error {
+		if c.fate(early, "lost") != store.Hard {
+			return errors.New("c serves what lost purges had hit")
+		}
+		return nil
+	})
+	c.purge(t, tag("after"), 2)
+	if c.fate(c.epochs.Now(), "after") != store.Alive {
+		t.Error("nothing can be stored any more")
+	}
+}
+
+// TestSameStateAfterRestart: a restart that loses nothing costs nothing.
+func TestSameStateAfterRestart(t *testing.T) {
+	s := redistest.Start(t)
+	a := join(t, s.URL(), "a")
+	a.purge(t, tag("x"), 1)
+	born := a.epochs.Now()
+	s.Must("SAVE")
+	s.Restart()
+	a.awaitCurrent(t, true)
+	await(t, a.client, Up)
+	eventually(t, func() error {
+		r, err := a.Purge(t.Context(), tag("y"), time.Second)
+		if err == nil && r.Epoch.Era != born.Era {
+			t.Fatal("another era")
+		}
+		return err
+	})
+	if a.fate(born, "z") != store.Alive || a.fate(born, "y") != store.Hard {
+		t.Errorf("z is %v, y is %v", a.fate(born, "z"), a.fate(born, "y"))
+	}
+}
+
+func TestTrimmedStream(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	l := limits{stream: 10, marks: 10_000, objects: 100, window: time.Minute}
+	a, b := joinWith(t, s.URL(), "a", l), joinWith(t, door.URL(), "b", l)
+	born := b.epochs.Now()
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	object := store.Target{Kind: store.TargetObject, Value: "000102030405060708090a0b0c0d0e0f"}
+	publish := func(p store.Purge) {
+		if _, err := a.Purge(t.Context(), p, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(store.Purge{Targets: []store.Target{object}})
+	soft := tag("soft")
+	soft.Soft, soft.At = true, time.Now()
+	publish(soft)
+	for i := range 500 {
+		publish(tag(fmt.Sprint(i)))
+	}
+	if n := s.Must("XLEN", a.client.fleetKey("stream")).(int64); n > 400 {
+		t.Fatalf("the stream has %d entries", n)
+	}
+	door.Heal()
+	b.awaitCurrent(t, true)
+	if b.fate(born, "0") != store.Hard || b.fate(born, "499") != store.Hard || b.fate(born, "soft") != store.Soft {
+		t.Errorf("missed purges: %v, %v, soft %v", b.fate(born, "0"), b.fate(born, "499"), b.fate(born, "soft"))
+	}
+	if b.fate(born, "untouched") != store.Alive {
+		t.Error("the state of the history tells what was not purged")
+	}
+	if !slices.Equal(b.objects(), []string{object.Value}) {
+		t.Errorf("objects to delete: %q", b.objects())
+	}
+	if c := joinWith(t, s.URL(), "c", l); c.fate(born, "0") != store.Hard || c.fate(born, "untouched") != store.Alive {
+		t.Error("an instance that starts later does not know the state")
+	}
+}
+
+// TestForgottenObjects: purges of objects are forgotten, and b, which has missed them, can't tell what to delete.
+func TestForgottenObjects(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	l := limits{stream: 10, marks: 1000, objects: 100, window: 0}
+	a, b := joinWith(t, s.URL(), "a", l), joinWith(t, door.URL(), "b", l)
+	born := b.epochs.Now()
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	for i := range 300 {
+		p := store.Purge{Targets: []store.Target{{Kind: store.TargetObject, Value: fmt.Sprintf("%032x", i)}}}
+		if _, err := a.Purge(t.Context(), p, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	door.Heal()
+	b.awaitCurrent(t, true)
+	if b.fate(born) != store.Hard {
+		t.Error("what may be one of the objects is served")
+	}
+	if c := joinWith(t, s.URL(), "c", l); c.fate(born) != store.Alive {
+		t.Error("an instance that starts has nothing stored that it could have had to delete")
+	}
+}
+
+func TestFullMarksLeaveFloors(t *testing.T) {
+	s := redistest.Start(t)
+	l := limits{stream: 10, marks: 16, objects: 100, window: time.Minute}
+	a := joinWith(t, s.URL(), "a", l)
+	born := a.epochs.Now()
+	for i := range 100 {
+		a.purge(t, tag(fmt.Sprint(i)), 1)
+	}
+	if n := s.Must("ZCARD", a.client.fleetKey("marks")).(int64); n != 16 {
+		t.Errorf("%d marks, want 16", n)
+	}
+	b := joinWith(t, s.URL(), "b", l)
+	alive := 0
+	for i := range 100 {
+		if b.fate(born, fmt.Sprint(i)) != store.Hard {
+			t.Errorf("tag %d was forgotten without a floor", i)
+		}
+		if b.fate(born, fmt.Sprint("other", i)) == store.Alive {
+			alive++
+		}
+	}
+	if alive < 30 {
+		t.Errorf("the floors of 84 tags hit %d of 100 others", 100-alive)
+	}
+	if b.fate(b.epochs.Now(), "0") != store.Alive {
+		t.Error("floors hit what is new")
+	}
+}
+
+func TestDeadInstanceIsNotWaitedFor(t *testing.T) {
+	s := redistest.Start(t)
+	door := redistest.StartProxy(t, s.Addr)
+	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
+	a.purge(t, tag("x"), 2)
+	door.Refuse()
+	b.awaitCurrent(t, false)
+	began := time.Now()
+	r, err := a.Purge(t.Context(), tag("y"), time.Minute)
+	if took := time.Since(began); err != nil || r.Instances != 1 || r.Applied != 1 || len(r.Missing) != 0 || took > lifetime+2*beat+time.Second {
+		t.Errorf("%+v, %v after %v", r, err, took)
+	}
+}
+
+func TestClosedInstanceIsNotWaitedFor(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := join(t, s.URL(), "a"), join(t, s.URL(), "b")
+	a.purge(t, tag("x"), 2)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.purge(t, tag("y"), 1)
+	if _, err := b.Purge(t.Context(), tag("z"), 0); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("a purge after Close: %v", err)
+	}
+}
+
+func TestPurgesInACluster(t *testing.T) {
+	nodes := redistest.StartCluster(t, 3)
+	a, b := join(t, nodes.URL(), "a"), join(t, nodes.URL(), "b")
+	born := b.epochs.Now()
+	a.purge(t, tag("x"), 2)
+	b.purge(t, tag("y"), 2)
+	if b.fate(born, "x") != store.Hard || a.fate(born, "y") != store.Hard {
+		t.Error("not applied")
+	}
+}
+
+func TestPurgeIsChecked(t *testing.T) {
+	s := redistest.Start(t)
+	a := join(t, s.URL(), "a")
+	for _, p := range []store.Purge{{}, {Targets: []store.Target{{Kind: 99}}}, tag("")} {
+		if r, err := a.Purge(t.Context(), p, 0); err == nil {
+			t.Errorf("%+v: %+v", p, r)
+		}
+	}
+	if n := a.State().Position.Fleet(); n != 0 {
+		t.Errorf("%d purges were published", n)
+	}
+}

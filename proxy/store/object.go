@@ -53,25 +53,25 @@ const (
 	maxGrace = time.Hour
 )
 
-// over is when e is past all the windows in which it may be used without asking the origin.
-func (e *Entry) over() time.Time {
+// Over is when e is past all the windows in which it may be used without asking the origin.
+func (e *Entry) Over() time.Time {
 	return e.Born.Add(e.Lifetime + max(e.StaleRevalid, e.StaleError))
 }
 
-// expiry is when e may be forgotten. A while after its windows it is still of use: it can be validated for the price of a 304, be served to
+// Expiry is when e may be forgotten. A while after its windows it is still of use: it can be validated for the price of a 304, be served to
 // a client that accepts stale (max-stale), or be combined with the ranges that are missing.
-func (e *Entry) expiry() time.Time {
+func (e *Entry) Expiry() time.Time {
 	grace := minGrace
 	if e.ETag != "" || !e.LastModified.IsZero() {
 		grace = min(max(grace, e.Lifetime+max(e.StaleRevalid, e.StaleError)), maxGrace)
 	}
-	return e.over().Add(grace)
+	return e.Over().Add(grace)
 }
 
 // expiry is when the last of the variants may be forgotten.
 func (o *Object) expiry() (last time.Time) {
 	for _, e := range o.Variants {
-		if t := e.expiry(); t.After(last) {
+		if t := e.Expiry(); t.After(last) {
 			last = t
 		}
 	}
@@ -82,7 +82,7 @@ func (o *Object) expiry() (last time.Time) {
 func (o *Object) with(e *Entry, maxVariants int, now time.Time) (*Object, error) {
 	i := slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.Vary == e.Vary })
 	if i < 0 {
-		i = slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.over().Before(now) })
+		i = slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.Over().Before(now) })
 	}
 	if i < 0 && maxVariants > 0 && len(o.Variants) >= maxVariants {
 		return nil, ErrVariants

@@ -40,6 +40,7 @@ const (
 // Client is the one way to Redis: it bounds every call, skips Redis while that is sick, and names the keys.
 type Client struct {
 	rdb       redis.UniversalClient
+	where     *target // for connections that wait, beside the pool
 	prefix    string
 	timeout   time.Duration
 	maxObject int64
@@ -50,6 +51,7 @@ type Client struct {
 	log       *slog.Logger
 	breaker   breaker
 	hints     hints
+	scripts   scripts
 
 	stop    context.Context // ended by Close
 	cancel  context.CancelFunc
@@ -69,6 +71,7 @@ func Dial(c Config) (*Client, error) {
 			c.Prefix, maxPrefix)
 	}
 	client := &Client{
+		where:     where,
 		prefix:    cmp.Or(c.Prefix, defaultPrefix),
 		timeout:   cmp.Or(c.Timeout, defaultTimeout),
 		maxObject: cmp.Or(c.MaxObject, defaultMaxObject),
@@ -77,6 +80,7 @@ func Dial(c Config) (*Client, error) {
 		server:    where.String(),
 		now:       c.Now,
 		log:       c.Log,
+		scripts:   newScripts(),
 	}
 	if client.now == nil {
 		client.now = time.Now
@@ -191,7 +195,9 @@ func isAnswer(err error) bool {
 
 // isFinding reports whether an error is one of this package's results.
 func isFinding(err error) bool {
-	for _, finding := range [...]error{store.ErrMiss, store.ErrDamaged, store.ErrFenced, store.ErrVariants, store.ErrTooLarge} {
+	for _, finding := range [...]error{
+		store.ErrMiss, store.ErrDamaged, store.ErrOtherKey, store.ErrFenced, store.ErrVariants, store.ErrTooLarge, errGone,
+	} {
 		if errors.Is(err, finding) {
 			return true
 		}

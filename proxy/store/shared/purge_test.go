@@ -92,6 +92,15 @@ func (n *node) purge(t testing.TB, p store.Purge, instances int) store.Report {
 	return r
 }
 
+// tell makes a purge without waiting for anyone.
+func (n *node) tell(t testing.TB, p store.Purge) {
+	t.Helper()
+	p.At = time.Now()
+	if _, _, err := n.publish(t.Context(), p, "", 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func three(t testing.TB, url string) []*node {
 	return []*node{join(t, url, "a"), join(t, url, "b"), join(t, url, "c")}
 }
@@ -259,6 +268,7 @@ func TestPausedRedisBoundsAPurge(t *testing.T) {
 }
 
 func TestStartWithoutRedis(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	s.Stop()
 	c := open(t, Config{URL: s.URL(), Timeout: testTimeout})
@@ -306,6 +316,7 @@ func TestRestartedEmpty(t *testing.T) {
 }
 
 func TestEmptiedWithoutALostConnection(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	nodes := three(t, s.URL())
 	nodes[0].purge(t, tag("x"), 3)
@@ -328,6 +339,7 @@ func TestEmptiedWithoutALostConnection(t *testing.T) {
 
 // TestOlderState restarts Redis with what it had saved a while ago: the purges since then are lost, and their numbers are given again.
 func TestOlderState(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	door := redistest.StartProxy(t, s.Addr)
 	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
@@ -350,9 +362,7 @@ func TestOlderState(t *testing.T) {
 		t.Fatal("the state is not an older one")
 	}
 	for i := range 5 { // the numbers of the lost ones are used again, and passed
-		if _, err := c.Purge(t.Context(), tag(fmt.Sprint("new", i)), time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		c.tell(t, tag(fmt.Sprint("new", i)))
 	}
 	door.Heal()
 	b.awaitCurrent(t, true)
@@ -402,17 +412,12 @@ func TestTrimmedStream(t *testing.T) {
 	door.Refuse()
 	b.awaitCurrent(t, false)
 	object := store.Target{Kind: store.TargetObject, Value: "000102030405060708090a0b0c0d0e0f"}
-	publish := func(p store.Purge) {
-		if _, err := a.Purge(t.Context(), p, time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-	}
-	publish(store.Purge{Targets: []store.Target{object}})
+	a.tell(t, store.Purge{Targets: []store.Target{object}})
 	soft := tag("soft")
-	soft.Soft, soft.At = true, time.Now()
-	publish(soft)
+	soft.Soft = true
+	a.tell(t, soft)
 	for i := range 500 {
-		publish(tag(fmt.Sprint(i)))
+		a.tell(t, tag(fmt.Sprint(i)))
 	}
 	if n := s.Must("XLEN", a.client.fleetKey("stream")).(int64); n > 400 {
 		t.Fatalf("the stream has %d entries", n)
@@ -443,10 +448,7 @@ func TestForgottenObjects(t *testing.T) {
 	door.Refuse()
 	b.awaitCurrent(t, false)
 	for i := range 300 {
-		p := store.Purge{Targets: []store.Target{{Kind: store.TargetObject, Value: fmt.Sprintf("%032x", i)}}}
-		if _, err := a.Purge(t.Context(), p, time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		a.tell(t, store.Purge{Targets: []store.Target{{Kind: store.TargetObject, Value: fmt.Sprintf("%032x", i)}}})
 	}
 	door.Heal()
 	b.awaitCurrent(t, true)
@@ -488,6 +490,7 @@ func TestFullMarksLeaveFloors(t *testing.T) {
 }
 
 func TestDeadInstanceIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	door := redistest.StartProxy(t, s.Addr)
 	a, b := join(t, s.URL(), "a"), join(t, door.URL(), "b")
@@ -515,6 +518,7 @@ func TestClosedInstanceIsNotWaitedFor(t *testing.T) {
 }
 
 func TestPurgesInACluster(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t, 3)
 	a, b := join(t, nodes.URL(), "a"), join(t, nodes.URL(), "b")
 	born := b.epochs.Now()

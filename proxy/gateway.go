@@ -117,6 +117,9 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 // SetReady says whether /readyz is to answer 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 
+// Waiting is the number of requests that wait for the answer to another's call.
+func (g *Gateway) Waiting() int { return g.live.cache.Waiting() }
+
 // CloseUpgraded ends all upgraded connections, which net/http's own shutdown does not know of.
 func (g *Gateway) CloseUpgraded() { g.live.cache.CloseTunnels() }
 

@@ -23,7 +23,9 @@ import (
 
 // Config is what a Cache is made of.
 type Config struct {
-	Store  store.Store
+	Store  store.Store      // the tier within the process
+	Shared Shared           // the tier of all instances; nil: there is none
+	Epochs *store.Epochs    // what purges have left of stored responses; nil: there are no purges
 	Now    func() time.Time // the clock, read once per decision
 	Random func() float64   // in [0,1): jitter and early refresh
 	Log    *slog.Logger
@@ -45,6 +47,7 @@ type Cache struct {
 	deriving    sync.Map // derivation → struct{}: codings being made
 	tunnels     tunnels
 	serial      atomic.Uint64
+	waiting     atomic.Int64
 
 	base    context.Context // of fills and refreshes, which belong to no client
 	stop    context.CancelFunc
@@ -111,3 +114,6 @@ func (c *Cache) background(f func(ctx context.Context)) bool {
 
 // Flights is the number of fills under way.
 func (c *Cache) Flights() int { return c.flights.Len() }
+
+// Waiting is the number of requests that wait for the answer to another's call.
+func (c *Cache) Waiting() int { return int(c.waiting.Load()) }

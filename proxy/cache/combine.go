@@ -37,8 +37,8 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 	}
 	e := combined(j.stored, resp.Header, body, part, v, j.x.res)
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
-		c.keep(ctx, j.ref(), e)
-		out.Stored = true
+		c.keep(ctx, j.to, e)
+		j.kept, out.Stored = e, true
 	}
 	c.landEntry(j, e, nil, out)
 	return false

@@ -18,6 +18,7 @@ type Reply struct {
 	flight   *fillFlight    // of landing, a follower's; left when the reply is delivered
 	source   *source        // of landing, the leader's: opened before the first byte came, so that none is dropped before it looks
 	call     *call          // the call that was made for this reply by a fill; nil: none, or the client's own
+	tier     string         // where Entry was found, if not where the request looked first
 	decision cachepolicy.Decision
 	outcome  cachepolicy.Outcome
 }
@@ -77,14 +78,33 @@ func (c *Cache) attempt(x *exchange) *Reply {
 	return c.join(x, e, d)
 }
 
-// consider looks x up and asks what may be done with what is stored.
+// consider looks x up and asks what may be done with what is stored. The tier of all instances is asked where memory does not have the answer.
 func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
-	e := c.lookup(x)
-	return e, x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), c.Random())
+	e, d := c.considerMemory(x)
+	if d.Action != cachepolicy.Fetch && d.Action != cachepolicy.Revalidate || !c.shares(x.res) {
+		return e, d
+	}
+	if s := c.lookupShared(x.ctx, x); s != nil && (e == nil || s.Received.After(e.Received)) {
+		return s, c.decide(x, s)
+	}
+	return e, d
 }
 
-// lookup returns the stored response that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
+// considerMemory is consider for the tier within the process alone.
+func (c *Cache) considerMemory(x *exchange) (*store.Entry, cachepolicy.Decision) {
+	e := c.lookup(x)
+	return e, c.decide(x, e)
+}
+
+func (c *Cache) decide(x *exchange, e *store.Entry) cachepolicy.Decision {
+	return x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), c.Random())
+}
+
+// lookup returns the response in memory that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
 func (c *Cache) lookup(x *exchange) *store.Entry {
+	if !x.res.Tiers.Memory {
+		return nil
+	}
 	object, err := c.Store.Get(x.ctx, x.key)
 	if err != nil {
 		if !errors.Is(err, store.ErrMiss) {
@@ -92,11 +112,18 @@ func (c *Cache) lookup(x *exchange) *store.Entry {
 		}
 		return nil
 	}
+	x.tier = tierMemory
+	return c.alive(x.key, c.choose(x, object))
+}
+
+// choose is the variant that x selects, or nil; then x knows what the variants differ by.
+func (c *Cache) choose(x *exchange, object *store.Object) *store.Entry {
 	if i := cachepolicy.Select(&x.q, object.Variants); i >= 0 {
 		return object.Variants[i]
 	}
-	x.varyMiss = true
-	x.vary = object.Variants[0].Vary
+	if len(object.Variants) > 0 {
+		x.varyMiss, x.vary = true, object.Variants[0].Vary
+	}
 	return nil
 }
 

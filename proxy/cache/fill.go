@@ -21,7 +21,16 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	defer c.rescue(j)
 	// A fill that is told to end may be waiting for a reader of its body; the end of the flight wakes it.
 	defer context.AfterFunc(ctx, func() { j.flight.End(flight.Retry, context.Cause(ctx)) })()
-	j.begun = c.doomed.now()
+	j.to = c.place(j.x)
+	lease, landed := c.holdLease(ctx, j)
+	if landed {
+		return
+	}
+	if lease != nil {
+		j.to.fence = lease.Token()
+	}
+	j.result = store.Failed
+	defer func() { c.release(ctx, lease, c.share(ctx, j)) }()
 	ctx = c.WithInterim(ctx, j.leader.tell)
 	for range 2 {
 		if !c.settle(ctx, j, held) {
@@ -66,7 +75,8 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.landEntry(j, j.stored, a, out)
 	case cachepolicy.Freshen:
 		a.discard()
-		c.landEntry(j, c.freshen(ctx, j.ref(), j.stored, a.facts.Header, &v), nil, out)
+		j.kept = c.freshen(ctx, j.to, j.stored, a.facts.Header, &v)
+		c.landEntry(j, j.kept, nil, out)
 	case cachepolicy.Combine:
 		return c.combine(ctx, j, a.resp, &v, out)
 	case cachepolicy.Refetch:
@@ -112,6 +122,7 @@ func (c *Cache) relay(j *job, a *answer, held *holder, out cachepolicy.Outcome) 
 		c.failed(j, invalid("the origin answers a plain request with a 304")) // the client's own conditions were not forwarded
 	default:
 		c.unshareable.add(j.key)
+		j.result = store.Unshareable
 		j.flight.End(flight.Solo, nil)
 		held.keep(a.resp)
 		j.leader.give(&Reply{response: a.resp, outcome: out, call: callOf(j.ev)})

@@ -16,9 +16,11 @@ type job struct {
 	key    flightKey    // under which others wait for it
 	stored *store.Entry // what is being validated, completed or replaced; nil: nothing
 	d      cachepolicy.Decision
-	header http.Header    // of the request to the origin
-	tags   []string       // that follow from the request
-	begun  uint64         // on doomed's clock: an invalidation after it dooms what this fill would store
+	header http.Header  // of the request to the origin
+	tags   []string     // that follow from the request
+	to     place        // where the response is to be stored; set when the fill begins
+	kept   *store.Entry // what the other instances are to be given
+	result store.LeaseResult
 	leader *handover      // nil: nobody waits for the reply (a background refresh)
 	ev     *observe.Event // of the call
 }

@@ -87,7 +87,7 @@ func (c *Cache) solo(k flightKey) *fillFlight {
 func (c *Cache) lead(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) *Reply {
 	// Between this request's lookup and its joining, another flight may have ended: request B misses, A's flight stores and ends,
 	// B joins and leads. Without a second look B would ask the origin for what has just been stored.
-	if now, d2 := c.consider(x); now != e {
+	if now, d2 := c.considerMemory(x); now != e && now != nil {
 		if d2.Action == cachepolicy.Serve || d2.Action == cachepolicy.ServeAndRefresh {
 			f.End(flight.Done, nil) // whoever has followed looks for itself: what suits this request may not suit that one
 			return c.hit(now, d2)
@@ -112,8 +112,14 @@ func (c *Cache) lead(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fil
 func (c *Cache) follow(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) *Reply {
 	ctx, cancel := context.WithTimeout(x.ctx, x.res.Coalesce.Wait)
 	defer cancel()
+	c.waiting.Add(1)
 	l, outcome, err := f.Head(ctx)
+	c.waiting.Add(-1)
 	if outcome == flight.Shared && err == nil {
+		if c.purged(x.key, l) {
+			f.Leave() // it began before a purge that this request comes after
+			return c.restart(x, e, d, k, flight.Done)
+		}
 		if l.meta().Vary.Matches(&x.q) {
 			return c.collapse(x, f, l)
 		}
@@ -190,4 +196,13 @@ func (c *Cache) crowded(x *exchange, e *store.Entry) *Reply {
 		},
 		outcome: cachepolicy.Outcome{Reason: cachepolicy.ReasonOverload},
 	}
+}
+
+// purged reports whether a landing is older than a purge that hits it.
+func (c *Cache) purged(key cachepolicy.Key, l *landing) bool {
+	if c.Epochs == nil || l.entry != nil {
+		return false // what is stored was judged when it was looked up
+	}
+	fate, _ := c.Epochs.Judge(l.epoch, store.SubjectOf(key, l.tags))
+	return fate != store.Alive
 }

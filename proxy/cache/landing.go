@@ -29,6 +29,7 @@ type landing struct {
 	// trailer is set before the flight ends; read it after the body.
 	trailer http.Header
 	tags    []string
+	epoch   store.Epoch // at which its fill began
 }
 
 func (l *landing) meta() *cachepolicy.Meta {

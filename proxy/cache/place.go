@@ -14,14 +14,23 @@ type place struct {
 	res   *Resource
 	key   cachepolicy.Key
 	begun uint64 // on doomed's clock
+	epoch store.Epoch
+	fence uint64 // of the lease under which it is fetched, 0 without one
 }
 
-// ref is the place of what j brings.
-func (j *job) ref() place { return place{j.x.res, j.x.key, j.begun} }
+// place is where the response to x is to be stored, which sets out now.
+func (c *Cache) place(x *exchange) place {
+	p := place{res: x.res, key: x.key, begun: c.doomed.now()}
+	if c.Epochs != nil {
+		p.epoch = c.Epochs.Now()
+	}
+	return p
+}
 
 // keep stores e unless the object was invalidated after it set out: what an unsafe method has made stale must not come back.
 func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
-	if c.doomed.since(p.key.Hash, p.begun) {
+	e.Epoch, e.Fence = p.epoch, p.fence
+	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) {
 		return
 	}
 	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
@@ -74,7 +83,11 @@ func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *sto
 // freshen gives the stored response the life that a 304 or the answer to a HEAD says (RFC 9111 §4.3.4, §4.3.5). What was deleted meanwhile
 // does not come back.
 func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, update http.Header, v *cachepolicy.Verdict) *store.Entry {
-	change := func(e *store.Entry) *store.Entry { return freshened(e, update, v, p.res) }
+	change := func(e *store.Entry) *store.Entry {
+		fresh := freshened(e, update, v, p.res)
+		fresh.Epoch, fresh.Fence = p.epoch, p.fence
+		return fresh
+	}
 	if c.doomed.since(p.key.Hash, p.begun) {
 		return change(stored)
 	}
@@ -108,5 +121,10 @@ func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) {
 	c.doomed.add(k.Hash)
 	if err := c.Store.Delete(ctx, k); err != nil {
 		c.Log.Warn("removing a stored response failed", "err", err)
+	}
+	if c.Shared != nil && c.Shared.Usable() {
+		if err := c.Shared.Delete(ctx, k); err != nil {
+			c.Log.Debug("removing a shared response failed", "err", err)
+		}
 	}
 }

@@ -16,7 +16,8 @@ func (c *Cache) storePosted(x *exchange, resp *http.Response, v *cachepolicy.Ver
 	if !ok || resp.ContentLength > x.res.MaxObject {
 		return
 	}
-	to := place{x.res, key, c.doomed.now()}
+	to := c.place(x)
+	to.key = key
 	copied := &http.Response{StatusCode: resp.StatusCode, Header: resp.Header.Clone(), ContentLength: resp.ContentLength}
 	l := newLanding(x.res, copied, v.Meta, x.res.Tags.of(x.r))
 	ctx := context.WithoutCancel(x.ctx)

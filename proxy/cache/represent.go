@@ -55,7 +55,7 @@ func (res *Resource) encodings() []compress.Coding {
 
 // supply makes the coding that is wanted: at once where that is quick, else in the background for those who come later.
 func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store.Representation {
-	to := place{x.res, x.key, c.doomed.now()}
+	to := c.place(x)
 	switch {
 	case e.Representations[0].Body.Size <= codeAtOnce:
 		return c.derive(x.ctx, to, e, want, false)
@@ -97,7 +97,7 @@ func (c *Cache) warm(x *exchange, e *store.Entry, rep *store.Representation) {
 	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] || e.Uses.Add(1)%hotUses != 0 {
 		return
 	}
-	to, coding := place{x.res, x.key, c.doomed.now()}, rep.Coding
+	to, coding := c.place(x), rep.Coding
 	c.background(func(ctx context.Context) { c.derive(ctx, to, e, coding, true) })
 }
 
@@ -166,12 +166,20 @@ func withRepresentation(e *store.Entry, rep store.Representation) *store.Entry {
 
 // withoutCoding is e without the representation that was made under coding, and which is not to be made.
 func withoutCoding(e *store.Entry, coding compress.Coding) *store.Entry {
-	changed := &store.Entry{Meta: e.Meta, Tags: e.Tags, Derivable: e.Derivable &^ compress.SetOf(coding)}
-	changed.Uses.Store(e.Uses.Load())
+	changed := clone(e)
+	changed.Derivable = e.Derivable &^ compress.SetOf(coding)
+	changed.Representations = nil
 	for i, r := range e.Representations {
 		if i == 0 || r.Coding != coding {
 			changed.Representations = append(changed.Representations, r)
 		}
 	}
 	return changed
+}
+
+// clone is another Entry with all that e has, to be changed before anybody else sees it.
+func clone(e *store.Entry) *store.Entry {
+	c := &store.Entry{Meta: e.Meta, Representations: e.Representations, Tags: e.Tags, Epoch: e.Epoch, Fence: e.Fence, Derivable: e.Derivable}
+	c.Uses.Store(e.Uses.Load())
+	return c
 }

@@ -26,6 +26,8 @@ type exchange struct {
 	// regrouped and restarted are set when it has left a flight for that of its variant, and when it has looked again after a flight that
 	// came to nothing. Each happens once.
 	regrouped, restarted bool
+	// tier is where the response was found.
+	tier string
 	// interim passes a 1xx response on to the client.
 	interim func(status int, h http.Header)
 }
@@ -55,3 +57,9 @@ func (x *exchange) outgoingBody(header http.Header) *http.Request {
 	}
 	return out
 }
+
+// The words for where a response was found.
+const (
+	tierMemory = "memory"
+	tierShared = "redis"
+)

@@ -23,6 +23,7 @@ type Resource struct {
 	Respond     func(http.Header)
 	Tags        Tags
 	Target      Target // nil: the request's own path and query
+	Tiers       Tiers
 	MaxVariants int
 	MaxObject   int64  // bytes; a larger body is streamed and not kept
 	Upgrade     string // the protocol that connections may be upgraded to; "": none
@@ -35,6 +36,14 @@ type Coalesce struct {
 	Enabled    bool
 	MaxWaiters int
 	Wait       time.Duration
+	// AcrossInstances has one instance fill for all, where they share a tier.
+	AcrossInstances bool
+}
+
+// Tiers are the stores that a route uses.
+type Tiers struct {
+	Memory bool // within the process
+	Shared bool // of all instances
 }
 
 // Target gives the upstream's URL for a request, without scheme and authority.

@@ -58,7 +58,7 @@ func (s *setbacks) of(object [16]byte, now time.Time) *setback {
 // holdDown serves e at once where the origin has failed a moment ago and e would be served if it failed again. A request that wants e
 // validated for reasons of its own still has the origin asked.
 func (c *Cache) holdDown(x *exchange, e *store.Entry, d cachepolicy.Decision) *Reply {
-	if e == nil || d.Reason != cachepolicy.ReasonStale {
+	if e == nil || d.Reason != cachepolicy.ReasonStale || x.directs() {
 		return nil
 	}
 	now := c.Now()
@@ -73,4 +73,9 @@ func (c *Cache) holdDown(x *exchange, e *store.Entry, d cachepolicy.Decision) *R
 	d.Action, d.Reason = cachepolicy.ServeStale, v.Reason
 	x.ev.Action = d.Action.String()
 	return c.hit(e, d)
+}
+
+// directs reports whether x has directives of its own that are heard.
+func (x *exchange) directs() bool {
+	return !x.res.Rules.IgnoreClient && (len(x.r.Header["Cache-Control"]) > 0 || len(x.r.Header["Pragma"]) > 0)
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -19,7 +20,7 @@ func (x *exchange) note(reply *Reply) {
 	}
 	reply.call.note(ev)
 	if out.Hit {
-		ev.Tier = "memory"
+		ev.Tier = cmp.Or(reply.tier, x.tier)
 	} else {
 		ev.ForwardFor = out.Forward.String()
 	}

@@ -17,6 +17,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return 
 func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
 	defer discard(resp)
 	l := newLanding(j.x.res, resp, v.Meta, j.tags)
+	l.epoch = j.to.epoch
 	keep := j.x.res.MaxObject
 	if resp.ContentLength > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
@@ -57,7 +58,8 @@ func (c *Cache) complete(ctx context.Context, j *job, l *landing, code *coder, s
 		code.end()
 		return
 	}
-	c.keep(ctx, j.ref(), l.kept(segments, n, code.finish(size)))
+	j.kept = l.kept(segments, n, code.finish(size))
+	c.keep(ctx, j.to, j.kept)
 	code.end()
 	j.flight.End(flight.Shared, nil)
 }

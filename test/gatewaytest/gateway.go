@@ -1,0 +1,208 @@
+package gatewaytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// Gateway is a running gateway and a client of it.
+type Gateway struct {
+	*proxy.Gateway
+	Clock  *Clock
+	Addr   string
+	Events chan observe.Event // of finished requests, in their order; dropped when nobody takes them
+	server *httptest.Server
+	client *http.Client
+	t      testing.TB
+}
+
+// Route starts a gateway with one route for all paths, whose upstream is at url; route has further keys of the route, in YAML's flow style
+// or indented by four.
+func Route(t testing.TB, url, route string) *Gateway {
+	t.Helper()
+	return Start(t, "cache: {memory: {size: 64MiB, max_object: 1MiB}}\nupstreams:\n  origin: {targets: ["+url+"], timeouts: {connect: 2s}}\n"+
+		"routes:\n  - name: all\n    match: {path: /*}\n    upstream: origin\n"+indent(route))
+}
+
+// indent puts the lines of a route's keys under the route.
+func indent(keys string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(keys)) {
+		b.WriteString("    " + strings.TrimPrefix(line, "    "))
+	}
+	return b.String() + "\n"
+}
+
+// Start starts a gateway with the given configuration, without `version`. It ends with the test, which fails if it does not end.
+func Start(t testing.TB, yaml string) *Gateway {
+	t.Helper()
+	cfg, err := config.Parse("gateway.yaml", []byte("version: 1\n"+yaml), os.LookupEnv, os.ReadFile)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, yaml)
+	}
+	g := &Gateway{Clock: NewClock(), Events: make(chan observe.Event, 1<<12), t: t}
+	g.Gateway, err = proxy.New(cfg, proxy.Options{Now: g.Clock.Now, Sink: g, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.server = httptest.NewUnstartedServer(g.Gateway)
+	g.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	g.server.Start()
+	g.Addr = g.server.Listener.Addr().String()
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
+	g.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(func() { g.stop(transport) })
+	return g
+}
+
+// stop ends clients, server and gateway, in this order.
+func (g *Gateway) stop(transport *http.Transport) {
+	transport.CloseIdleConnections()
+	g.CloseUpgraded()
+	g.server.CloseClientConnections()
+	g.server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := g.Gateway.Close(ctx); err != nil {
+		g.t.Errorf("closing the gateway: %v", err)
+	}
+}
+
+// Finish takes note of a finished request.
+func (g *Gateway) Finish(e *observe.Event, _ *http.Request) {
+	select {
+	case g.Events <- *e:
+	default:
+	}
+}
+
+// Event is that of the next finished request.
+func (g *Gateway) Event() observe.Event {
+	g.t.Helper()
+	select {
+	case e := <-g.Events:
+		return e
+	case <-time.After(patience):
+		g.t.Fatal("no request finished")
+		return observe.Event{}
+	}
+}
+
+// AwaitWaiting waits until n requests wait for another's call.
+func (g *Gateway) AwaitWaiting(n int) {
+	g.t.Helper()
+	Eventually(g.t, fmt.Sprintf("%d requests wait", n), func() bool { return g.Waiting() == n })
+}
+
+// Response is a response as a client has it.
+type Response struct {
+	Status  int
+	Header  http.Header
+	Body    string
+	Trailer http.Header
+	Err     error // what kept the client from having all of it
+}
+
+// Param is the value of a parameter of the gateway's member of Cache-Status, "" when it is not there, "true" when it has no value.
+func (r *Response) Param(name string) string {
+	members := strings.Split(r.Header.Get("Cache-Status"), ",")
+	for i, param := range strings.Split(members[len(members)-1], ";") {
+		key, value, valued := strings.Cut(strings.TrimSpace(param), "=")
+		switch {
+		case i == 0 || key != name:
+		case !valued:
+			return "true"
+		default:
+			return value
+		}
+	}
+	return ""
+}
+
+// Hit reports whether it came from the store.
+func (r *Response) Hit() bool { return r.Param("hit") == "true" }
+
+// Get asks for path, with header lines given as names and values in turn.
+func (g *Gateway) Get(path string, fields ...string) *Response {
+	g.t.Helper()
+	return g.Do(http.MethodGet, path, nil, fields...)
+}
+
+// Do sends a request and reads the whole response. Host is a field like the others.
+func (g *Gateway) Do(method, path string, body io.Reader, fields ...string) *Response {
+	g.t.Helper()
+	resp, err := g.Open(context.Background(), method, path, body, fields...)
+	if err != nil {
+		return &Response{Err: err, Header: make(http.Header)}
+	}
+	return read(resp)
+}
+
+func read(resp *http.Response) *Response {
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	return &Response{resp.StatusCode, resp.Header, string(content), resp.Trailer, err}
+}
+
+// Go is Get in a goroutine of its own; the response comes through the channel.
+func (g *Gateway) Go(path string, fields ...string) <-chan *Response {
+	c := make(chan *Response, 1)
+	go func() { c <- g.Do(http.MethodGet, path, nil, fields...) }()
+	return c
+}
+
+// Await is the response that comes through c.
+func (g *Gateway) Await(c <-chan *Response) *Response {
+	g.t.Helper()
+	select {
+	case r := <-c:
+		return r
+	case <-time.After(patience):
+		g.t.Fatal("no response came")
+		return nil
+	}
+}
+
+// Open sends a request and returns when the header section of its response is there. The caller reads and closes the body.
+func (g *Gateway) Open(ctx context.Context, method, path string, body io.Reader, fields ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+g.Addr+path, body)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i] == "Host" {
+			req.Host = fields[i+1]
+			continue
+		}
+		req.Header.Add(fields[i], fields[i+1])
+	}
+	return g.client.Do(req)
+}
+
+// Dial opens a connection to the gateway, for tests that speak for themselves. It ends with the test.
+func (g *Gateway) Dial() net.Conn {
+	g.t.Helper()
+	conn, err := net.DialTimeout("tcp", g.Addr, patience)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, net.ErrClosed) {
+		g.t.Fatal(err)
+	}
+	return conn
+}

@@ -75,14 +75,15 @@ type fields struct {
 	values []any
 }
 
-func (f fields) value(name string) (value string, read bool) {
+// value is that of a field: "" and false when it is not there or was not asked for, which asked tells apart.
+func (f fields) value(name string) (value string, ok, asked bool) {
 	for i, n := range f.names {
 		if n == name {
-			value, read = f.values[i].(string)
-			return value, read
+			value, ok = f.values[i].(string)
+			return value, ok, true
 		}
 	}
-	return "", false
+	return "", false, false
 }
 
 // read reads the index, and with it the variants that q may select, or all.
@@ -91,7 +92,7 @@ func (c *Client) read(ctx context.Context, k cachepolicy.Key, q *cachepolicy.Req
 	if err != nil {
 		return fields{}, nil, err
 	}
-	index, ok := held.value(indexField)
+	index, ok, _ := held.value(indexField)
 	if !ok {
 		for _, v := range held.values {
 			if v != nil {
@@ -127,8 +128,12 @@ func (c *Client) readFields(ctx context.Context, key string, q *cachepolicy.Requ
 
 // variant is the entry of which the index has r, from what has been read or else from Redis.
 func (c *Client) variant(ctx context.Context, k cachepolicy.Key, r *record, held fields) (*store.Entry, error) {
-	value, ok := held.value(r.field())
-	if !ok {
+	value, ok, asked := held.value(r.field())
+	switch {
+	case ok:
+	case asked: // it was read in one step with the index
+		return nil, fmt.Errorf("%w: the index has a variant that is not there", store.ErrDamaged)
+	default:
 		var err error
 		if value, err = c.rdb.HGet(ctx, c.objectKey(k), r.field()).Result(); errors.Is(err, redis.Nil) {
 			return nil, store.ErrMiss // removed since the index was read

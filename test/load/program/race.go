@@ -1,0 +1,6 @@
+//go:build race
+
+package program
+
+// RaceDetector tells whether the test has the race detector.
+const RaceDetector = true

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Answer is a response as a client has it.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+	Err    error // what kept the client from having all of it
+	Took   time.Duration
+}
+
+// Request is what a client asks for.
+type Request struct {
+	Method   string // "": GET
+	Host     string // "": Host
+	Path     string
+	Language string
+}
+
+// Get asks for a path.
+func (i *Instance) Get(path string) Answer { return i.Do(Request{Path: path}) }
+
+// Do asks and reads the whole response.
+func (i *Instance) Do(q Request) Answer {
+	if q.Method == "" {
+		q.Method = http.MethodGet
+	}
+	if q.Host == "" {
+		q.Host = Host
+	}
+	req, err := http.NewRequestWithContext(context.Background(), q.Method, i.URL+q.Path, nil)
+	if err != nil {
+		return Answer{Err: err}
+	}
+	req.Host = q.Host
+	if q.Language != "" {
+		req.Header.Set("Accept-Language", q.Language)
+	}
+	began := time.Now()
+	resp, err := i.client.Do(req)
+	if err != nil {
+		return Answer{Err: err, Took: time.Since(began)}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return Answer{resp.StatusCode, resp.Header, string(body), err, time.Since(began)}
+}
+
+// Hit reports whether it came out of a cache.
+func (a Answer) Hit() bool { return a.param("hit") == "true" }
+
+// TTL is how long it is still fresh; negative when it is stale.
+func (a Answer) TTL() int {
+	n, _ := strconv.Atoi(a.param("ttl"))
+	return n
+}
+
+// param is a parameter of Cache-Status, "" without, "true" where it has no value.
+func (a Answer) param(name string) string {
+	for param := range strings.SplitSeq(a.Header.Get("Cache-Status"), ";") {
+		key, value, valued := strings.Cut(strings.TrimSpace(param), "=")
+		if key == name && !valued {
+			return "true"
+		}
+		if key == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// Version is that of the origin at which it was made, 0 when it has none.
+func (a Answer) Version() int64 {
+	n, _ := strconv.ParseInt(a.Header.Get("X-Version"), 10, 64)
+	return n
+}
+
+// Wrong says why it is not the response to q that the origin gave at some version, or nil.
+func (a Answer) Wrong(q Request) error {
+	if q.Host == "" {
+		q.Host = Host
+	}
+	if a.Err != nil {
+		return a.Err
+	}
+	if want := Body(q.Host, q.Path, q.Language, a.Version()); a.Status != http.StatusOK || !strings.HasPrefix(a.Body, want) {
+		return fmt.Errorf("%s: status %d, %.100q instead of %q", q.Path, a.Status, a.Body, want)
+	}
+	return nil
+}
+
+// String shows what a failed test has to know.
+func (a Answer) String() string {
+	return fmt.Sprintf("status %d, version %d, %s, after %v, %v", a.Status, a.Version(), a.Header.Get("Cache-Status"), a.Took.Round(time.Millisecond/10), a.Err)
+}
+
+// Readiness is what GET /readyz answers.
+type Readiness struct {
+	HTTP   int
+	Status string
+	Redis  string // up | degraded
+	Body   string
+}
+
+// Ready asks whether the instance takes traffic.
+func (i *Instance) Ready() (r Readiness) {
+	resp, err := i.client.Get(i.Admin + "/readyz")
+	if err != nil {
+		return Readiness{Body: err.Error()}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return Readiness{Body: err.Error()}
+	}
+	var said struct{ Status, Redis json.RawMessage }
+	_ = json.Unmarshal(body, &said) // what it is not will be missed
+	return Readiness{resp.StatusCode, state(said.Status), state(said.Redis), string(body)}
+}
+
+// state is a text, or the state or status of an object.
+func state(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	var object struct{ State, Status string }
+	_ = json.Unmarshal(raw, &object) // what it is not will be missed
+	return object.State + object.Status
+}

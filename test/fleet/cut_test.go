@@ -1,0 +1,96 @@
+package fleet
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/test/redistest"
+)
+
+// TestCutOff cuts one instance off from Redis, purges, and lets it come back.
+//
+// What it serves meanwhile: what its memory holds, though the others have purged it, for it can't know; and for all else what the origin says. What
+// is in the shared tier from before the purge it must never serve, and once it reads that tier again, nothing old out of its memory either.
+func TestCutOff(t *testing.T) {
+	redis, origin := redistest.Start(t), NewOrigin(t)
+	proxy := redistest.StartProxy(t, redis.Addr)
+	s := Setup{Origin: origin.URL, Redis: redis.URL(), Routes: shop}
+	a, c := gateway.Start(t, "a", s), gateway.Start(t, "c", s)
+	s.Redis = proxy.URL()
+	b := gateway.Start(t, "b", s)
+	f := Fleet{a, b, c}
+	f.Meet(t)
+
+	const many = 400
+	known := func(n int) Request { return Request{Path: fmt.Sprintf("/users/known-%d", n%10)} } // in the memory of b
+	dead := func(n int) Request { return Request{Path: fmt.Sprintf("/users/shared-%d", n)} }    // in Redis alone, purged
+	fresh := func(n int) Request { return Request{Path: fmt.Sprintf("/fresh/%d", n)} }          // in Redis alone, not purged
+	for n := range 10 {
+		sound(t, known(n), a.Do(known(n)))
+		hit(t, b, known(n), 1)
+		hit(t, c, known(n), 1)
+	}
+	for n := range many {
+		sound(t, dead(n), a.Do(dead(n)))
+		sound(t, fresh(n), a.Do(fresh(n)))
+	}
+	hit(t, c, dead(many-1), 1)
+
+	proxy.Refuse()
+	cut := time.Now()
+	version := origin.Bump()
+	p := a.Purge(Purge{Tag: "kind:users", Wait: "200ms"})
+	if p.Status != http.StatusAccepted || p.Instances != 3 || p.Applied != 2 || len(p.Missing) != 1 {
+		t.Errorf("purge without b: status %d, %v\n%s", p.Status, p.Err, p.Text)
+	}
+	t.Logf("the purge, waited for 200ms: status %d, %d of %d instances, missing %v, after %v", p.Status, p.Applied, p.Instances, p.Missing, p.Took)
+	for n := range 10 {
+		current(t, a, known(n), version)
+		current(t, c, known(n), version)
+	}
+	next := 0
+	meanwhile := map[string]int{}
+	for length := size(1500*time.Millisecond, 5*time.Second); time.Since(cut) < length; next++ {
+		current(t, b, dead(next), version)
+		x := b.Do(known(next))
+		sound(t, known(next), x)
+		meanwhile[fmt.Sprintf("version %d, hit %t", x.Version(), x.Hit())]++
+		time.Sleep(10 * time.Millisecond)
+	}
+	own := Request{Path: "/users/filled-while-cut-off"}
+	current(t, b, own, version)
+	version = origin.Bump()
+	if p := c.Purge(Purge{URL: "http://" + Host + own.Path, Wait: "50ms"}); p.Err != nil || p.Status > http.StatusAccepted {
+		t.Errorf("the second purge: status %d\n%s", p.Status, p.Text)
+	}
+	t.Logf("while b was cut off it served of what is in its memory: %v", meanwhile)
+
+	proxy.Heal()
+	healed := time.Now()
+	var reads, caught time.Duration // when b used Redis again, and when all that it serves was new
+	for n := 0; caught == 0 || reads == 0; n++ {
+		if next >= many || time.Since(healed) > 10*time.Second {
+			t.Fatalf("b read Redis after %v, and had caught up after %v", reads, caught)
+		}
+		if x := b.Do(dead(next)); x.Wrong(dead(next)) != nil || x.Version() == 1 {
+			t.Fatalf("b served what had been purged out of the shared tier: %v, %v", x.Wrong(dead(next)), x)
+		}
+		next++
+		if reads == 0 && b.Do(fresh(next)).Hit() {
+			reads = time.Since(healed)
+		}
+		if x, mine := b.Do(known(n)), b.Do(own); x.Version() > 1 && mine.Version() == version {
+			caught = max(caught, time.Since(healed))
+		} else if reads > 0 {
+			t.Fatalf("b reads the shared tier and serves %v and %v from its memory", x, mine)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	for n := range 10 {
+		current(t, b, known(n), version-1)
+	}
+	t.Logf("b read Redis again %v after it could, and served nothing old %v after that", reads.Round(time.Millisecond), caught.Round(time.Millisecond))
+	f.Meet(t)
+}

@@ -1,0 +1,150 @@
+package fleet
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestFilledByOneHitByAll(t *testing.T) {
+	b := three(t, Setup{})
+	for n := range 20 {
+		q := Request{Path: fmt.Sprintf("/pages/%d", n)}
+		first := b.Fleet[n%3].Do(q)
+		sound(t, q, first)
+		if first.Hit() {
+			t.Fatalf("the first answer is a hit: %v", first)
+		}
+		// At once: the filling instance tells the others when they can have it.
+		hit(t, b.Fleet[(n+1)%3], q, 1)
+		hit(t, b.Fleet[(n+2)%3], q, 1)
+		hit(t, b.Fleet[n%3], q, 1)
+		b.asked(t, q.Path, 1)
+	}
+}
+
+func TestVariantsAreShared(t *testing.T) {
+	b := three(t, Setup{})
+	for _, language := range []string{"en", "de", "fr"} {
+		q := Request{Path: "/vary/page", Language: language}
+		sound(t, q, b.a.Do(q))
+		hit(t, b.b, q, 1)
+		hit(t, b.c, q, 1)
+	}
+	b.asked(t, "/vary/page", 3)
+}
+
+func TestLargeObjectsAreShared(t *testing.T) {
+	b := three(t, Setup{Tier: "compress: false, timeout: 500ms"})
+	for _, bytes := range []int{100_000, 300_000, 1_000_000} {
+		q := Request{Path: fmt.Sprintf("/size/%d", bytes)}
+		sound(t, q, b.a.Do(q))
+		hit(t, b.b, q, 1)
+		a := b.c.Do(q)
+		if len(a.Body) != bytes || a.Body != b.a.Do(q).Body {
+			t.Errorf("%d bytes instead of %d", len(a.Body), bytes)
+		}
+		b.asked(t, q.Path, 1)
+	}
+}
+
+// TestHerd has many clients ask all instances for what none of them has.
+func TestHerd(t *testing.T) {
+	b := three(t, Setup{})
+	b.origin.Delay(size(300*time.Millisecond, time.Second))
+	each := size(200, 1000)
+	for round := range size(2, 5) {
+		q := Request{Path: fmt.Sprintf("/herd/%d", round)}
+		answers := Herd(3*each, func(n int) Answer { return b.Fleet[n%3].Do(q) })
+		for _, a := range answers {
+			sound(t, q, a)
+			if a.Body != answers[0].Body {
+				t.Fatalf("%q and %q", a.Body, answers[0].Body)
+			}
+		}
+		b.asked(t, q.Path, 1)
+		times := Times(answers)
+		t.Logf("%d clients: 1 upstream request, median %v, slowest %v", 3*each, Quantile(times, 0.5), times[len(times)-1])
+	}
+}
+
+// TestHolderDies kills the instance whose call the origin has, while all others wait for it.
+func TestHolderDies(t *testing.T) {
+	const bound = 6 * time.Second // the life of a lease, a call, and what a busy machine takes
+	b := three(t, Setup{})
+	each := size(50, 300)
+	q := Request{Path: "/holder/dies"}
+	came, dead := make(chan string, 16), make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { b.origin.Hold(nil) }))
+	b.origin.Hold(func(c Call) {
+		came <- c.Instance
+		select {
+		case <-dead:
+		case <-time.After(20 * time.Second):
+		}
+	})
+	var holder string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		holder = <-came
+		time.Sleep(300 * time.Millisecond) // so that the others wait by then
+		for _, i := range b.Fleet {
+			if i.Name == holder {
+				i.Signal(syscall.SIGKILL)
+			}
+		}
+		close(dead)
+	}()
+	answers := Herd(3*each, func(n int) Answer { return b.Fleet[n%3].Do(q) })
+	<-done
+	slowest := time.Duration(0)
+	for n, a := range answers {
+		if b.Fleet[n%3].Name == holder {
+			continue
+		}
+		sound(t, q, a)
+		slowest = max(slowest, a.Took)
+	}
+	for _, i := range b.Fleet {
+		if i.Name == holder {
+			i.Wait()
+		}
+	}
+	if calls := b.origin.Calls(q.Path); len(calls) > 2 || slowest > bound {
+		t.Errorf("after the end of %s the slowest answer took %v, and the origin was asked by %v", holder, slowest, calls)
+	}
+	t.Logf("%d clients of the two others were answered; the slowest in %v", 2*each, slowest)
+}
+
+// TestPurgedFillIsNotStored has a fill that began before a purge end after it.
+func TestPurgedFillIsNotStored(t *testing.T) {
+	for _, soft := range []bool{false, true} {
+		t.Run(fmt.Sprintf("soft=%t", soft), func(t *testing.T) {
+			b := three(t, Setup{})
+			q := Request{Path: "/slow/page"}
+			came, open := make(chan struct{}, 16), make(chan struct{})
+			b.origin.Hold(func(Call) {
+				came <- struct{}{}
+				<-open
+			})
+			t.Cleanup(sync.OnceFunc(func() { b.origin.Hold(nil) }))
+			old := make(chan Answer, 1)
+			go func() { old <- b.a.Do(q) }()
+			<-came
+			b.origin.Hold(nil)
+			version := b.origin.Bump()
+			b.MustPurge(b.b, Purge{URL: "http://" + Host + q.Path, Soft: soft})
+			close(open)
+			sound(t, q, <-old)
+			for _, i := range []*Instance{b.a, b.b, b.c, b.a} {
+				current(t, i, q, version)
+			}
+			for _, i := range b.Fleet {
+				hit(t, i, q, version)
+			}
+		})
+	}
+}

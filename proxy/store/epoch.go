@@ -24,6 +24,15 @@ func FleetEpoch(era, n uint64) Epoch { return Epoch{Era: era, Seq: n << LocalBit
 // Fleet is the number of the fleet's purges up to that moment.
 func (e Epoch) Fleet() uint64 { return e.Seq >> LocalBits }
 
+// String is the era, the number of the fleet's purges, and after a dot, where there are any, that of the instance's own.
+func (e Epoch) String() string {
+	local := e.Seq & (1<<LocalBits - 1)
+	if local == 0 {
+		return fmt.Sprintf("%x-%d", e.Era, e.Fleet())
+	}
+	return fmt.Sprintf("%x-%d.%d", e.Era, e.Fleet(), local)
+}
+
 // TargetKind says what a purge is aimed at. The numbers are part of what instances tell each other.
 type TargetKind uint8
 

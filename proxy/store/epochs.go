@@ -167,7 +167,7 @@ func (e *Epochs) strike(t Target, b blow) {
 	}
 }
 
-func (e *Epochs) strikePrefix(value string, cell uint8, b blow) {
+func (e *Epochs) strikePrefix(value string, cell uint16, b blow) {
 	p := cutHost(value)
 	isNew, forgotten, full := e.prefixes.strike(p, cell, b)
 	if isNew {
@@ -216,8 +216,8 @@ func (e *Epochs) judge(born Epoch, s *Subject) (Fate, time.Time) {
 	e.routes.confront(&t, s.Route, s.Route)
 	e.hosts.confront(&t, s.Host, s.Host)
 	e.urls.confront(&t, hostPathQuery{s.Host, s.Path, s.Query}, s.Host, s.Path, "?", s.Query)
-	e.objects.confrontCell(&t, s.Object, s.Object[0])
-	e.faded.confrontCell(&t, s.Object, s.Object[0])
+	e.objects.confrontCell(&t, s.Object, objectCell(s.Object))
+	e.faded.confrontCell(&t, s.Object, objectCell(s.Object))
 	for _, tag := range s.Tags {
 		e.tags.confront(&t, tag, tag)
 	}

@@ -13,7 +13,7 @@ type History struct {
 type Mark struct {
 	Target Target // its kind alone where Floor is set
 	Floor  bool
-	Cell   uint8 // of a floor
+	Cell   uint16 // of a floor
 	Seq    uint64
 	Soft   bool
 	At     time.Time
@@ -42,11 +42,11 @@ func (e *Epochs) restore(m Mark, b blow) {
 		e.strike(m.Target, b)
 		return
 	}
-	e.floor(m.Target.Kind, m.Cell, b.soft).strike(b)
+	e.floor(m.Target.Kind, m.Cell%floorCells, b.soft).strike(b)
 }
 
 // floor is one of a kind's floors.
-func (e *Epochs) floor(kind TargetKind, cell uint8, soft bool) *mark {
+func (e *Epochs) floor(kind TargetKind, cell uint16, soft bool) *mark {
 	switch kind {
 	case TargetRoute:
 		return &e.routes.floors[cell]

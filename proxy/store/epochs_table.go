@@ -67,11 +67,11 @@ func (t *trial) fate() (Fate, time.Time) {
 }
 
 // floorCells is how many floors a table has.
-const floorCells = 256
+const floorCells = 1 << 12
 
 // table remembers the marks of one kind of target, up to a number of them. For room, the one that was struck longest ago is forgotten and raises
 // a floor: all that was born before that purge and shares the target's cell counts as hit by it, since it may have been. So a table that is full
-// loses a 256th of what is older than its memory with each new target, and serves nothing wrong.
+// loses a 4096th of what is older than its memory with each new target, and serves nothing wrong.
 type table[K comparable] struct {
 	most   int
 	marks  map[K]*marked[K]
@@ -83,7 +83,7 @@ type table[K comparable] struct {
 type marked[K comparable] struct {
 	mark
 	key        K
-	cell       uint8
+	cell       uint16
 	noted      time.Time
 	prev, next *marked[K]
 }
@@ -96,7 +96,7 @@ func (t *table[K]) init(most int) {
 }
 
 // strike marks k. It reports whether k was not marked before, and which other target was forgotten for it.
-func (t *table[K]) strike(k K, cell uint8, b blow) (isNew bool, forgotten K, full bool) {
+func (t *table[K]) strike(k K, cell uint16, b blow) (isNew bool, forgotten K, full bool) {
 	m := t.marks[k]
 	if m == nil {
 		isNew = true
@@ -147,19 +147,19 @@ func (t *table[K]) confront(tr *trial, k K, parts ...string) {
 	t.confrontCell(tr, k, cellOf(parts...))
 }
 
-func (t *table[K]) confrontCell(tr *trial, k K, cell uint8) {
+func (t *table[K]) confrontCell(tr *trial, k K, cell uint16) {
 	t.look(tr, k)
 	tr.face(&t.floors[cell])
 }
 
-// Cell is the one of 256 floors that t raises when it is forgotten. It is the same in all instances.
-func (t Target) Cell() uint8 {
+// Cell is the one of 4096 floors that t raises when it is forgotten. It is the same in all instances.
+func (t Target) Cell() uint16 {
 	switch t.Kind {
 	case TargetAll, TargetPrefix:
 		return 0 // what has a prefix can't be told when the prefix is not known
 	case TargetObject:
 		object, _ := objectOf(t.Value)
-		return object[0]
+		return objectCell(object)
 	case TargetURL:
 		u := cutURL(t.Value)
 		return cellOf(u.host, u.path, "?", u.query)
@@ -168,14 +168,18 @@ func (t Target) Cell() uint8 {
 }
 
 // cellOf folds FNV-1a of the parts.
-func cellOf(parts ...string) uint8 {
+func cellOf(parts ...string) uint16 {
 	h := uint32(2166136261)
 	for _, p := range parts {
 		for i := range len(p) {
 			h = (h ^ uint32(p[i])) * 16777619
 		}
 	}
-	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
+	return uint16(h^h>>12^h>>24) % floorCells
+}
+
+func objectCell(object [16]byte) uint16 {
+	return (uint16(object[8])<<8 | uint16(object[9])) % floorCells
 }
 
 // cutHost splits a prefix, whose host may be missing.

@@ -47,27 +47,27 @@ func decodeTargets(s string) (targets []store.Target, err error) {
 	return targets, nil
 }
 
-// member names a target in the sets of marks. The first four bytes name its floor: the kind, whether soft, and the cell.
+// member names a target in the sets of marks. The first five bytes name its floor: the kind, whether soft, and the cell.
 func member(t store.Target, soft bool) string {
 	how := byte('h')
 	if soft {
 		how = 's'
 	}
-	return fmt.Sprintf("%d%c%02x:%s", t.Kind, how, t.Cell(), t.Value)
+	return fmt.Sprintf("%d%c%03x:%s", t.Kind, how, t.Cell(), t.Value)
 }
 
 // memberMark undoes member; the mark is of a floor when there is no value.
 func memberMark(s string) (m store.Mark, err error) {
-	if len(s) < 4 || len(s) > 4 && s[4] != ':' {
+	if len(s) < 5 || len(s) > 5 && s[5] != ':' {
 		return m, fmt.Errorf("shared: mark %.50q", s)
 	}
-	cell, err := strconv.ParseUint(s[2:4], 16, 8)
+	cell, err := strconv.ParseUint(s[2:5], 16, 12)
 	if err != nil {
 		return m, fmt.Errorf("shared: mark %.50q: %w", s, err)
 	}
-	m = store.Mark{Target: store.Target{Kind: store.TargetKind(s[0] - '0')}, Cell: uint8(cell), Soft: s[1] == 's', Floor: len(s) == 4}
+	m = store.Mark{Target: store.Target{Kind: store.TargetKind(s[0] - '0')}, Cell: uint16(cell), Soft: s[1] == 's', Floor: len(s) == 5}
 	if !m.Floor {
-		m.Target.Value = s[5:]
+		m.Target.Value = s[6:]
 	}
 	return m, nil
 }

@@ -42,7 +42,7 @@ func TestMemberCodec(t *testing.T) {
 			t.Fatalf("mark of %q: %+v, %v, want %+v", name, got, err, want)
 		}
 		want.Floor, want.Target.Value = true, ""
-		if got, err := memberMark(name[:4]); err != nil || got != want {
+		if got, err := memberMark(name[:5]); err != nil || got != want {
 			t.Fatalf("floor of %q: %+v, %v, want %+v", name, got, err, want)
 		}
 	})
@@ -71,7 +71,7 @@ func TestUnreadableMarksHitEverything(t *testing.T) {
 	e := store.NewEpochs(nil)
 	s, err := parseStanding([]any{
 		modeFull, "7", "5", "1", "run",
-		[]any{"f:4hzz", "3 0"}, []any{"", "2", "4h00:x", "x"}, []any{}, []any{},
+		[]any{"f:4hzzz", "3 0"}, []any{"", "2", "4h000:x", "x"}, []any{}, []any{},
 	})
 	if err != nil || len(s.history.Marks) != 3 {
 		t.Fatalf("%+v, %v", s, err)

@@ -62,7 +62,7 @@ const scriptPurge = scriptOpen + `
 local function forget(set, popped)
 	local member = popped[1]
 	local at = redis.call('HGET', times, member) or '0'
-	redis.call('HSET', history, 'f:' .. string.sub(member, 1, 4), int(tonumber(popped[2])) .. ' ' .. at)
+	redis.call('HSET', history, 'f:' .. string.sub(member, 1, 5), int(tonumber(popped[2])) .. ' ' .. at)
 	redis.call('HDEL', times, member)
 end
 
@@ -117,7 +117,7 @@ local mode = 'full'
 if had.era == era then
 	if lost() then
 		seq = math.max(seq, had.seq) + 1
-		redis.call('ZADD', marks, int(seq), '0h00:')
+		redis.call('ZADD', marks, int(seq), '0h000:')
 		count()
 		append('era', era, 'at', int(now), 'soft', '0', 'targets', ARGV[9], 'to', '', 'id', '')
 	elseif had.seq == seq then

@@ -481,7 +481,7 @@ func TestFullMarksLeaveFloors(t *testing.T) {
 			alive++
 		}
 	}
-	if alive < 30 {
+	if alive < 90 {
 		t.Errorf("the floors of 84 tags hit %d of 100 others", 100-alive)
 	}
 	if b.fate(b.epochs.Now(), "0") != store.Alive {

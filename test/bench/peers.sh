@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Measures the gateway beside nginx, HAProxy and Varnish. Each proxy runs on processor 0 with one thread or process; the load and the origin
+# run on processor 1; one proxy at a time is loaded, in turns, so that what else the machine does falls on all alike.
+#
+#   peers.sh [hit|pass|gzip] [BYTES] [CONNECTIONS] [SECONDS] [ROUNDS]          PENSTOCK=binary, else it is built
+#
+#   hit    answers from the store
+#   pass   answers from the origin, one call each
+#   gzip   answers from the store to clients that take gzip, of an origin that sends none
+#
+# cpu_us/req is the proxy's own processor time, user and system, for each request: of all columns the one that a busy machine disturbs least.
+# Compare the rows of one run, never those of two. The last lines are the gateway's medians divided by each peer's.
+set -euo pipefail
+
+mode=${1:-hit} bytes=${2:-1024} connections=${3:-64} seconds=${4:-3} rounds=${5:-3}
+here=$(cd "$(dirname "$0")" && pwd)
+
+case $mode in
+hit) path=/hit ;;
+pass) path=/pass/x ;;
+gzip) path=/gzip/x ;;
+*)
+	echo "peers.sh: there is no mode $mode; it is hit, pass or gzip" >&2
+	exit 2
+	;;
+esac
+
+missing=
+for need in nginx:nginx-light haproxy:haproxy varnishd:varnish wrk:wrk curl:curl taskset:util-linux pgrep:procps; do
+	command -v "${need%%:*}" >/dev/null || missing="$missing ${need#*:}"
+done
+if [ -n "$missing" ]; then
+	echo "peers.sh needs these Debian packages:$missing" >&2
+	exit 1
+fi
+if [ "$(nproc)" -lt 2 ]; then
+	echo "peers.sh needs two processors: one for the proxy, one for the load" >&2
+	exit 1
+fi
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/peers.XXXXXX")
+chmod 755 "$dir" # Varnish and nginx change to users of their own
+started=()
+finish() {
+	for file in nginx.pid haproxy.pid varnish/_.pid; do
+		if [ -s "$dir/$file" ]; then kill "$(head -n 1 "$dir/$file")" 2>/dev/null || true; fi
+	done
+	for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+	wait
+	for _ in $(seq 50); do
+		rm -rf "$dir" 2>/dev/null && break # a peer may still write as it ends
+		sleep 0.1
+	done
+}
+trap finish EXIT
+
+# Ports: six in a row, the first of them chosen by this process's number.
+base=$((20000 + $$ % 1000 * 10))
+declare -A port=([penstock]=$base [nginx]=$((base + 1)) [haproxy]=$((base + 2)) [varnish]=$((base + 3)))
+fill() {
+	sed -e "s|@DIR@|$dir|g" -e "s|@GATEWAY@|${port[penstock]}|g" -e "s|@NGINX@|${port[nginx]}|g" -e "s|@HAPROXY@|${port[haproxy]}|g" \
+		-e "s|@ORIGIN@|$((base + 4))|g" -e "s|@ADMIN@|$((base + 5))|g" "$here/$1.in" >"$dir/$1"
+}
+for file in gateway.yaml nginx.conf haproxy.cfg varnish.vcl; do fill "$file"; done
+
+(cd "$here" && go build -o "$dir/origin" ./origin)
+gateway=${PENSTOCK:-$dir/penstock}
+[ -n "${PENSTOCK:-}" ] || (cd "$here/../.." && CGO_ENABLED=0 go build -trimpath -o "$gateway" ./cmd/penstock)
+
+declare -A process
+taskset -c 1 "$dir/origin" "127.0.0.1:$((base + 4))" "$bytes" &
+started+=($!)
+GOMAXPROCS=1 taskset -c 0 "$gateway" run --config "$dir/gateway.yaml" >"$dir/gateway.log" 2>&1 &
+started+=($!)
+process[penstock]=$!
+taskset -c 0 nginx -c "$dir/nginx.conf" 2>"$dir/nginx.start" || { cat "$dir/nginx.start" >&2; exit 1; }
+taskset -c 0 haproxy -D -f "$dir/haproxy.cfg" -p "$dir/haproxy.pid" 2>"$dir/haproxy.start" || { cat "$dir/haproxy.start" >&2; exit 1; }
+taskset -c 0 varnishd -n "$dir/varnish" -a "127.0.0.1:${port[varnish]}" -f "$dir/varnish.vcl" -s malloc,512M >"$dir/varnish.start" 2>&1 || { cat "$dir/varnish.start" >&2; exit 1; }
+
+# The process that does the work: nginx's and Varnish's are children of those that were started.
+child() {
+	for _ in $(seq 50); do
+		if [ -s "$dir/$1" ] && pgrep -P "$(head -n 1 "$dir/$1")" | head -n 1 | grep .; then return; fi
+		sleep 0.1
+	done
+	echo "peers.sh: $1 has no child" >&2
+	return 1
+}
+process[nginx]=$(child nginx.pid)
+process[varnish]=$(child varnish/_.pid)
+process[haproxy]=$(head -n 1 "$dir/haproxy.pid")
+
+proxies=(penstock nginx haproxy varnish)
+header=(-H "Host: bench.example")
+[ "$mode" != gzip ] || header+=(-H "Accept-Encoding: gzip")
+
+# Each has to answer, and to answer what is measured, before anything is measured.
+for proxy in "${proxies[@]}"; do
+	url=http://127.0.0.1:${port[$proxy]}$path
+	curl -s -o /dev/null --retry 30 --retry-delay 1 --retry-connrefused "${header[@]}" "$url"
+	sleep 0.2
+	curl -s -o "$dir/body" -D "$dir/head" "${header[@]}" "$url"
+	code=$(awk 'NR == 1 {print $2}' "$dir/head")
+	coding=$(tr -d '\r' <"$dir/head" | awk 'tolower($1) == "content-encoding:" {print $2}')
+	echo "# $proxy answers $code, $(wc -c <"$dir/body") bytes ${coding:-as they are}"
+	if [ "$code" != 200 ]; then
+		cat "$dir"/*.log "$dir"/*.start >&2
+		exit 1
+	fi
+done
+echo "# load average $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) processors; $connections connections, $rounds rounds of $seconds s"
+
+# Processor time of a process in microseconds; the kernel counts in hundredths of a second.
+used() { awk '{sub(/.*\) /, ""); print ($12 + $13) * 1000000 / '"$(getconf CLK_TCK)"'}' "/proc/$1/stat"; }
+
+for _ in $(seq "$rounds"); do
+	for proxy in "${proxies[@]}"; do
+		before=$(used "${process[$proxy]}")
+		taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" --latency "${header[@]}" "http://127.0.0.1:${port[$proxy]}$path" >"$dir/wrk"
+		after=$(used "${process[$proxy]}")
+		awk -v proxy="$proxy" -v mode="$mode" -v bytes="$bytes" -v cpu="$((${after%.*} - ${before%.*}))" '
+			function ms(t) { return t ~ /us$/ ? t / 1000 : t ~ /ms$/ ? t + 0 : t * 1000 }
+			/requests in/ { requests = $1 }
+			/Requests\/sec/ { rate = $2 }
+			$1 == "99%" { p99 = ms($2) }
+			/Non-2xx|Socket errors/ { errors = errors " !" $0 }
+			END { printf "%-4s %6d %-9s rps %8.0f  cpu_us/req %7.2f  p99_ms %7.2f%s\n", mode, bytes, proxy, rate, requests ? cpu / requests : 0, p99, errors }' "$dir/wrk"
+	done
+done | tee "$dir/rows"
+
+# median COLUMN PROXY
+median() {
+	awk -v proxy="$2" -v column="$1" '$3 == proxy {print $column}' "$dir/rows" | sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'
+}
+for proxy in "${proxies[@]}"; do
+	echo "median $mode $bytes $proxy rps $(median 5 "$proxy") cpu_us/req $(median 7 "$proxy") p99_ms $(median 9 "$proxy")"
+done
+for proxy in nginx haproxy varnish; do
+	awk -v mode="$mode" -v bytes="$bytes" -v proxy="$proxy" -v r="$(median 5 penstock)" -v R="$(median 5 $proxy)" -v c="$(median 7 penstock)" -v C="$(median 7 $proxy)" -v l="$(median 9 penstock)" -v L="$(median 9 $proxy)" '
+		function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
+		BEGIN { print "ratio", mode, bytes, "penstock/" proxy, "rps", ratio(r, R), "cpu", ratio(c, C), "p99", ratio(l, L) }'
+done

@@ -16,7 +16,7 @@ import (
 
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{cache: g.live.cache}
+	s := &Snapshot{cache: g.live.cache, live: g.live}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
 		compiled, err := compileRoute(cfg, r, next, s)
@@ -42,7 +42,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate = s.invalidate
+	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
 
@@ -66,7 +66,13 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 	}
 	res := &cache.Resource{
 		Rules: compileRules(r), Origin: origin, Respond: respond, Target: target,
-		Coalesce:    cache.Coalesce{Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait},
+		Coalesce: cache.Coalesce{
+			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
+		},
+		Tiers: cache.Tiers{
+			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
+		},
+		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
 	if r.Upgrade != config.UpgradeOff {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
@@ -16,9 +18,13 @@ import (
 // live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
 type live struct {
 	memory *store.Memory
+	epochs *store.Epochs
 	size   config.MemoryStore
-	cache  *cache.Cache
-	pools  map[string]*pool
+	redis  *config.RedisStore
+	fleet  *fleet // nil: this instance shares nothing
+	*publisher
+	cache *cache.Cache
+	pools map[string]*pool
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -32,13 +38,22 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	return &live{
-		memory: memory, size: cfg.Cache.Memory, pools: make(map[string]*pool),
-		cache: cache.New(cache.Config{
-			Store: memory, Now: o.Now, Random: random, Log: o.Log, Name: Name,
-			WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
-		}),
-	}, nil
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
+	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs}, patience: time.Second, log: o.Log}
+	made := cache.Config{
+		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
+		WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
+	}
+	if cfg.Cache.Redis != nil {
+		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, nil); err != nil {
+			memory.Close()
+			return nil, err
+		}
+		made.Shared = l.fleet
+		l.purger, l.patience = l.fleet.purges, 2*cfg.Cache.Redis.Timeout
+	}
+	l.cache = cache.New(made)
+	return l, nil
 }
 
 // generation is the set of resources that a configuration is going to run with. It is either committed or discarded.
@@ -52,6 +67,9 @@ type generation struct {
 func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	if cfg.Cache.Memory != l.size {
 		return nil, errors.New("cache.memory can't be changed while the gateway runs: restart it")
+	}
+	if !reflect.DeepEqual(cfg.Cache.Redis, l.redis) {
+		return nil, errors.New("cache.redis can't be changed while the gateway runs: restart it")
 	}
 	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams))}
 	for name, u := range cfg.Upstreams {
@@ -107,6 +125,10 @@ func (l *live) close(ctx context.Context) error {
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {
 		p.Close()
+	}
+	l.running.Wait()
+	if l.fleet != nil {
+		l.fleet.close(l.log)
 	}
 	l.memory.Close()
 	return err

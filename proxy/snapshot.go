@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -17,6 +16,7 @@ type Snapshot struct {
 	handler http.Handler // the guard, then the router
 	router  *router
 	cache   *cache.Cache
+	live    *live
 }
 
 // route is a compiled route.
@@ -55,22 +55,4 @@ func captured(c *chi.Context) map[string]string {
 		params[name] = c.URLParams.Values[i]
 	}
 	return params
-}
-
-// invalidate makes stale what is stored for a GET of absoluteURL, on whatever route it is (RFC 9111 §4.4).
-func (s *Snapshot) invalidate(ctx context.Context, absoluteURL string, q *cachepolicy.Request) {
-	scheme, host, path, query, ok := cachepolicy.CanonicalURL(q, absoluteURL)
-	if !ok {
-		return
-	}
-	rt, _ := s.router.find(host, path, http.MethodGet, nil)
-	if rt == nil || !rt.rules.Enabled {
-		return
-	}
-	key, why := rt.rules.Key(&cachepolicy.Request{
-		Method: http.MethodGet, Scheme: scheme, Host: host, Path: path, RawQuery: query, Header: q.Header,
-	})
-	if why == cachepolicy.ReasonNone {
-		s.cache.Drop(ctx, key)
-	}
 }

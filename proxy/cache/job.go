@@ -32,6 +32,17 @@ func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy
 	return j
 }
 
+// outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.
+func (j *job) outgoing() *http.Request {
+	out := j.x.outgoing(j.header)
+	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery {
+		url := *out.URL
+		url.RawQuery = query
+		out.URL = &url
+	}
+	return out
+}
+
 // conditionals are the request fields that a fill takes out: the gateway asks for the whole response and evaluates them itself.
 var conditionals = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
 

@@ -83,6 +83,9 @@ func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) {
 	ctx := context.WithoutCancel(x.ctx) // the change is made, whether its client waits for the answer or not
 	if v.InvalidateSelf {
 		x.res.Invalidate(ctx, selfURL(&x.q), &x.q)
+		if x.res.Written != nil {
+			x.res.Written(ctx, x.r, &x.q)
+		}
 	}
 	for _, url := range v.Invalidate {
 		x.res.Invalidate(ctx, url, &x.q)

@@ -29,6 +29,8 @@ type Resource struct {
 	Upgrade     string // the protocol that connections may be upgraded to; "": none
 	// Invalidate makes another URL's stored responses stale, whatever route it is on (RFC 9111 §4.4).
 	Invalidate func(ctx context.Context, absoluteURL string, q *cachepolicy.Request)
+	// Written makes stale what a successful write on this route changes beside its own URL; nil: nothing.
+	Written func(ctx context.Context, r *http.Request, q *cachepolicy.Request)
 }
 
 // Coalesce says how requests for one object share one call.

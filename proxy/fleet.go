@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/store"
+	"github.com/penstock/penstock/proxy/store/shared"
+)
+
+// fleet is this instance's part in what all instances share: the tier in Redis, the history of purges, and leases. It is the cache's Shared.
+type fleet struct {
+	*shared.Client
+	purges *shared.Purges
+	leases *shared.Leases
+}
+
+var _ cache.Shared = (*fleet)(nil)
+
+// joinFleet begins to share. That Redis can't be reached is no error: it is used when it can.
+func joinFleet(cfg *config.RedisStore, o Options, epochs *store.Epochs, applied func(store.Purge)) (*fleet, error) {
+	client, err := shared.Dial(shared.Config{
+		URL: cfg.URL, Prefix: cfg.Prefix, Timeout: cfg.Timeout, MaxObject: cfg.MaxObject, Compress: cfg.Compress, Now: o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache.redis: %w", err)
+	}
+	return &fleet{Client: client, purges: shared.NewPurges(client, epochs, applied), leases: shared.NewLeases(client)}, nil
+}
+
+// Usable reports whether Redis answers and all purges are known.
+func (f *fleet) Usable() bool { return f.purges.Current() && f.Health().State == shared.Up }
+
+// Acquire takes a lease, or a place to wait for the end of another's.
+func (f *fleet) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (cache.Lease, cache.Waiter, error) {
+	lease, wait, err := f.leases.Acquire(ctx, k, flight)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case lease != nil:
+		return lease, nil, nil
+	}
+	return nil, wait, nil
+}
+
+// close leaves the fleet.
+func (f *fleet) close(log *slog.Logger) {
+	for _, end := range []func() error{f.leases.Close, f.purges.Close, f.Client.Close} {
+		if err := end(); err != nil {
+			log.Debug("leaving the fleet", "err", err)
+		}
+	}
+}
+
+// publisher makes purges that follow from writes known to the fleet.
+type publisher struct {
+	purger Purger
+	// patience is how long a write's answer waits for the purge: long enough for all instances to have applied it where nothing is wrong.
+	patience time.Duration
+	log      *slog.Logger
+	running  sync.WaitGroup
+}
+
+// publish makes p known. Where that takes longer than patience it goes on in the background.
+func (pb *publisher) publish(ctx context.Context, p store.Purge) {
+	done := make(chan struct{})
+	ctx = context.WithoutCancel(ctx)
+	pb.running.Go(func() {
+		defer close(done)
+		if _, err := pb.purger.Purge(ctx, p, pb.patience); err != nil {
+			pb.log.Warn("a write's invalidation did not reach all instances", "err", err)
+		}
+	})
+	timer := time.NewTimer(pb.patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}

@@ -52,6 +52,7 @@ type Client struct {
 	breaker   breaker
 	hints     hints
 	scripts   scripts
+	gather    *gather // nil in a cluster
 
 	stop    context.Context // ended by Close
 	cancel  context.CancelFunc
@@ -93,6 +94,10 @@ func Dial(c Config) (*Client, error) {
 	}
 	redis.SetLogger(silent{})
 	client.rdb = where.open(options(client.timeout))
+	if where.kind != cluster {
+		client.gather = &gather{rdb: client.rdb, timeout: client.timeout}
+		client.gather.start()
+	}
 	client.breaker.init(client.now())
 	client.stop, client.cancel = context.WithCancel(context.Background())
 	client.watched.Go(client.watch)
@@ -147,6 +152,9 @@ func (c *Client) Close() error {
 		c.cancel()
 		c.watched.Wait()
 		c.closed = c.rdb.Close()
+		if c.gather != nil {
+			c.gather.end() // soon: what is under way has no connection any more
+		}
 	})
 	return c.closed
 }

@@ -119,7 +119,11 @@ func (c *Client) readFields(ctx context.Context, key string, q *cachepolicy.Requ
 		id := idOf(vary)
 		held.names = append(held.names, variantField+string(id[:]))
 	}
-	held.values, err = c.rdb.HMGet(ctx, key, held.names...).Result()
+	if c.gather != nil {
+		held.values, err = c.gather.get(ctx, key, held.names)
+	} else {
+		held.values, err = c.rdb.HMGet(ctx, key, held.names...).Result()
+	}
 	if err == nil && len(held.values) != len(held.names) {
 		err = fmt.Errorf("shared: %s: %d values of %d fields", c.server, len(held.values), len(held.names))
 	}

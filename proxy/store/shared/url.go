@@ -101,10 +101,13 @@ func parseHosts(list string, s scheme) ([]string, error) {
 	for host := range strings.SplitSeq(list, ",") {
 		h, port, err := net.SplitHostPort(host)
 		if err != nil { // without a port
-			h, port = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), s.port
+			h, port = host, s.port
+			if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+				h = host[1 : len(host)-1]
+			}
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
-		if h == "" || strings.ContainsAny(h, "[] ") || err != nil || n == 0 {
+		if h == "" || strings.ContainsAny(h, "[] ") || strings.Contains(h, ":") && net.ParseIP(h) == nil || err != nil || n == 0 {
 			return nil, fmt.Errorf("shared: URL of Redis: %q is no host:port", host)
 		}
 		addrs = append(addrs, net.JoinHostPort(h, port))

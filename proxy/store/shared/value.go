@@ -26,12 +26,12 @@ const (
 	formWhole  = 0
 	formPacked = 1
 
-	inlineMax   = 128 << 10 // bytes of bodies that are kept in the value itself
-	segmentSize = 256 << 10
-	compressMin = 1 << 10 // smaller bodies are hardly smaller when compressed
-	worthwhile  = 8       // a compressed body must save one part in so many
-	maxBody     = 1 << 30 // of one that is compressed
-	maxTrusted  = 8 << 20 // bytes that are made room for because a value says so
+	inlineMax   = 128 << 10    // bytes of bodies that are kept in the value itself
+	segmentSize = 256<<10 - 64 // with what Redis puts around it, it fills an allocation of 256 KiB
+	compressMin = 1 << 10      // smaller bodies are hardly smaller when compressed
+	worthwhile  = 8            // a compressed body must save one part in so many
+	maxBody     = 1 << 30      // of one that is compressed
+	maxTrusted  = 8 << 20      // bytes that are made room for because a value says so
 
 	segmentEntry        = 4 + 8
 	representationEntry = 1 + 8 + 8

@@ -1,0 +1,274 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+const (
+	maxPurgeTargets = 1000
+	maxPurgeTag     = 256 // longer tags are not stored
+)
+
+// aim collects the targets of a request and what is wrong with it.
+type aim struct {
+	router  *router
+	host    string // of paths; "" for none
+	targets []store.Target
+	errs    []error
+}
+
+// targets turns the words of a request into targets, or says everything that is wrong with them.
+func (r *purgeRequest) targets(rt *router) ([]store.Target, error) {
+	a := &aim{router: rt}
+	hosts := a.takeHost(r)
+	a.each("url", r.URL, a.url)
+	a.each("prefix", r.Prefix, a.prefix)
+	a.each("tag", r.Tag, a.tag)
+	a.each("host", hosts, a.wholeHost)
+	a.each("route", r.Route, a.route)
+	if r.All {
+		a.all()
+	}
+	switch {
+	case len(a.errs) > 0:
+	case len(a.targets) == 0:
+		a.errs = append(a.errs, errors.New("nothing to purge is named: give url, prefix, tag, host, route or all"))
+	case len(a.targets) > maxPurgeTargets:
+		a.errs = append(a.errs, fmt.Errorf("%d targets are too many for one purge, which takes %d: send several", len(a.targets), maxPurgeTargets))
+	}
+	return a.targets, errors.Join(a.errs...)
+}
+
+// takeHost takes the host that paths are of, and returns those that are targets of their own.
+func (a *aim) takeHost(r *purgeRequest) []string {
+	isPath := func(s string) bool { return strings.HasPrefix(s, "/") }
+	if !slices.ContainsFunc(r.URL, isPath) && !slices.ContainsFunc(r.Prefix, isPath) || len(r.Host) == 0 {
+		return r.Host
+	}
+	if len(r.Host) > 1 {
+		a.errs = append(a.errs, errors.New("host: a path can be of one host only; send a purge for each, or write the host before the path"))
+		return nil
+	}
+	a.host = r.Host[0]
+	return nil
+}
+
+// each adds a target for each value, and gives errors the name of the field.
+func (a *aim) each(field string, values []string, add func(string) error) {
+	for _, v := range values {
+		if err := add(v); err != nil {
+			a.errs = append(a.errs, fmt.Errorf("%s: %.200q: %w", field, v, err))
+		}
+	}
+}
+
+func (a *aim) add(targets ...store.Target) error {
+	for _, t := range targets {
+		if err := t.Check(); err != nil {
+			return err
+		}
+		if !slices.Contains(a.targets, t) {
+			a.targets = append(a.targets, t)
+		}
+	}
+	return nil
+}
+
+func (a *aim) all() {
+	if len(a.targets) > 0 {
+		a.errs = append(a.errs, errors.New("all: it leaves nothing to name beside it; leave the other targets out, or all"))
+	}
+	a.targets = append(a.targets, store.Target{Kind: store.TargetAll})
+}
+
+func (a *aim) tag(tag string) error {
+	if tag == "" || len(tag) > maxPurgeTag || strings.ContainsAny(tag, " ,\t\r\n") {
+		return fmt.Errorf("a tag has 1 to %d bytes without spaces and commas; several tags make a list", maxPurgeTag)
+	}
+	return a.add(store.Target{Kind: store.TargetTag, Value: tag})
+}
+
+func (a *aim) route(name string) error {
+	if !slices.Contains(a.router.names(), name) {
+		return errors.New("the running configuration has no route of this name")
+	}
+	return a.add(store.Target{Kind: store.TargetRoute, Value: name})
+}
+
+// wholeHost takes a host as either scheme would spell it: example.com:443 is example.com over https and another authority over http.
+func (a *aim) wholeHost(host string) error {
+	spellings, err := spell(host)
+	for _, s := range spellings {
+		if err == nil {
+			err = a.add(store.Target{Kind: store.TargetHost, Value: s})
+		}
+	}
+	return err
+}
+
+// spell gives the canonical forms of a host of which the scheme is not known.
+func spell(host string) ([]string, error) {
+	var forms []string
+	for _, scheme := range [...]string{"https", "http"} {
+		form, err := edge.CanonicalHost(host, scheme)
+		if err != nil {
+			return nil, fmt.Errorf("%w; write it as in example.com or example.com:8443, international names in ASCII form", err)
+		}
+		if !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
+	}
+	return forms, nil
+}
+
+// place is a host in its forms, none for all hosts, a path and a query.
+type place struct {
+	hosts       []string
+	path, query string
+}
+
+// url aims at all objects of a URL. Their keys may hold more than the URL has (the route, the scheme, header fields, cookies), so they can't be named
+// one by one. The scheme of the URL makes no difference: whether the gateway saw http or https is for whoever ends TLS in front of it to say, and a
+// person who purges a page means the page.
+func (a *aim) url(s string) error {
+	p, err := a.locate(s)
+	if err != nil {
+		return err
+	}
+	if len(p.hosts) == 0 {
+		return errors.New("it is no absolute URL; write https://example.com/path, or give host beside a path")
+	}
+	for _, host := range p.hosts {
+		for _, query := range a.router.keyQueries(host, p.path, p.query) {
+			if err := a.add(store.URLTarget(host, p.path, query)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// prefix aims at all paths that begin so.
+func (a *aim) prefix(s string) error {
+	if strings.HasSuffix(s, "*") {
+		return fmt.Errorf("a prefix is no pattern: leave the * out (one that is really in the path is written %%2A)")
+	}
+	if !strings.HasPrefix(s, "/") && !strings.Contains(s, "://") {
+		s = "https://" + s // only the spelling of a default port depends on it
+	}
+	p, err := a.locate(s)
+	if err != nil {
+		return err
+	}
+	if p.query != "" {
+		return errors.New("a prefix is of the path alone and has no query")
+	}
+	if len(p.hosts) == 0 {
+		p.hosts = []string{""}
+	}
+	for _, host := range p.hosts {
+		if err := a.add(store.Target{Kind: store.TargetPrefix, Value: host + p.path}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locate reads an absolute URL, or a path of the request's host.
+func (a *aim) locate(s string) (p place, err error) {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f {
+			return p, errors.New("it holds characters that must be escaped")
+		}
+	}
+	s, _, _ = strings.Cut(s, "#") // which is never sent to a server
+	if strings.HasPrefix(s, "/") {
+		p.path, p.query, _ = strings.Cut(s, "?")
+		if a.host != "" {
+			p.hosts, err = spell(a.host)
+		}
+	} else {
+		p, err = locateURL(s)
+	}
+	if err == nil {
+		p.path, err = edge.CanonicalPath(p.path)
+	}
+	return p, err
+}
+
+func locateURL(s string) (p place, err error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return p, errors.New("it is no URL")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return p, errors.New("it is no absolute URL with http or https and without user name; write https://example.com/path, or give host beside a path")
+	}
+	host, err := edge.CanonicalHost(u.Host, u.Scheme)
+	return place{hosts: []string{host}, path: u.EscapedPath(), query: u.RawQuery}, err
+}
+
+// keyQueries gives the queries under which the routes that a URL can come to may have stored it, the one as given among them. Other instances are
+// taken to run the same configuration.
+func (rt *router) keyQueries(host, path, query string) []string {
+	queries := []string{query}
+	for _, r := range rt.at(host, path) {
+		if q := r.rules.KeyQuery(query); !slices.Contains(queries, q) {
+			queries = append(queries, q)
+		}
+	}
+	return queries
+}
+
+// at gives the routes that requests for a host and path can come to, whatever their method.
+func (rt *router) at(host, path string) []*route {
+	ctx := rt.contexts.Get().(*chi.Context)
+	defer func() {
+		ctx.Reset()
+		rt.contexts.Put(ctx)
+	}()
+	mux := rt.mux(host)
+	set := mux.patterns[mux.tree.Find(ctx, "GET", path)]
+	if set == nil {
+		return nil
+	}
+	return set.routes()
+}
+
+func (m *methods) routes() (routes []*route) {
+	if m.any != nil {
+		routes = append(routes, m.any)
+	}
+	for _, r := range m.by {
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// names are those of all routes.
+func (rt *router) names() (names []string) {
+	muxes := []*hostMux{rt.any}
+	for _, m := range rt.exact {
+		muxes = append(muxes, m)
+	}
+	for _, w := range rt.wildcard {
+		muxes = append(muxes, w.mux)
+	}
+	for _, m := range muxes {
+		for _, set := range m.patterns {
+			for _, r := range set.routes() {
+				names = append(names, r.name)
+			}
+		}
+	}
+	return names
+}

@@ -20,6 +20,9 @@ type delivery struct {
 	reply *Reply
 }
 
+// errGone is why a body was not delivered to a client that has gone.
+var errGone = errors.New("the client has gone")
+
 // deliver writes reply to w.
 func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 	d := &delivery{c: c, x: x, w: w, reply: reply}
@@ -135,7 +138,7 @@ func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
 	}
 }
 
-// abort breaks the response off, so that it does not look complete.
+// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone.
 func (d *delivery) abort(doing string, err error) {
 	d.x.ev.Err = err
 	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "err", err)
@@ -191,7 +194,7 @@ func (d *delivery) read(src *source) error {
 	var sent int64
 	for {
 		if !src.Ready() && !d.flush() {
-			return nil
+			return errGone
 		}
 		b, err := src.Next(d.x.ctx)
 		if err == io.EOF {
@@ -204,7 +207,7 @@ func (d *delivery) read(src *source) error {
 			return d.last(src, b)
 		}
 		if !d.write(b) {
-			return nil
+			return errGone
 		}
 	}
 }
@@ -213,8 +216,9 @@ func (d *delivery) read(src *source) error {
 func (d *delivery) last(src *source, b []byte) error {
 	more, err := src.Next(d.x.ctx)
 	switch {
+	case err == io.EOF && !d.write(b):
+		return errGone
 	case err == io.EOF:
-		d.write(b)
 		return nil
 	case err == nil:
 		return fmt.Errorf("%d bytes more than announced", len(more))

@@ -41,17 +41,17 @@ func (d *delivery) relay(resp *http.Response) {
 }
 
 // pump copies body to the client, through coder if there is one, and sends each piece as it comes: of what the origin has sent nothing is held
-// back until more comes. With eager the header section goes out before the first piece. An error of the client's side is none of ours.
+// back until more comes. With eager the header section goes out before the first piece.
 func (d *delivery) pump(body io.Reader, coder compress.Writer, eager bool) error {
 	if eager && !d.flush() {
-		return nil
+		return errGone
 	}
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	for {
 		n, err := body.Read(*buf)
 		if n > 0 && !d.send((*buf)[:n], coder) {
-			return nil
+			return errGone
 		}
 		switch {
 		case err == io.EOF && coder != nil:

@@ -273,22 +273,6 @@ func TestF7_ExpectWithAHit(t *testing.T) {
 	g.healthy(o)
 }
 
-// TestF7_EarlyAnswerToExpect: an origin that answers without having read the body may still take what comes next for the body.
-func TestF7_EarlyAnswerToExpect(t *testing.T) {
-	t.Parallel()
-	o := serve(t, func(c *call) { c.ok("", c.target()) }) // never asks for the body: readBody is left out where Expect is
-	g := start(t, o, everything)
-	for range 3 {
-		c := g.dial()
-		c.send(fmt.Sprintf("POST /expect HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(smuggled)))
-		if a := c.receive("POST"); a.status == http.StatusContinue {
-			c.send(smuggled)
-			a = c.receive("POST")
-		}
-		g.healthyWithout(o)
-	}
-}
-
 // healthyWithout is healthy for tests whose smuggled text may come as content.
 func (g *gateway) healthyWithout(*origin) {
 	g.t.Helper()

@@ -165,6 +165,16 @@ func TestK5_Query(t *testing.T) {
 	}
 }
 
+func TestK5_ExcludedParameterIsReflected(t *testing.T) {
+	t.Parallel()
+	o := echo(t)
+	g := start(t, o, `  - {name: all, match: {path: "/*"}, upstream: origin, cache: {enabled: true, key: {query: {exclude: [utm_*]}}}}`)
+	g.get("/?a=1&utm_source=poison", "")
+	if a := g.get("/?a=1", ""); strings.Contains(a.body, "poison") {
+		t.Errorf("the next client got %q", a.body)
+	}
+}
+
 func TestK6_Vary(t *testing.T) {
 	t.Parallel()
 	o := serve(t, func(c *call) {
@@ -657,6 +667,17 @@ func TestK16_Tags(t *testing.T) {
 			if a := g.get(target, ""); a.status != 200 || a.body != target {
 				t.Errorf("%s: %d %q", target, a.status, a.body)
 			}
+		}
+	}
+}
+
+func TestK16_TagsAreNotSentOn(t *testing.T) {
+	t.Parallel()
+	o := serve(t, func(c *call) { c.ok("Cache-Control: max-age=60\r\nSurrogate-Key: a b\r\n", "x") })
+	g := start(t, o, everything)
+	for range 2 {
+		if a := g.get("/", ""); a.header.Get("Surrogate-Key") != "" {
+			t.Errorf("%v", a.header)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // TestCluster shares by a Redis Cluster of three: objects lie on all of its nodes.
 func TestCluster(t *testing.T) {
 	cluster, origin := redistest.StartCluster(t, 3), NewOrigin(t)
-	f := gateway.StartFleet(t, Setup{Origin: origin.URL, Redis: cluster.URL(), Routes: shop, Tier: "timeout: 200ms"}, "a", "b", "c")
+	f := gateway.StartFleet(t, Setup{Origin: origin.URL, Redis: cluster.URL(), Routes: shop, Tier: patient}, "a", "b", "c")
 	b := &bench{Fleet: f, a: f[0], b: f[1], c: f[2], origin: origin}
 	for n := range 30 {
 		q := Request{Path: fmt.Sprintf("/users/%d", n)}

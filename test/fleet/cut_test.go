@@ -16,7 +16,7 @@ import (
 func TestCutOff(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
 	proxy := redistest.StartProxy(t, redis.Addr)
-	s := Setup{Origin: origin.URL, Redis: redis.URL(), Routes: shop}
+	s := Setup{Origin: origin.URL, Redis: redis.URL(), Routes: shop, Tier: "timeout: 200ms"}
 	a, c := gateway.Start(t, "a", s), gateway.Start(t, "c", s)
 	s.Redis = proxy.URL()
 	b := gateway.Start(t, "b", s)

@@ -86,7 +86,7 @@ func (b *bench) objects() map[string]object {
 func TestFaults(t *testing.T) {
 	for _, fault := range faults {
 		t.Run(fault.name, func(t *testing.T) {
-			f := startFaulty(t, Setup{})
+			f := startFaulty(t, Setup{Tier: "timeout: 100ms"})
 			hot := []Request{{Path: "/another/key"}}
 			for n := range 10 {
 				hot = append(hot, Request{Path: fmt.Sprintf("/hot/%d", n)})

@@ -11,7 +11,7 @@ import (
 // TestWarmRestart starts an instance where Redis is full and the origin gone.
 func TestWarmRestart(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
-	s := Setup{Origin: origin.URL, Redis: redis.URL()}
+	s := Setup{Origin: origin.URL, Redis: redis.URL(), Tier: patient}
 	a := gateway.Start(t, "a", s)
 	Fleet{a}.Meet(t)
 	var hot []Request
@@ -39,7 +39,7 @@ func TestWarmRestart(t *testing.T) {
 // TestPreload has an instance start with what was used most in its memory: it serves that though Redis goes before the first request.
 func TestPreload(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
-	s := Setup{Origin: origin.URL, Redis: redis.URL(), Tier: "preload: 20"}
+	s := Setup{Origin: origin.URL, Redis: redis.URL(), Tier: "preload: 20, " + patient}
 	a := gateway.Start(t, "a", s)
 	Fleet{a}.Meet(t)
 	hot := func(n int) Request { return Request{Path: fmt.Sprintf("/hot/%d", n)} }

@@ -5,7 +5,7 @@
 //	go run ./test/fleet/cmd/l2 [-time 5s] [-keys 1000] [-sizes 1024,10240,102400]
 //
 // It needs two processors, redis-server, redis-benchmark, wrk and taskset. The gateway has the first processor for itself. Redis and the client share
-// the second, which may so be the limit: the share of its processor that the gateway used tells.
+// the second, which may so be the limit: the share of its processor that the gateway used tells, and the time of it that each answer took.
 package main
 
 import (
@@ -67,7 +67,8 @@ func (o *options) measure(tb *tb) error {
 	i := gateway.Start(tb, "measured", setup)
 	fleet.Fleet{i}.Meet(tb)
 	pid := i.Await(`pid=(\d+)`)
-	fmt.Printf("%10s  %12s %12s %12s %7s  %12s %12s %12s %8s\n", "body", "L2 hits", "median", "p99", "CPU", "redis GETs", "median", "p99", "share")
+	fmt.Printf("%10s  %12s %10s %10s %7s %10s  %12s %10s %10s %10s %8s\n",
+		"body", "L2 hits", "median", "p99", "CPU", "CPU each", "Redis GETs", "median", "p99", "CPU each", "share")
 	for _, size := range o.sizes {
 		if err := o.throughput(tb, i, redis, pid, size); err != nil {
 			return err
@@ -100,21 +101,27 @@ func (o *options) throughput(tb *tb, i *fleet.Instance, redis *redistest.Server,
 	}
 	before, began := processor(pid), time.Now()
 	hits, err := o.wrk(tb, i.URL, size)
-	used := float64(processor(pid)-before) / float64(time.Since(began))
+	took, used := time.Since(began), processor(pid)-before
 	if err != nil {
 		return err
 	}
-	if err := pin(strconv.Itoa(redis.Pid()), 0); err != nil {
+	server := strconv.Itoa(redis.Pid())
+	if err := pin(server, 0); err != nil {
 		return err
 	}
-	gets, err := o.benchmark(redis.Port(), size, int(hits.rate*o.time.Seconds()))
+	requests := max(10_000, int(2*hits.rate*o.time.Seconds()))
+	before = processor(server)
+	gets, err := o.benchmark(redis.Port(), size, requests)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%10d  %10.0f/s %12s %12s %6.0f%%  %10.0f/s %12s %12s %7.0f%%\n",
-		size, hits.rate, hits.median, hits.p99, 100*used, gets.rate, gets.median, gets.p99, 100*hits.rate/gets.rate)
+	fmt.Printf("%10d  %10.0f/s %10s %10s %6.0f%% %8.1fµs  %10.0f/s %10s %10s %8.1fµs %7.0f%%\n",
+		size, hits.rate, hits.median, hits.p99, 100*float64(used)/float64(took), micros(used)/(hits.rate*took.Seconds()),
+		gets.rate, gets.median, gets.p99, micros(processor(server)-before)/float64(requests), 100*hits.rate/gets.rate)
 	return nil
 }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // memory prints what objects of a size take in Redis: all keys that belong to them, by MEMORY USAGE.
 func memory(tb *tb, i *fleet.Instance, redis *redistest.Server, size int) error {

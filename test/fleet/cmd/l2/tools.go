@@ -50,14 +50,14 @@ func (o *options) wrk(tb *tb, url string, size int) (r result, err error) {
 		return r, fmt.Errorf("not all requests went well:\n%s", out)
 	}
 	r.rate, _ = strconv.ParseFloat(find(out, `Requests/sec:\s+([\d.]+)`), 64)
-	r.median, r.p99 = find(out, `50%\s+(\S+)`), find(out, `99%\s+(\S+)`)
+	r.median, r.p99 = find(out, `(?m)^ +50% +(\S+)$`), find(out, `(?m)^ +99% +(\S+)$`)
 	return r, nil
 }
 
 // benchmark has Redis answer GETs.
 func (o *options) benchmark(port string, size, requests int) (r result, err error) {
 	out, err := run("redis-benchmark", "-p", port, "-c", strconv.Itoa(o.conns), "-t", "get", "-d", strconv.Itoa(size),
-		"-r", strconv.Itoa(o.keys), "-n", strconv.Itoa(max(requests, 10_000)), "--csv")
+		"-r", strconv.Itoa(o.keys), "-n", strconv.Itoa(requests), "--csv")
 	if err != nil {
 		return r, err
 	}

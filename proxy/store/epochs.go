@@ -34,6 +34,7 @@ type Epochs struct {
 	version atomic.Uint64 // of the notes: grows with each change of them
 
 	mu       sync.RWMutex
+	fleet    bool // the era is that of a fleet, of whose purges the upper bits count
 	all      mark
 	routes   table[string]
 	hosts    table[string]
@@ -70,6 +71,7 @@ func NewEra() uint64 {
 
 // begin forgets everything. The lock is held, or nobody else has e yet.
 func (e *Epochs) begin(era uint64) {
+	e.fleet = false
 	e.all = mark{}
 	e.routes.init(maxRoutes)
 	e.hosts.init(maxHosts)
@@ -112,8 +114,8 @@ func (e *Epochs) ApplyLocal(p Purge) Purge {
 	defer e.mu.Unlock()
 	next := e.Now()
 	next.Seq++
-	if next.Seq&(1<<LocalBits-1) == 0 {
-		// The next would be the fleet's. Nobody will see this in practice; a new era is always right.
+	if e.fleet && next.Seq&(1<<LocalBits-1) == 0 {
+		// The next would be one of the fleet's, from which this instance has been cut off for millions of purges. A new era is always right.
 		e.begin(NewEra())
 		next = Epoch{e.Now().Era, 1}
 	}

@@ -27,6 +27,7 @@ func (e *Epochs) Restore(h History) {
 	if e.Now().Era != h.Epoch.Era {
 		e.begin(h.Epoch.Era)
 	}
+	e.fleet = true
 	now := e.now()
 	for _, m := range h.Marks {
 		e.restore(m, blow{seq: m.Seq, soft: m.Soft, at: m.At, noted: now})

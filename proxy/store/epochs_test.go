@@ -148,6 +148,13 @@ func TestLocalMomentsRunOut(t *testing.T) {
 	e := store.NewEpochs(nil)
 	last := store.Epoch{Era: e.Now().Era, Seq: 1<<store.LocalBits - 1}
 	e.Apply(store.Purge{Epoch: last, Targets: []store.Target{{Kind: store.TargetTag, Value: "x"}}})
+	if p := e.ApplyLocal(store.Purge{Targets: []store.Target{{}}}); p.Epoch != (store.Epoch{Era: last.Era, Seq: last.Seq + 1}) {
+		t.Errorf("a history of its own ends at %+v", p.Epoch)
+	}
+	e = store.NewEpochs(nil)
+	e.Restore(store.History{Epoch: store.FleetEpoch(store.NewEra(), 0)})
+	last.Era = e.Now().Era
+	e.Apply(store.Purge{Epoch: last, Targets: []store.Target{{Kind: store.TargetTag, Value: "x"}}})
 	p := e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: "y"}}})
 	if f, _ := e.Judge(last, store.Subject{}); f != store.Hard || p.Epoch.Fleet() != 0 {
 		t.Errorf("%v, at %+v", f, p.Epoch)

@@ -15,7 +15,7 @@ import (
 func TestCutReplies(t *testing.T) {
 	s := redistest.Start(t)
 	p := redistest.StartProxy(t, s.Addr)
-	c := dial(t, p.URL())
+	c := steady(t, p.URL())
 	k, e := storetest.Key("k"), storetest.Entry("", "body")
 	mustPut(t, c, k, e)
 	const reply = 350 // about as long as the reply is
@@ -63,8 +63,9 @@ func TestTierWithSickRedis(t *testing.T) {
 			c := dial(t, p.URL())
 			k, e := storetest.Key("k"), storetest.Entry("", "")
 			e.Representations[0].Body = store.NewBody(randomBytes(600 << 10))
-			mustPut(t, c, k, e)
-			mustPut(t, c, storetest.Key("filler"), e)
+			filler := steady(t, s.URL())
+			mustPut(t, filler, k, e)
+			mustPut(t, filler, storetest.Key("other"), e)
 			test.spoil(s, p)
 			for range 2 * openAt / failureWeight {
 				err := within(t, func() error {
@@ -114,9 +115,9 @@ func TestTierAfterRestart(t *testing.T) {
 // An object outlives neither its segments nor its index when Redis has to make room.
 func TestEviction(t *testing.T) {
 	s := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
-	c := dial(t, s.URL())
+	c := steady(t, s.URL())
 	hits, misses := 0, 0
-	for i := range 30 {
+	for i := range 16 {
 		e := storetest.Entry("", "")
 		e.Representations[0].Body = store.NewBody(randomBytes(500<<10 + i))
 		if err := c.Put(t.Context(), storetest.Key(string(rune('a'+i))), e, 0); err != nil && !errors.Is(err, store.ErrTooLarge) {

@@ -23,6 +23,14 @@ func dial(t testing.TB, url string) *Client {
 	return c
 }
 
+// steady is dial for tests in which Redis is well, and no call may fail because the machine is busy.
+func steady(t testing.TB, url string) *Client {
+	t.Helper()
+	c := open(t, Config{URL: url, Timeout: 5 * time.Second})
+	await(t, c, Up)
+	return c
+}
+
 // open is Dial, closed at the end of the test.
 func open(t testing.TB, config Config) *Client {
 	t.Helper()
@@ -65,5 +73,5 @@ func eventually(t testing.TB, check func() error) {
 func start(t testing.TB) (*redistest.Server, *Client) {
 	t.Helper()
 	s := redistest.Start(t)
-	return s, dial(t, s.URL())
+	return s, steady(t, s.URL())
 }

@@ -35,12 +35,12 @@ import (
 
 // Config says where the Redis is and what a request may lose to it.
 type Config struct {
-	URL       string        // redis://, rediss://, redis+sentinel://, redis+cluster:// (and their TLS forms); see CheckURL
-	Prefix    string        // name space: gateways with one prefix share entries and purges; "": penstock
-	Timeout   time.Duration // a call takes no longer, but for storing what is large; 0: 25ms
-	MaxObject int64         // bytes of the largest body that is stored; 0: 1 MiB
-	Compress  bool          // bodies without a content coding are compressed in Redis
-	Instance  string        // unique name of this instance; "": made up
+	URL       string           // redis://, rediss://, redis+sentinel://, redis+cluster:// (and their TLS forms); see CheckURL
+	Prefix    string           // name space: gateways with one prefix share entries and purges; "": penstock
+	Timeout   time.Duration    // a call takes no longer, but for storing what is large; 0: 25ms
+	MaxObject int64            // bytes of the largest body that is stored; 0: 1 MiB
+	Compress  bool             // bodies without a content coding are compressed in Redis
+	Instance  string           // unique name of this instance; "": made up
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // is told when Redis is skipped and when it is back; nil: nobody is
 }

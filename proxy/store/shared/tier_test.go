@@ -39,7 +39,7 @@ func TestStore(t *testing.T) {
 
 func TestStoreInCluster(t *testing.T) {
 	nodes := redistest.StartCluster(t, 3)
-	c := dial(t, nodes.URL())
+	c := steady(t, nodes.URL())
 	storetest.Run(t, func(t *testing.T) store.Store {
 		for _, node := range nodes.Nodes {
 			node.Must("FLUSHALL")
@@ -180,7 +180,7 @@ func TestGetSelects(t *testing.T) {
 // What one process selects, the other finds too, and Select over all the variants agrees.
 func TestGetAgreesWithSelect(t *testing.T) {
 	s, writer := start(t)
-	reader := dial(t, s.URL())
+	reader := steady(t, s.URL())
 	k := storetest.Key("k")
 	values := []string{"", "a", "b"}
 	names := [][]string{nil, {"X-A"}, {"X-B"}, {"X-A", "X-B"}}
@@ -221,7 +221,7 @@ func TestOneRoundTrip(t *testing.T) {
 	mustPut(t, c, plain, storetest.Entry("", "x"))
 	mustPut(t, c, varied, variant(t, q, "y", "Origin"))
 	mustPut(t, c, varied, variant(t, request("Origin", "https://b.example"), "z", "Origin"))
-	fresh := dial(t, s.URL()) // has seen nothing
+	fresh := steady(t, s.URL()) // has seen nothing
 	trips := func(k cachepolicy.Key, want int) {
 		t.Helper()
 		before := commands(s)
@@ -371,7 +371,7 @@ func TestSegments(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	s, _ := start(t)
-	c := open(t, Config{URL: s.URL(), Timeout: testTimeout, MaxObject: 100})
+	c := open(t, Config{URL: s.URL(), Timeout: 5 * time.Second, MaxObject: 100})
 	await(t, c, Up)
 	if err := c.Put(t.Context(), storetest.Key("k"), storetest.Entry("", strings.Repeat("x", 101)), 0); !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("101 bytes: %v", err)
@@ -385,9 +385,9 @@ func TestTooLarge(t *testing.T) {
 
 func TestCompress(t *testing.T) {
 	s, _ := start(t)
-	c := open(t, Config{URL: s.URL(), Timeout: testTimeout, Compress: true})
+	c := open(t, Config{URL: s.URL(), Timeout: 5 * time.Second, Compress: true})
 	await(t, c, Up)
-	reader := dial(t, s.URL()) // whether it compresses or not
+	reader := steady(t, s.URL()) // whether it compresses or not
 	text := []byte(strings.Repeat("It is a truth universally acknowledged. ", 1000))
 	for _, test := range []struct {
 		name    string

@@ -57,7 +57,7 @@ func TestTLS(t *testing.T) {
 	_ = l.Close()
 	_, port, _ := net.SplitHostPort(addr)
 	redistest.Start(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no", "--tls-ca-cert-file", cert)
-	c := dial(t, "rediss://"+addr+"?ca="+cert)
+	c := steady(t, "rediss://"+addr+"?ca="+cert)
 	mustPut(t, c, storetest.Key("k"), storetest.Entry("", "body"))
 	mustGet(t, c, storetest.Key("k"), request())
 	stranger := open(t, Config{URL: "rediss://" + addr, Timeout: testTimeout}) // trusts the system's roots alone

@@ -13,6 +13,12 @@ type Key struct {
 	Full string
 }
 
+// KeyOf is the key that was encoded as full, as Key.Full gives it.
+func KeyOf(full string) Key {
+	sum := sha256.Sum256([]byte(full))
+	return Key{Hash: [16]byte(sum[:16]), Full: full}
+}
+
 // methodGET is the method class of all keys: HEAD is answered from what GET stored, and what a POST stores is stored for GET
 // (RFC 9110 §9.3.3). It is written down so that a class of its own, should there be one, can't collide with what is stored.
 const methodGET = 'G'
@@ -72,7 +78,10 @@ func (r *Rules) makeKey(q *Request, scheme, host, path, query string) Key {
 	}
 	if r.Authorization == AuthorizationKey {
 		b = append(b, 'A')
-		b = appendList(b, q.Header["Authorization"])
+		b = binary.AppendUvarint(b, uint64(len(q.Header["Authorization"])))
+		for _, credentials := range q.Header["Authorization"] {
+			b = appendSecret(b, credentials)
+		}
 	}
 	sum := sha256.Sum256(b)
 	return Key{Hash: [16]byte(sum[:16]), Full: string(b)}
@@ -100,9 +109,15 @@ func appendCookie(b []byte, lines []string, name string) []byte {
 	}
 	b = binary.AppendUvarint(b, n)
 	for value := range cookieValues(lines, name) {
-		b = appendPart(b, value)
+		b = appendSecret(b, value)
 	}
 	return b
+}
+
+// appendSecret appends the digest of what gives access: keys are kept in stores, and shown, where a credential must not be.
+func appendSecret(b []byte, s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return append(b, sum[:]...)
 }
 
 // cookieValues yields what the Cookie lines have after each occurrence of name, the "=" included, so that a pair without one is

@@ -239,6 +239,14 @@ func slowKey(r *Rules, q *Request) string {
 	}
 	flush()
 	number(len(r.KeyCookies))
+	secrets := func(values []string) {
+		flush()
+		number(len(values))
+		for _, v := range values {
+			sum := sha256.Sum256([]byte(v))
+			out.Write(sum[:])
+		}
+	}
 	for _, n := range r.KeyCookies {
 		plain(n)
 		var values []string
@@ -249,12 +257,12 @@ func slowKey(r *Rules, q *Request) string {
 				values = append(values, p[at:])
 			}
 		}
-		list(values)
+		secrets(values)
 	}
 	if r.Authorization == AuthorizationKey {
 		flush()
 		out.WriteByte('A')
-		list(q.Header.Values("Authorization"))
+		secrets(q.Header.Values("Authorization"))
 	}
 	flush()
 	return out.String()
@@ -350,5 +358,17 @@ func BenchmarkKey(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Key(q)
+	}
+}
+
+// TestKeyHidesCredentials: keys are kept in stores that others can read.
+func TestKeyHidesCredentials(t *testing.T) {
+	r := &Rules{Route: "r", Authorization: AuthorizationKey, KeyCookies: []string{"session"}}
+	k, why := r.Key(requestFor("/a", "Authorization", "Bearer s3cr3t", "Cookie", "session=c00k1e"))
+	if why != ReasonNone || strings.Contains(k.Full, "s3cr3t") || strings.Contains(k.Full, "c00k1e") {
+		t.Errorf("key %q, %v", k.Full, why)
+	}
+	if KeyOf(k.Full) != k {
+		t.Error("KeyOf gives another key")
 	}
 }

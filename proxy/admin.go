@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge. It belongs on a
@@ -23,7 +24,7 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 			adminAnswer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready"})
 			return
 		}
-		adminAnswer(w, http.StatusOK, map[string]any{"status": "ready"})
+		adminAnswer(w, http.StatusOK, g.readiness())
 	})
 	mux.Handle("POST /reload", authorized(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := reload(r.Context()); err != nil {
@@ -34,6 +35,25 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 	})))
 	mux.Handle("POST /purge", authorized(token, g.purges()))
 	return http.NewCrossOriginProtection().Handler(ownNames(token, mux))
+}
+
+// readiness is what /readyz tells of a gateway that takes traffic. Without Redis it does, each instance for itself.
+func (g *Gateway) readiness() map[string]any {
+	answer := map[string]any{"status": "ready"}
+	f := g.live.fleet
+	if f == nil {
+		return answer
+	}
+	health := f.Health()
+	state := map[string]any{"state": "up", "server": health.Server, "since": health.Since.UTC().Format(time.RFC3339), "purges_current": f.purges.Current()}
+	if !f.Usable() {
+		state["state"] = "degraded"
+		if health.Err != nil {
+			state["error"] = health.Err.Error()
+		}
+	}
+	answer["redis"] = state
+	return answer
 }
 
 // authorized asks for the token. It takes the same time for every wrong one.

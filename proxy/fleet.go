@@ -19,6 +19,7 @@ type fleet struct {
 	*shared.Client
 	purges *shared.Purges
 	leases *shared.Leases
+	hot    *shared.Hot // nil: nothing is preloaded
 }
 
 var _ cache.Shared = (*fleet)(nil)
@@ -31,7 +32,11 @@ func joinFleet(cfg *config.RedisStore, o Options, epochs *store.Epochs, applied 
 	if err != nil {
 		return nil, fmt.Errorf("cache.redis: %w", err)
 	}
-	return &fleet{Client: client, purges: shared.NewPurges(client, epochs, applied), leases: shared.NewLeases(client)}, nil
+	f := &fleet{Client: client, purges: shared.NewPurges(client, epochs, applied), leases: shared.NewLeases(client)}
+	if cfg.Preload > 0 {
+		f.hot = shared.NewHot(client, cfg.Preload)
+	}
+	return f, nil
 }
 
 // Usable reports whether Redis answers and all purges are known.
@@ -51,7 +56,11 @@ func (f *fleet) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (
 
 // close leaves the fleet.
 func (f *fleet) close(log *slog.Logger) {
-	for _, end := range []func() error{f.leases.Close, f.purges.Close, f.Client.Close} {
+	ends := []func() error{f.leases.Close, f.purges.Close, f.Client.Close}
+	if f.hot != nil {
+		ends = append([]func() error{f.hot.Close}, ends...)
+	}
+	for _, end := range ends {
 		if err := end(); err != nil {
 			log.Debug("leaving the fleet", "err", err)
 		}
@@ -84,3 +93,34 @@ func (pb *publisher) publish(ctx context.Context, p store.Purge) {
 	case <-timer.C:
 	}
 }
+
+// preloadVariants is how many variants of a preloaded object memory takes: all there are.
+const preloadVariants = 1 << 10
+
+// preload takes the objects that the fleet uses most into memory. It waits until Redis answers, and gives up when ctx is done.
+func (l *live) preload(ctx context.Context) {
+	if l.fleet == nil || l.fleet.hot == nil {
+		return
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !l.fleet.Usable() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			l.log.Warn("nothing is preloaded: Redis does not answer in time")
+			return
+		}
+	}
+	n, err := l.fleet.hot.Load(ctx, func(o *store.Object) {
+		for _, e := range o.Variants {
+			if err := l.memory.Put(ctx, o.Key, e, preloadVariants); err != nil {
+				l.log.Debug("an object was not preloaded", "err", err)
+			}
+		}
+	})
+	l.log.Info("preloaded what is used most", "objects", n, "err", err)
+}
+
+// hotSample is one in how many hits is counted for the list of what is used most.
+const hotSample = 16

@@ -114,6 +114,9 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 	}
 }
 
+// Preload takes into memory what the instances that share a cache use most, where the configuration asks for it. It returns when that is done, or ctx.
+func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
+
 // SetReady says whether /readyz is to answer 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 

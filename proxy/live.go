@@ -50,6 +50,9 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 			return nil, err
 		}
 		made.Shared = l.fleet
+		if l.fleet.hot != nil {
+			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
+		}
 		l.purger, l.patience = l.fleet.purges, 2*cfg.Cache.Redis.Timeout
 	}
 	l.cache = cache.New(made)

@@ -49,9 +49,19 @@ func startInstance(src source, first *reading, log *slog.Logger) (*instance, err
 	change.commit()
 	i.follow()
 	i.mu.Unlock()
+	preload(g)
 	g.SetReady(true)
 	log.Info("ready")
 	return i, nil
+}
+
+// preloadTime is how long readiness waits for what is preloaded: an instance that starts cold is better than one that does not start.
+const preloadTime = 5 * time.Second
+
+func preload(g *proxy.Gateway) {
+	ctx, cancel := context.WithTimeout(context.Background(), preloadTime)
+	defer cancel()
+	g.Preload(ctx)
 }
 
 // reload reads the configuration again and puts it in force, whole or not at all.

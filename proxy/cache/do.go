@@ -60,8 +60,10 @@ func (c *Cache) attempt(x *exchange) *Reply {
 	x.ev.Action = d.Action.String()
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
+		c.used(x)
 		return c.hit(e, d)
 	case cachepolicy.ServeAndRefresh:
+		c.used(x)
 		c.refresh(x, e, d)
 		return c.hit(e, d)
 	case cachepolicy.Refuse:
@@ -132,6 +134,13 @@ func metaOf(e *store.Entry) *cachepolicy.Meta {
 		return nil
 	}
 	return &e.Meta
+}
+
+// used counts a hit for whoever wants to know.
+func (c *Cache) used(x *exchange) {
+	if c.Used != nil && c.Random()*float64(c.UsedSample) < 1 {
+		c.Used(x.key, c.UsedSample)
+	}
 }
 
 func (c *Cache) hit(e *store.Entry, d cachepolicy.Decision) *Reply {

@@ -273,8 +273,8 @@ func TestF7_ExpectWithAHit(t *testing.T) {
 	g.healthy(o)
 }
 
-// healthyWithout is healthy for tests whose smuggled text may come as content.
-func (g *gateway) healthyWithout(*origin) {
+// healthyBesides is healthy for tests whose smuggled text may come as content.
+func (g *gateway) healthyBesides() {
 	g.t.Helper()
 	for range 3 {
 		if a := g.get("/healthy", "Cache-Control: no-cache\r\n"); a.status != 200 || a.body != "/healthy" {
@@ -293,7 +293,7 @@ func TestF7_ChunkedDeleteAndOptions(t *testing.T) {
 		if a := c.receive(method); a.status != 200 || a.body != "/chunked" {
 			t.Errorf("%s: %d %q", method, a.status, a.body)
 		}
-		g.healthyWithout(o)
+		g.healthyBesides()
 	}
 	for _, k := range o.seen() {
 		if k.target() == "/chunked" && k.body != smuggled || k.target() == "/smuggled" {

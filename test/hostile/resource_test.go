@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -250,14 +249,11 @@ func TestR7_Bombs(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		w := newWriter(&b)
-		zeros := make([]byte, 1<<20)
-		for range 96 {
-			w.Write(zeros)
-		}
+		w.Write(make([]byte, 4<<20))
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		bombs[name] = b.String()
+		bombs[name] = strings.Repeat(b.String(), 64) // both formats may be put one after another
 	}
 	o := serve(t, func(c *call) {
 		coding := strings.Trim(c.target(), "/")
@@ -274,7 +270,7 @@ func TestR7_Bombs(t *testing.T) {
 			c := g.dial()
 			c.send("GET /" + coding + " HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: " + accept + "\r\n\r\n")
 			a, err := c.tryReceive("GET")
-			if err == nil && a.err == nil && len(a.body) > 32<<20 {
+			if err == nil && a.err == nil && len(a.body) > 24<<20 {
 				t.Errorf("%s for %s: %d, %d bytes of %d", coding, accept, a.status, len(a.body), len(bombs[coding]))
 			}
 			c.Close()
@@ -399,5 +395,4 @@ func TestR18_UpstreamNonsense(t *testing.T) {
 		}
 	}
 	g.healthy(o)
-	g.Signal(syscall.Signal(0)) // it still runs
 }

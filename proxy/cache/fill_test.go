@@ -48,7 +48,7 @@ func newBench(t *testing.T, origin roundTrip) *bench {
 		WriteError: func(w http.ResponseWriter, r *http.Request, status int, kind, detail string) { w.WriteHeader(status) },
 	})
 	b.res = &Resource{
-		Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Origin: origin, MaxVariants: 8, MaxObject: 1 << 20,
+		Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Origin: origin, Tiers: Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20,
 		Coalesce: Coalesce{Enabled: true, MaxWaiters: 1000, Wait: 10 * time.Second},
 	}
 	t.Cleanup(func() {

@@ -46,7 +46,7 @@ func TestHotObjectsAreLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Used(gone, 9)
-	h.Used(here, 1)
+	h.Used(here, 4)
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,16 +23,15 @@ const module = "github.com/penstock/penstock/"
 // a new one is entered with its place in the architecture. Folders below a listed package follow its rules and may
 // import it.
 var mayImport = map[string][]string{
-	"cachepolicy":    {},
-	"compress":       {},
-	"config":         {},
-	"proxy/flight":   {},
-	"proxy/observe":  {},
-	"proxy/store":    {"cachepolicy", "compress"},
-	"proxy/edge":     {"proxy/observe"},
-	"proxy/upstream": {"proxy/observe"},
-	// The cache speaks the upstream's language of failures, interim responses and upgrades, and answers errors as the edge does.
-	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/upstream", "proxy/edge"},
+	"cachepolicy":       {},
+	"compress":          {},
+	"config":            {},
+	"proxy/flight":      {},
+	"proxy/observe":     {},
+	"proxy/store":       {"cachepolicy", "compress"},
+	"proxy/edge":        {"proxy/observe"},
+	"proxy/upstream":    {"proxy/observe"},
+	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
@@ -43,6 +42,7 @@ var onlyIn = map[string]string{
 	"github.com/go-chi/chi":           "proxy",
 	"go.yaml.in/yaml":                 "config",
 	"github.com/dgraph-io/ristretto":  "proxy/store",
+	"github.com/redis/go-redis":       "proxy/store/shared",
 	"github.com/klauspost/compress":   "compress",
 	"github.com/molecule-man/go-brrr": "compress",
 	"github.com/andybalholm/brotli":   "compress",

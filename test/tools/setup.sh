@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts in place what the tests need beside Go: node and npm for the conformance suite, wrk for the load tests,
-# and the suite itself, under CACHE_TESTS_DIR. Does nothing where everything is there.
+# Puts in place what the tests need beside Go: node and npm for the conformance suite, a Redis server for the shared tier, wrk for the load
+# tests, and the suite itself, under CACHE_TESTS_DIR. Does nothing where everything is there.
 set -eu
 
 suite=http-cache-tests@0.4.5
@@ -9,6 +9,7 @@ dir=${CACHE_TESTS_DIR:?the Makefile sets it}
 missing() {
 	command -v node >/dev/null 2>&1 || echo nodejs
 	command -v npm >/dev/null 2>&1 || echo npm
+	command -v redis-server >/dev/null 2>&1 || echo redis-server
 	command -v wrk >/dev/null 2>&1 || echo wrk
 	command -v curl >/dev/null 2>&1 || echo curl
 }

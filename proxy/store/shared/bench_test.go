@@ -102,6 +102,21 @@ func BenchmarkGoRedis(b *testing.B) {
 	concurrently(b, func(i int) error { return c.rdb.Get(b.Context(), fmt.Sprint(i%benchKeys)).Err() })
 }
 
+// BenchmarkAlone is BenchmarkGet with a round trip for each lookup: what compares with BenchmarkScript and BenchmarkGoRedis.
+func BenchmarkAlone(b *testing.B) {
+	s := redistest.Start(b)
+	c := open(b, Config{URL: s.URL(), Timeout: 5e9})
+	await(b, c, Up)
+	together := c.gather
+	b.Cleanup(func() { c.gather = together }) // for Close
+	c.gather = nil
+	keys := fillBench(b, c, request())
+	concurrently(b, func(i int) error {
+		_, err := c.Get(b.Context(), keys[i%benchKeys], request())
+		return err
+	})
+}
+
 // BenchmarkScript is the other layout that was considered: a script that is given what the request says in all its fields, and looks through the
 // index for the variant. It always takes one round trip.
 func BenchmarkScript(b *testing.B) {

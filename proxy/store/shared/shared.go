@@ -15,7 +15,7 @@
 // varied on. The index then says which of them answers; when none does although there is one, a second command reads it, which happens when
 // something varies on fields that nothing here has varied on before, or when a language stands in for another. The other layout that was measured is a script
 // that is sent all that the request says and looks through the index within Redis: it always takes one round trip, and took 1.4 times the time
-// of this one (BenchmarkScript, BenchmarkGet), since Redis spends more on starting a script than on four HMGETs. Lookups that come together go
+// of this one (BenchmarkScript, BenchmarkAlone), since Redis spends more on a script than on HMGET. Lookups that come together go
 // together (gather.go), which makes them cheaper than the GETs of as many connections.
 //
 // Changes are scripts: replacing a variant, the limit of variants, the fence and the expiry are one step.

@@ -23,7 +23,7 @@ func TestCutOff(t *testing.T) {
 	f := Fleet{a, b, c}
 	f.Meet(t)
 
-	const many = 400
+	many := size(400, 1500)
 	known := func(n int) Request { return Request{Path: fmt.Sprintf("/users/known-%d", n%10)} } // in the memory of b
 	dead := func(n int) Request { return Request{Path: fmt.Sprintf("/users/shared-%d", n)} }    // in Redis alone, purged
 	fresh := func(n int) Request { return Request{Path: fmt.Sprintf("/fresh/%d", n)} }          // in Redis alone, not purged

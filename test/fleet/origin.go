@@ -72,7 +72,8 @@ func (o *Origin) Calls(path string) (calls []Call) {
 	return calls
 }
 
-// ServeHTTP answers. The tags of a response are of its path's last part, /x/7: part:7 team:7. What is below /vary/ varies on the language.
+// ServeHTTP answers. The tags of a response are of its path's last part, /x/7: part:7 team:7. What is below /vary/ varies on the language,
+// and what is below /private/ is for nobody else.
 // Below /size/ and /random/ the last part is the number of bytes: of text, or of noise that can't be compressed.
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version := o.Version()
@@ -94,6 +95,9 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/plain")
 	h.Set("X-Version", strconv.FormatInt(version, 10))
 	h.Set("Surrogate-Key", "part:"+part+" team:"+part+" kind:"+kind(r.URL.Path))
+	if kind(r.URL.Path) == "private" {
+		h.Set("Cache-Control", "private")
+	}
 	if kind(r.URL.Path) == "vary" {
 		h.Set("Vary", "Accept-Language")
 	}

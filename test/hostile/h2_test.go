@@ -3,7 +3,6 @@ package hostile
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -196,18 +195,6 @@ func TestR1_HTTP2Floods(t *testing.T) {
 	o := echo(t)
 	g := start(t, o, everything)
 	for name, flood := range map[string]func(f *h2, i int) error{
-		"rapid reset": func(f *h2, i int) error {
-			var block bytes.Buffer
-			enc := hpack.NewEncoder(&block)
-			for _, kv := range get([2]string{"x-n", fmt.Sprint(i)}) {
-				enc.WriteField(hpack.HeaderField{Name: kv[0], Value: kv[1]})
-			}
-			id := uint32(2*i + 1)
-			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
-				return err
-			}
-			return f.WriteRSTStream(id, http2.ErrCodeCancel)
-		},
 		"ping": func(f *h2, i int) error { return f.WritePing(false, [8]byte{byte(i)}) },
 		"settings": func(f *h2, _ int) error {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 15})

@@ -22,7 +22,7 @@
 //
 // # Redis
 //
-// It needs version 6.2 or later, scripts, and no persistence: what is lost is fetched again. Give it maxmemory and the policy volatile-lfu or volatile-lru:
+// It is tested with version 7.0. It needs scripts and no persistence: what is lost is fetched again. Give it maxmemory and the policy volatile-lfu or volatile-lru:
 // all that may be evicted has an expiry, and the history of purges has none. With noeviction a full Redis refuses to store, and is skipped as
 // sick when it does so again and again. An ACL user needs the commands of @hash @string @stream @scripting @connection, PEXPIRE, UNLINK and what the other
 // parts of this package use, on the keys prefix:*.

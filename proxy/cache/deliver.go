@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -169,6 +170,9 @@ func (d *delivery) along(l *landing) {
 		return
 	}
 	d.fields(&src.Representation)
+	if d.reply.source != nil { // it is this client's own request that l answers
+		maps.Copy(d.w.Header(), l.own)
+	}
 	if l.part != nil {
 		d.w.Header()["Content-Range"] = l.part
 	}
@@ -182,6 +186,14 @@ func (d *delivery) along(l *landing) {
 	}
 	if err := d.read(src); err != nil {
 		d.abort("reading along", err)
+	}
+	d.trailers(l)
+}
+
+// trailers sends the origin's trailer fields. A small body that was not sent yet would be given a Content-Length, and lose them.
+func (d *delivery) trailers(l *landing) {
+	if len(l.trailer) == 0 || !d.flush() {
+		return
 	}
 	for name, values := range l.trailer {
 		d.w.Header()[http.TrailerPrefix+name] = values

@@ -55,6 +55,22 @@ func (r *Rules) StripUnstorable(h http.Header) {
 	}
 }
 
+// Qualified are the fields of h that private or no-cache name: they go to the client that asked, and are neither stored nor given to others
+// (RFC 9111 §5.2.2.4, §5.2.2.7). It is nil where there are none.
+func (r *Rules) Qualified(h http.Header) http.Header {
+	var named http.Header
+	c := r.control(h)
+	for _, name := range slices.Concat(c.private, c.noCache) {
+		if lines := h[name]; len(lines) > 0 {
+			if named == nil {
+				named = make(http.Header)
+			}
+			named[name] = lines
+		}
+	}
+	return named
+}
+
 // connectionFields are the fields that Connection makes hop-by-hop.
 func connectionFields(h http.Header) (names []string) {
 	for _, line := range h["Connection"] {

@@ -39,13 +39,13 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
 	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
-	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs}, patience: time.Second, log: o.Log}
+	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
 		WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
 	}
 	if cfg.Cache.Redis != nil {
-		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, nil); err != nil {
+		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {
 			memory.Close()
 			return nil, err
 		}

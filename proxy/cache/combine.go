@@ -35,7 +35,7 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 		})
 		return false
 	}
-	e := combined(j.stored, resp.Header, body, part, v, j.x.res)
+	e := combined(j.stored, body, part, v, j.x.res)
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
 		c.keep(ctx, j.to, e)
 		j.kept, out.Stored = e, true
@@ -45,9 +45,9 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 }
 
 // combined is e with the bytes of part added. The fields of the new response take the place of the stored ones (RFC 9111 §3.4).
-func combined(e *store.Entry, update http.Header, body []byte, part cachepolicy.Span, v *cachepolicy.Verdict, res *Resource) *store.Entry {
+func combined(e *store.Entry, body []byte, part cachepolicy.Span, v *cachepolicy.Verdict, res *Resource) *store.Entry {
 	rep := &e.Representations[0]
-	h := cachepolicy.FreshenHeader(rep.Header(), update)
+	h := v.Header.Clone()
 	res.Rules.StripUnstorable(h)
 	res.Tags.take(h, nil)
 	ensureDate(h, v.Meta.Received)

@@ -195,6 +195,9 @@ func (d *delivery) trailers(l *landing) {
 	if len(l.trailer) == 0 || !d.flush() {
 		return
 	}
+	if len(l.trailer) > 0 {
+		d.flush() // net/http gives a short response a length of its own, after which no trailers can come
+	}
 	for name, values := range l.trailer {
 		d.w.Header()[http.TrailerPrefix+name] = values
 	}

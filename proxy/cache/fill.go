@@ -75,7 +75,7 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.landEntry(j, j.stored, a, out)
 	case cachepolicy.Freshen:
 		a.discard()
-		j.kept = c.freshen(ctx, j.to, j.stored, a.facts.Header, &v)
+		j.kept = c.freshen(ctx, j.to, j.stored, &v)
 		c.landEntry(j, j.kept, nil, out)
 	case cachepolicy.Combine:
 		return c.combine(ctx, j, a.resp, &v, out)

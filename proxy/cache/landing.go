@@ -19,6 +19,7 @@ type landing struct {
 	// For reading along:
 	facts  cachepolicy.Meta
 	header http.Header // as it will be stored; nobody changes it
+	own    http.Header // what is for the leader's client alone; nil: nothing
 	part   []string    // Content-Range of a part; nil: the response is complete
 	size   int64       // of the body, -1 where the origin did not say
 	coding compress.Coding
@@ -42,7 +43,9 @@ func (l *landing) meta() *cachepolicy.Meta {
 // newLanding describes resp in the form in which it will be stored. It changes resp's header.
 func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags []string) *landing {
 	h := resp.Header
-	l := &landing{facts: meta, header: h, size: resp.ContentLength, coding: compress.HeaderCoding(h), tags: res.Tags.take(h, tags)}
+	l := &landing{
+		facts: meta, header: h, own: res.Rules.Qualified(h), size: resp.ContentLength, coding: compress.HeaderCoding(h), tags: res.Tags.take(h, tags),
+	}
 	res.Rules.StripUnstorable(h)
 	ensureDate(h, meta.Received)
 	if !meta.Complete() {

@@ -59,7 +59,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		return &Reply{Entry: stored, decision: d, outcome: out}
 	case cachepolicy.Freshen:
-		c.freshen(x.ctx, to, stored, a.facts.Header, &v)
+		c.freshen(x.ctx, to, stored, &v)
 	case cachepolicy.Drop:
 		c.Drop(x.ctx, x.key)
 	case cachepolicy.Store:

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -82,9 +81,9 @@ func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *sto
 
 // freshen gives the stored response the life that a 304 or the answer to a HEAD says (RFC 9111 §4.3.4, §4.3.5). What was deleted meanwhile
 // does not come back.
-func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, update http.Header, v *cachepolicy.Verdict) *store.Entry {
+func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, v *cachepolicy.Verdict) *store.Entry {
 	change := func(e *store.Entry) *store.Entry {
-		fresh := freshened(e, update, v, p.res)
+		fresh := freshened(e, v, p.res)
 		fresh.Epoch, fresh.Fence = p.epoch, p.fence
 		return fresh
 	}
@@ -94,9 +93,9 @@ func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, updat
 	return c.replace(ctx, p, stored, change)
 }
 
-// freshened is e as a response with the header update leaves it (RFC 9111 §3.2): another life, the same body.
-func freshened(e *store.Entry, update http.Header, v *cachepolicy.Verdict, res *Resource) *store.Entry {
-	h := cachepolicy.FreshenHeader(e.Representations[0].Header(), update)
+// freshened is e with the fields and the life that the verdict gives it (RFC 9111 §3.2), and the same body.
+func freshened(e *store.Entry, v *cachepolicy.Verdict, res *Resource) *store.Entry {
+	h := v.Header.Clone()
 	res.Rules.StripUnstorable(h)
 	res.Tags.take(h, nil)
 	ensureDate(h, v.Meta.Received)

@@ -1,0 +1,44 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/penstock/penstock/test/gatewaytest"
+)
+
+// TestQualifiedFieldsAreForTheOneWhoAsked: what private="…" or no-cache="…" names is neither stored nor given to others.
+func TestQualifiedFieldsAreForTheOneWhoAsked(t *testing.T) {
+	o := NewOrigin(t, Text("hello", "Cache-Control", `max-age=60, private="X-User", no-cache="X-Count"`, "X-User", "anna", "X-Count", "1"))
+	g := Route(t, o.URL, cached)
+	first := g.Get("/")
+	want(t, first, 200, "hello")
+	if first.Header.Get("X-User") != "anna" || first.Header.Get("X-Count") != "1" {
+		t.Errorf("the one who asked has not got all: %v", first.Header)
+	}
+	second := g.Get("/")
+	wantHit(t, second, "hello")
+	if second.Header.Get("X-User") != "" || second.Header.Get("X-Count") != "" {
+		t.Errorf("another has got what is not for it: %v", second.Header)
+	}
+}
+
+// TestRulesHoldAfterValidation: what a route's Cache-Control rule has written is not undone by a 304.
+func TestRulesHoldAfterValidation(t *testing.T) {
+	o := NewOrigin(t, Text("hello", "Cache-Control", "max-age=5", "ETag", `"1"`))
+	g := Route(t, o.URL, cached+`
+cache_control: [{set: "public, max-age=60", mode: override}]`)
+	want(t, g.Get("/"), 200, "hello")
+	o.Answer(Status(304, "Cache-Control", "max-age=5", "ETag", `"1"`))
+	g.Clock.Advance(61 * time.Second)
+	validated := g.Get("/")
+	want(t, validated, 200, "hello")
+	g.Clock.Advance(30 * time.Second)
+	later := g.Get("/")
+	wantHit(t, later, "hello")
+	for _, r := range []*Response{validated, later} {
+		if got := r.Header.Get("Cache-Control"); got != "public, max-age=60" {
+			t.Errorf("Cache-Control %q", got)
+		}
+	}
+}

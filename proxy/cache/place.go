@@ -29,7 +29,7 @@ func (c *Cache) place(x *exchange) place {
 // keep stores e unless the object was invalidated after it set out: what an unsafe method has made stale must not come back.
 func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 	e.Epoch, e.Fence = p.epoch, p.fence
-	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) {
+	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || !e.Complete() && c.hasWhole(ctx, p.key, e) {
 		return
 	}
 	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
@@ -39,6 +39,21 @@ func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 	if c.doomed.since(p.key.Hash, p.begun) {
 		c.Drop(ctx, p.key)
 	}
+}
+
+// hasWhole reports whether all of what part is a part of is stored, and fresh: a request for a range that came before the whole was there must not
+// put its part in the place of the whole.
+func (c *Cache) hasWhole(ctx context.Context, key cachepolicy.Key, part *store.Entry) bool {
+	object, err := c.Store.Get(ctx, key)
+	if err != nil {
+		return false
+	}
+	for _, e := range object.Variants {
+		if e.Vary == part.Vary && e.Complete() && e.ETag == part.ETag && e.Age(c.Now()) < e.Lifetime {
+			return true
+		}
+	}
+	return false
 }
 
 // maxReplace is how often replace tries again. What it competes with are codings that are being made of the same response, of which there are few.

@@ -1,6 +1,8 @@
 package cache_test
 
 import (
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -41,4 +43,29 @@ cache_control: [{set: "public, max-age=60", mode: override}]`)
 			t.Errorf("Cache-Control %q", got)
 		}
 	}
+}
+
+// TestPartNeverReplacesTheWhole: a range that was asked for before the whole was stored, and comes after it.
+func TestPartNeverReplacesTheWhole(t *testing.T) {
+	gate := NewGate(t)
+	o := NewOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") == "" {
+			Text("0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)(w, r)
+			return
+		}
+		gate.Wait()
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Content-Range", "bytes 2-4/10")
+		w.WriteHeader(http.StatusPartialContent)
+		io.WriteString(w, "234")
+	})
+	g := Route(t, o.URL, cached)
+	part := g.Go("/", "Range", "bytes=2-4")
+	gate.Came(t)
+	want(t, g.Get("/"), 200, "0123456789")
+	gate.Open()
+	want(t, g.Await(part), 206, "234")
+	wantHit(t, g.Get("/"), "0123456789")
+	wantCalls(t, o, 2)
 }

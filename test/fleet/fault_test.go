@@ -127,6 +127,9 @@ func TestFaults(t *testing.T) {
 			sound(t, q, f.a.Do(q))
 			hit(t, f.b, q, 1)
 			hit(t, f.c, q, 1)
+			if worst := during[len(during)-1]; worst > 1500*time.Millisecond {
+				t.Errorf("the slowest answer took %v; the timeout is 100ms", worst)
+			}
 			t.Logf("median/p99/worst before: %v, during: %v, after: %v", spread(before), spread(during), spread(after))
 		})
 	}

@@ -70,6 +70,56 @@ func TestHerd(t *testing.T) {
 	}
 }
 
+// TestHerdOnWhatHasExpired has many clients ask all instances for what all of them have, and what is stale.
+func TestHerdOnWhatHasExpired(t *testing.T) {
+	b := three(t, Setup{})
+	each := size(100, 1000)
+	q := Request{Path: "/short/page"}
+	for _, i := range b.Fleet {
+		sound(t, q, i.Do(q))
+	}
+	b.asked(t, q.Path, 1)
+	time.Sleep(1200 * time.Millisecond)
+	b.origin.Delay(300 * time.Millisecond)
+	version := b.origin.Bump()
+	for _, a := range Herd(3*each, func(n int) Answer { return b.Fleet[n%3].Do(q) }) {
+		if sound(t, q, a); a.Version() != version {
+			t.Fatalf("stale: %v", a)
+		}
+	}
+	b.asked(t, q.Path, 2)
+}
+
+// TestTiers uses the tiers that a route names, and purges all of them.
+func TestTiers(t *testing.T) {
+	b := three(t, Setup{Routes: `
+- {name: near, match: {path: "/near/*"}, cache: {tiers: [memory]}}
+- {name: far, match: {path: "/far/*"}, cache: {tiers: [redis]}}
+`})
+	for path, calls := range map[string]int{"/near/1": 3, "/far/1": 1} {
+		q := Request{Path: path}
+		for _, purge := range []Purge{{}, {URL: "http://" + Host + path}, {Tag: "part:1"}, {All: true}} {
+			before, version := len(b.origin.Calls(path)), b.origin.Bump()
+			if purge != (Purge{}) {
+				b.MustPurge(b.c, purge)
+			}
+			for _, i := range b.Fleet {
+				current(t, i, q, version)
+			}
+			for _, i := range b.Fleet {
+				hit(t, i, q, version)
+			}
+			b.asked(t, path, before+calls)
+		}
+	}
+	b.redis.Stop()
+	hit(t, b.a, Request{Path: "/near/1"}, b.a.Get("/near/1").Version())
+	sound(t, Request{Path: "/far/1"}, b.a.Get("/far/1"))
+	if a := b.a.Get("/far/1"); a.Hit() {
+		t.Errorf("what is kept in Redis alone comes without it: %v", a)
+	}
+}
+
 // TestHolderDies kills the instance whose call the origin has, while all others wait for it.
 func TestHolderDies(t *testing.T) {
 	const bound = 6 * time.Second // the life of a lease, a call, and what a busy machine takes

@@ -23,7 +23,7 @@ type Call struct {
 	Instance           string // that made it
 }
 
-// Origin answers every request with its path and the version that holds when the request comes. Nothing it sends is shorter-lived than a test.
+// Origin answers every request with its path and the version that holds when the request comes. What it sends outlives a test.
 type Origin struct {
 	*httptest.Server
 	version atomic.Int64
@@ -73,7 +73,7 @@ func (o *Origin) Calls(path string) (calls []Call) {
 }
 
 // ServeHTTP answers. The tags of a response are of its path's last part, /x/7: part:7 team:7. What is below /vary/ varies on the language,
-// and what is below /private/ is for nobody else.
+// what is below /private/ is for nobody else, and what is below /short/ is fresh for one second.
 // Below /size/ and /random/ the last part is the number of bytes: of text, or of noise that can't be compressed.
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version := o.Version()
@@ -95,8 +95,11 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/plain")
 	h.Set("X-Version", strconv.FormatInt(version, 10))
 	h.Set("Surrogate-Key", "part:"+part+" team:"+part+" kind:"+kind(r.URL.Path))
-	if kind(r.URL.Path) == "private" {
+	switch kind(r.URL.Path) {
+	case "private":
 		h.Set("Cache-Control", "private")
+	case "short":
+		h.Set("Cache-Control", "max-age=1")
 	}
 	if kind(r.URL.Path) == "vary" {
 		h.Set("Vary", "Accept-Language")

@@ -47,7 +47,7 @@ func TestPreload(t *testing.T) {
 	for n := range 200 {
 		sound(t, cold(n), a.Do(cold(n)))
 	}
-	for range 30 {
+	for range 250 { // uses are counted by samples
 		for n := range 10 {
 			sound(t, hot(n), a.Do(hot(n)))
 		}

@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -31,8 +33,26 @@ func (c *Cache) call(ctx context.Context, x *exchange, out *http.Request, stored
 		x.res.Respond(resp.Header)
 	}
 	x.res.Rules.ApplyCacheControl(&x.q, resp.StatusCode, resp.Header)
+	varyOnOrigin(resp.Header)
 	a.facts.Status, a.facts.Header = resp.StatusCode, resp.Header
 	return a
+}
+
+// varyOnOrigin adds the Vary that belongs to a response which allows one origin (Fetch, section 3.2.5): many that reflect the request's Origin
+// forget it, and what is stored of them would lock the others out, or let one in.
+func varyOnOrigin(h http.Header) {
+	allow := h["Access-Control-Allow-Origin"]
+	if len(allow) == 0 || allow[0] == "*" {
+		return
+	}
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Origin") {
+				return
+			}
+		}
+	}
+	h["Vary"] = append(slices.Clone(h["Vary"]), "Origin")
 }
 
 // headerOf is the stored header of e, nil where nothing is stored.

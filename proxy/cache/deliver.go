@@ -98,6 +98,7 @@ func (d *delivery) status(status int) {
 	if h := d.w.Header(); len(h["Content-Type"]) == 0 {
 		h["Content-Type"] = nil
 	}
+	d.x.closeUnread(d.w.Header())
 	d.x.ev.Status = status
 	d.w.WriteHeader(status)
 }

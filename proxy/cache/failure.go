@@ -96,5 +96,6 @@ func (d *delivery) failure(f *failure) {
 	}
 	d.cacheStatus(h)
 	d.x.ev.Status = f.status
+	d.x.closeUnread(h)
 	d.c.WriteError(d.w, d.x.r, f.status, f.proxyError, f.detail)
 }

@@ -83,7 +83,11 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		a.discard()
 		return true
 	case cachepolicy.Store:
-		c.stream(ctx, j, a.resp, &v, out)
+		if c.reusable(j, &v.Meta) {
+			c.stream(ctx, j, a.resp, &v, out)
+		} else {
+			c.streamAlone(ctx, j, a.resp, &v, out)
+		}
 	case cachepolicy.Drop:
 		c.Drop(ctx, x.key)
 		c.relay(j, a, held, out)
@@ -93,6 +97,13 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	return false
 }
 
+// reusable reports whether what has come may answer other requests than the one it came for. One that is stored to be validated on every use
+// may not (RFC 9111 §4): each that waits has it validated for itself.
+func (c *Cache) reusable(j *job, m *cachepolicy.Meta) bool {
+	d := j.x.res.Rules.Decide(&cachepolicy.Request{Method: http.MethodGet}, m, c.Now(), 0)
+	return !m.Complete() || d.Action == cachepolicy.Serve || d.Action == cachepolicy.ServeAndRefresh
+}
+
 // landEntry answers all who wait with e. instead is the failure in whose place it is served; nil: none.
 func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepolicy.Outcome) {
 	d := staleDecision(e, c.Now(), out.Reason)
@@ -100,8 +111,13 @@ func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepoli
 		d.Action = cachepolicy.Serve
 	}
 	out.TTL, out.HasTTL = d.TTL, true
-	j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead}, 0)
-	j.flight.End(flight.Shared, nil)
+	if instead != nil || c.reusable(j, &e.Meta) {
+		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead}, 0)
+		j.flight.End(flight.Shared, nil)
+	} else {
+		c.unshareable.add(j.key)
+		j.flight.End(flight.Solo, nil)
+	}
 	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, call: callOf(j.ev)})
 }
 

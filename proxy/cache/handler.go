@@ -21,10 +21,7 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			}
 			x.target = target
 		}
-		if r.ContentLength != 0 && r.ProtoMajor == 1 {
-			// An origin may answer before it has read the whole body, and net/http would first wait for the rest of it.
-			_ = http.NewResponseController(w).EnableFullDuplex() // a writer that does not know it has no such habit
-		}
+		x.watchBody(w)
 		c.deliver(w, x, c.do(x))
 	})
 }

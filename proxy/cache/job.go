@@ -35,9 +35,9 @@ func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy
 // outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.
 func (j *job) outgoing() *http.Request {
 	out := j.x.outgoing(j.header)
-	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery {
+	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery || out.URL.ForceQuery {
 		url := *out.URL
-		url.RawQuery = query
+		url.RawQuery, url.ForceQuery = query, false // "/a?" has the key of "/a"
 		out.URL = &url
 	}
 	return out

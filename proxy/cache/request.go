@@ -28,6 +28,8 @@ type exchange struct {
 	regrouped, restarted bool
 	// tier is where the response was found.
 	tier string
+	// body is the client's body on its way up; nil: there is none.
+	body *clientBody
 	// interim passes a 1xx response on to the client.
 	interim func(status int, h http.Header)
 }

@@ -43,8 +43,23 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		return
 	}
 	l.trailer = resp.Trailer
-	c.unshareable.forget(j.key)
+	if c.reusable(j, &v.Meta) {
+		c.unshareable.forget(j.key)
+	}
 	c.complete(ctx, j, l, code, size)
+}
+
+// streamAlone is stream for a response that is stored, but is for the leader alone: those who wait go on alone, and the key is remembered as
+// not worth waiting for. The leader reads along in a flight that nobody else has joined.
+func (c *Cache) streamAlone(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
+	c.unshareable.add(j.key)
+	j.flight.End(flight.Solo, nil)
+	apart := *j
+	apart.flight = c.solo(j.key)
+	defer apart.flight.End(flight.Retry, nil) // a panic must not leave the leader waiting; the first End counts
+	defer context.AfterFunc(ctx, func() { apart.flight.End(flight.Retry, context.Cause(ctx)) })()
+	c.stream(ctx, &apart, resp, v, out)
+	j.kept = apart.kept
 }
 
 // complete stores the body that has arrived whole and then lets all who read it have its end: whoever has the whole response and asks

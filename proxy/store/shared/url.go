@@ -77,23 +77,34 @@ func parseURL(raw string) (*target, error) {
 	if end < 0 {
 		end = len(rest)
 	}
-	at := strings.LastIndex(rest[:end], "@")
 	t := &target{scheme: s, name: name}
-	var err error
-	if t.addrs, err = parseHosts(rest[at+1:end], s); err != nil {
-		return nil, err
+	err := t.parse(rest[:end], rest[end:])
+	if err != nil && strings.Contains(rest[end:], "@") {
+		// The first of these may be within a password: then all that an error could quote are pieces of it.
+		return nil, errMalformed
+	}
+	return t, err
+}
+
+var errMalformed = errors.New("shared: URL of Redis: it is malformed; escape special characters in user, password and path as %XX")
+
+// parse reads what stands before the path, with the credentials and the hosts, and what follows.
+func (t *target) parse(authority, rest string) (err error) {
+	at := strings.LastIndex(authority, "@")
+	if t.addrs, err = parseHosts(authority[at+1:], t.scheme); err != nil {
+		return err
 	}
 	// The list of hosts is not for net/url, all else is.
-	u, err := url.Parse("redis://" + rest[:at+1] + "host" + rest[end:])
+	u, err := url.Parse("redis://" + authority[:at+1] + "host" + rest)
 	if err != nil || u.Fragment != "" {
-		return nil, errors.New("shared: URL of Redis: it is malformed; escape special characters in user, password and path as %XX")
+		return errMalformed
 	}
 	t.user = u.User.Username()
 	t.password, _ = u.User.Password()
 	if err := t.parsePath(strings.Split(strings.Trim(u.Path, "/"), "/")); err != nil {
-		return nil, err
+		return err
 	}
-	return t, t.parseQuery(u.RawQuery)
+	return t.parseQuery(u.RawQuery)
 }
 
 func parseHosts(list string, s scheme) ([]string, error) {

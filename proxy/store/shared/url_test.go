@@ -43,6 +43,8 @@ func TestParseURLRefuses(t *testing.T) {
 		"", "h:1", "http://secret@h", "redis:/h", "redis://", "redis://secret@", "redis://h:0", "redis://h:99999", "redis://h:x", "redis://h/x", "redis://h/1/2",
 		"redis://a,b", "redis://h?db=secret", "redis://h#secret", "redis://u:%zzsecret@h", "redis://h h", "redis+sentinel://a:1", "redis+sentinel://a:1/", "redis+sentinel://a/m/x",
 		"redis+cluster://a/1", "redis+cluster://a,,b", "redis://h?ca=secret", "rediss://h?ca=/nonexistent/file", "redis://[::1:7", "redis://h?sentinel_password=secret",
+		"redis://:secret/x@h", "redis://u:1/secret@h:1", "redis://u:secret?x@h", "redis://u:1?secret@h", "redis://u:1#secret@h", "redis://u:x@a/secret@h:1",
+		"redis+sentinel://u:secret/x@a/m",
 	} {
 		_, err := parseURL(raw)
 		if err == nil {

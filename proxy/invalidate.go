@@ -24,8 +24,8 @@ func (s *Snapshot) invalidate(ctx context.Context, absoluteURL string, q *cachep
 	s.written(ctx, scheme, host, path, query, q)
 }
 
-// written makes stale what is stored under a URL in canonical form. What this instance holds under the key that the write's own fields give goes at once; the
-// purge is for what other fields, tiers and instances hold.
+// written makes stale what is stored under a URL in canonical form. What this instance holds under the key that the write's own fields give goes at
+// once; the purge is for what other fields, tiers and instances hold.
 func (s *Snapshot) written(ctx context.Context, scheme, host, path, query string, q *cachepolicy.Request) {
 	rt, _ := s.router.find(host, path, http.MethodGet, nil)
 	if rt == nil || !rt.rules.Enabled {

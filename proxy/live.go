@@ -49,7 +49,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 			memory.Close()
 			return nil, err
 		}
-		made.Shared = l.fleet
+		made.Shared, made.SharedBudget = l.fleet, cfg.Cache.Redis.Timeout
 		if l.fleet.hot != nil {
 			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
 		}

@@ -24,9 +24,11 @@ import (
 
 // Config is what a Cache is made of.
 type Config struct {
-	Store  store.Store   // the tier within the process
-	Shared Shared        // the tier of all instances; nil: there is none
-	Epochs *store.Epochs // what purges have left of stored responses; nil: there are no purges
+	Store  store.Store // the tier within the process
+	Shared Shared      // the tier of all instances; nil: there is none
+	// SharedBudget is what one request may lose to Shared in all.
+	SharedBudget time.Duration
+	Epochs       *store.Epochs // what purges have left of stored responses; nil: there are no purges
 	// Used is told of one in UsedSample hits, which then counts for as many; nil: nobody wants to know.
 	Used       func(k cachepolicy.Key, uses int)
 	UsedSample int

@@ -37,9 +37,10 @@ func (x *exchange) watchBody(w http.ResponseWriter) {
 	}
 }
 
-// closeUnread has the connection closed after an answer that begins before the request's body was read to its end.
+// closeUnread has the connection closed after an answer that begins before the request's body was read to its end, and after a chunked one: it may have
+// come with a Content-Length too, of which net/http does not tell, and then it must be the last (RFC 9112 §6.1).
 func (x *exchange) closeUnread(h http.Header) {
-	if x.body != nil && x.r.ProtoMajor == 1 && !x.body.whole.Load() {
+	if x.body != nil && x.r.ProtoMajor == 1 && (!x.body.whole.Load() || len(x.r.TransferEncoding) > 0) {
 		h["Connection"] = []string{"close"}
 	}
 }

@@ -19,13 +19,13 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	held := &holder{cancel: cancel}
 	defer held.release()
 	defer c.rescue(j)
-	// A fill that is told to end may be waiting for a reader of its body; the end of the flight wakes it.
-	defer context.AfterFunc(ctx, func() { j.flight.End(flight.Retry, context.Cause(ctx)) })()
 	j.to = c.place(j.x)
 	lease, landed := c.holdLease(ctx, j)
 	if landed {
 		return
 	}
+	// A fill that is told to end may be waiting for a reader of its body; the end of the flight wakes it.
+	defer context.AfterFunc(ctx, func() { j.flight.End(flight.Retry, context.Cause(ctx)) })()
 	if lease != nil {
 		j.to.fence = lease.Token()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -44,11 +45,33 @@ func (c *Cache) shares(res *Resource) bool {
 	return res.Tiers.Shared && c.Shared != nil && c.Shared.Usable()
 }
 
+// budgeted returns ctx with what is left of the time that x may lose to the shared tier, however many calls it makes. It is false where nothing is
+// left: x goes on without the tier.
+func (c *Cache) budgeted(ctx context.Context, x *exchange) (context.Context, context.CancelFunc, bool) {
+	now := time.Now() // the time that passes for the client, not the clock of responses
+	if x.sharedUntil.IsZero() {
+		x.sharedUntil = now.Add(c.SharedBudget)
+	}
+	if !now.Before(x.sharedUntil) {
+		return nil, nil, false
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, x.sharedUntil, store.ErrBudget)
+	return ctx, cancel, true
+}
+
 // lookupShared is the response that x selects of what the instances share, or nil. It is taken into memory, with the life that it has left.
 func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
-	object, err := c.Shared.Get(ctx, x.key, &x.q)
+	bounded, cancel, ok := c.budgeted(ctx, x)
+	if !ok {
+		return nil
+	}
+	defer cancel()
+	object, err := c.Shared.Get(bounded, x.key, &x.q)
 	if err != nil {
-		return nil // a miss, or a tier that says of itself what ails it
+		if !errors.Is(err, store.ErrMiss) {
+			x.sharedUntil = time.Now() // it says itself what ails it; this request asks it for nothing more
+		}
+		return nil
 	}
 	e := c.choose(x, object)
 	if e == nil {
@@ -73,25 +96,27 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, res.Coalesce.Wait)
 	defer cancel()
-	name := j.key.name()
+	x := *j.x // the leader's is its client's to change
 	for ctx.Err() == nil {
-		lease, wait, err := c.Shared.Acquire(ctx, j.x.key, name)
+		lease, wait, ok := c.acquire(ctx, &x, j.key.name())
 		switch {
-		case err != nil:
+		case !ok:
 			return nil, false
 		case lease != nil:
 			// Between the lookup and the lease another instance may have filled and ended.
-			if c.landShared(ctx, j) {
+			if c.landShared(ctx, j, &x) {
 				c.release(ctx, lease, store.Filled)
 				return nil, true
 			}
 			return lease, false
 		}
-		switch wait.For(ctx) {
+		result := wait.For(ctx)
+		x.sharedUntil = time.Time{} // the wait was for the fill, not for the tier
+		switch result {
 		case store.Filled:
-			return nil, c.landShared(ctx, j)
+			return nil, c.landShared(ctx, j, &x)
 		case store.Unshareable:
-			c.unshareable.add(j.key)
+			c.goAlone(j)
 			return nil, false
 		case store.Failed:
 			return nil, false
@@ -100,10 +125,28 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	return nil, false
 }
 
-// landShared answers all who wait with what another instance has stored since, if that may be used.
-func (c *Cache) landShared(ctx context.Context, j *job) bool {
-	x := *j.x // the leader's is its client's to change
-	e := c.lookupShared(ctx, &x)
+// goAlone has those who wait for j go on alone at once: another instance has found that they can't be answered from one call. The leader goes on with
+// a flight that nobody else has joined.
+func (c *Cache) goAlone(j *job) {
+	c.unshareable.add(j.key)
+	j.flight.End(flight.Solo, nil)
+	j.flight = c.solo(j.key)
+}
+
+// acquire is Shared.Acquire within x's budget. It is false where the fill is to go on without the others.
+func (c *Cache) acquire(ctx context.Context, x *exchange, name string) (Lease, Waiter, bool) {
+	bounded, cancel, ok := c.budgeted(ctx, x)
+	if !ok {
+		return nil, nil, false
+	}
+	defer cancel()
+	lease, wait, err := c.Shared.Acquire(bounded, x.key, name)
+	return lease, wait, err == nil
+}
+
+// landShared answers all who wait with what another instance has stored since, if that may be used. x is a copy of the leader's.
+func (c *Cache) landShared(ctx context.Context, j *job, x *exchange) bool {
+	e := c.lookupShared(ctx, x)
 	if e == nil || j.stored != nil && !e.Received.After(j.stored.Received) {
 		return false
 	}
@@ -136,9 +179,19 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	}
 	if err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants); err != nil {
 		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "err", err)
+		if errors.Is(err, store.ErrFenced) {
+			c.forgetFenced(ctx, j)
+		}
 		return store.Failed
 	}
 	return store.Filled
+}
+
+// forgetFenced takes out of memory what j has stored there too late: another instance has a newer response, which the next request finds.
+func (c *Cache) forgetFenced(ctx context.Context, j *job) {
+	if err := c.Store.Delete(ctx, j.x.key); err != nil {
+		c.Log.Debug("an outdated response was not removed", "err", err)
+	}
 }
 
 // name tells the fills of one object apart, alike in all instances.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/observe"
@@ -26,6 +27,8 @@ type exchange struct {
 	// regrouped and restarted are set when it has left a flight for that of its variant, and when it has looked again after a flight that
 	// came to nothing. Each happens once.
 	regrouped, restarted bool
+	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
+	sharedUntil time.Time
 	// tier is where the response was found.
 	tier string
 	// body is the client's body on its way up; nil: there is none.

@@ -14,8 +14,9 @@ type problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// WriteError answers with an error of the gateway's own making: as a problem detail where the client takes JSON, else as text; never stored, with the reason in
-// Proxy-Status (RFC 9209) where there is one. detail is for the client: it must not tell what a client should not know, nor repeat what it sent.
+// WriteError answers with an error of the gateway's own making: as a problem detail where the client takes JSON, else as text; never stored, with the
+// reason in Proxy-Status (RFC 9209) where there is one. detail is for the client: it must not tell what a client should not know, nor repeat what it
+// sent.
 func WriteError(w http.ResponseWriter, r *http.Request, status int, proxyStatus, detail string) {
 	body, contentType := errorBody(r, status, detail)
 	h := w.Header()

@@ -51,7 +51,8 @@ func (t trust) identify(r *http.Request) client {
 	return c
 }
 
-// walk goes from the peer towards the client as far as each hop is trusted to say who was before it. Whatever stands further left can be forged, and is forgotten.
+// walk goes from the peer towards the client as far as each hop is trusted to say who was before it. Whatever stands further left can be forged, and
+// is forgotten.
 func (t trust) walk(peer netip.Addr, chain []string) []netip.Addr {
 	hops := []netip.Addr{peer}
 	for i := len(chain) - 1; i >= 0 && t.has(hops[0]); i-- {
@@ -113,7 +114,8 @@ func claimedProto(h http.Header) string {
 	return ""
 }
 
-// forwardedValues collects one parameter of each element of Forwarded (RFC 7239 §4). Commas in quoted strings do not occur in the values that it is used for.
+// forwardedValues collects one parameter of each element of Forwarded (RFC 7239 §4). Commas in quoted strings do not occur in the values that it is
+// used for.
 func forwardedValues(h http.Header, parameter string) []string {
 	var out []string
 	for _, element := range splitList(h["Forwarded"]) {

@@ -42,11 +42,12 @@ type guard struct {
 	next  http.Handler
 }
 
-// NewGuard returns the middleware that has to stand in front of routing. It refuses what must not be routed, gives host and path their canonical form (in
-// URL, RequestURI and Host alike), removes the fields that end at this hop and those that the peer is not trusted to send, writes X-Forwarded-* and
-// Forwarded anew, and notes ClientIP, Scheme, Host and Upgrade in the request's Event.
+// NewGuard returns the middleware that has to stand in front of routing. It refuses what must not be routed, gives host and path their canonical form
+// (in URL, RequestURI and Host alike), removes the fields that end at this hop and those that the peer is not trusted to send, writes X-Forwarded-*
+// and Forwarded anew, and notes ClientIP, Scheme, Host and Upgrade in the request's Event.
 //
-// Of an absolute-form target net/http has already put the authority in place of the Host field, as RFC 9112 §3.2.2 demands; the conflict between the two can't be seen here, and can't mislead anyone behind.
+// Of an absolute-form target net/http has already put the authority in place of the Host field, as RFC 9112 §3.2.2 demands; the conflict between the
+// two can't be seen here, and can't mislead anyone behind.
 func NewGuard(config GuardConfig) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		g := &guard{GuardConfig: config, next: next}

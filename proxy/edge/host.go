@@ -10,8 +10,9 @@ import (
 // ErrHost says that a Host names no host in a way that every recipient would read alike.
 var ErrHost = errors.New("the host is malformed or ambiguous")
 
-// CanonicalHost returns the one spelling of a Host or :authority for a scheme: lower case, without the scheme's default port, an empty port or a trailing
-// dot, an IPv6 address in its short form. Userinfo, zones, escapes, and anything that is no name in ASCII or address are errors. It is idempotent.
+// CanonicalHost returns the one spelling of a Host or :authority for a scheme: lower case, without the scheme's default port, an empty port or a
+// trailing dot, an IPv6 address in its short form. Userinfo, zones, escapes, and anything that is no name in ASCII or address are errors. It is
+// idempotent.
 func CanonicalHost(host, scheme string) (string, error) {
 	name, port, err := splitPort(host)
 	if err != nil {

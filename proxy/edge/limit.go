@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// limited is a request body with a bound. It keeps what it was made of, so that a route's own limit takes the place of a wider one's instead of adding to it.
+// limited is a request body with a bound. It keeps what it was made of, so that a route's own limit takes the place of a wider one's instead of
+// adding to it.
 type limited struct {
 	io.ReadCloser
 	inner io.ReadCloser

@@ -12,8 +12,8 @@ const upperHex = "0123456789ABCDEF"
 
 // CanonicalPath returns the one spelling of an escaped path that routing, cache keys and upstreams all see. RFC 3986 §6.2.2: escapes of unreserved
 // characters are undone, others are in upper case, dot segments are resolved; beyond it, runs of slashes are merged, and bytes that no path may hold
-// unescaped are escaped. %2F stays, as it is data and no separator. Control characters, backslashes (which some servers take for slashes), broken escapes,
-// and dot segments that only some recipients would see (behind %2F, or before a ;parameter) are errors. CanonicalPath is idempotent.
+// unescaped are escaped. %2F stays, as it is data and no separator. Control characters, backslashes (which some servers take for slashes), broken
+// escapes, and dot segments that only some recipients would see (behind %2F, or before a ;parameter) are errors. CanonicalPath is idempotent.
 func CanonicalPath(escaped string) (string, error) {
 	if escaped == "" {
 		return "/", nil

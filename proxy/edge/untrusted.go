@@ -45,7 +45,8 @@ func dropClaims(h http.Header) {
 	}
 }
 
-// dropAliases removes fields that are spelled with underscores where the spelling with dashes means something. No client has a reason for that spelling, so it goes whoever sent it.
+// dropAliases removes fields that are spelled with underscores where the spelling with dashes means something. No client has a reason for that
+// spelling, so it goes whoever sent it.
 func dropAliases(h http.Header) {
 	for name := range h {
 		if !strings.Contains(name, "_") {

@@ -131,6 +131,7 @@ func (s *spool) nextSize(n int) int {
 // awaitReaders blocks while the slowest reader is behind by more than the window.
 func (s *spool) awaitReaders() error {
 	var timer *time.Timer
+	began := s.now()
 	for !s.ended {
 		if len(s.readers) == 0 && s.pending == 0 {
 			return ErrAbandoned
@@ -141,7 +142,7 @@ func (s *spool) awaitReaders() error {
 		if s.passed = s.slowest(); s.size-s.passed <= window {
 			return nil
 		}
-		wait, cut := s.cutOff()
+		wait, cut := s.cutOff(began)
 		if cut {
 			continue
 		}
@@ -173,8 +174,9 @@ func (s *spool) slowest() int64 {
 }
 
 // cutOff removes the readers that hold the writer up and have not moved for too long while others wait. If there are none, it returns when
-// the first may be due, 0 when nobody waits.
-func (s *spool) cutOff() (wait time.Duration, cut bool) {
+// the first may be due, 0 when nobody waits. began is when the writer came to wait: before that a reader may have stood still because there was
+// nothing to read, which is nobody's fault.
+func (s *spool) cutOff(began time.Time) (wait time.Duration, cut bool) {
 	if s.parked == 0 {
 		return 0, false
 	}
@@ -191,7 +193,11 @@ func (s *spool) cutOff() (wait time.Duration, cut bool) {
 		if s.size-r.pos <= window {
 			continue
 		}
-		left := s.patience - now.Sub(r.moved)
+		moved := r.moved
+		if moved.Before(began) {
+			moved = began
+		}
+		left := s.patience - now.Sub(moved)
 		if left > 0 {
 			wait = min(wait, left)
 			continue

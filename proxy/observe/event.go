@@ -27,7 +27,7 @@ type Event struct {
 	Hit        bool
 	Action     string // of cachepolicy.Action
 	Reason     string // of cachepolicy.Reason
-	Tier       string // "memory" or ""
+	Tier       string // where it was found: "memory", "redis" or ""
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool

@@ -26,8 +26,8 @@ const ObjectWindow = 10 * time.Minute
 
 // Epochs is what an instance knows of the history of purges. It may be used concurrently.
 //
-// A purge is one note here, whatever number of stored responses it concerns: each of them carries the Epoch at which its fill began, and is
-// judged by the notes when it is looked up. So a fill that began before a purge brings in nothing that outlives it, no matter when or where it is stored.
+// A purge is one note here, whatever number of stored responses it concerns: each of them carries the Epoch at which its fill began, and is judged by
+// the notes when it is looked up. So a fill that began before a purge brings in nothing that outlives it, no matter when or where it is stored.
 type Epochs struct {
 	now     func() time.Time
 	newest  atomic.Pointer[Epoch]

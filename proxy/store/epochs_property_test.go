@@ -200,7 +200,8 @@ func (f *fleet) look() {
 	}
 }
 
-// mustBeDead holds what matters against the fate: no purge that was made after a fill had begun, and that an instance has heard of, leaves it alive there.
+// mustBeDead holds what matters against the fate: no purge that was made after a fill had begun, and that an instance has heard of, leaves it alive
+// there.
 func (f *fleet) mustBeDead(n int, e *filled, got store.Fate) {
 	for _, p := range f.history[min(e.begun, f.instances[n].heard):f.instances[n].heard] {
 		for _, target := range p.Targets {

@@ -8,9 +8,9 @@ package store
 //     frequencies are those of the past, and would keep the new out.
 //
 // It learns from what comes back soon. Objects that ristretto refused or displaced and that are then asked for again count against frequency, objects
-// that were evicted by recency and then asked for again count against recency; the rule with the lower share of regrets is followed. So that both shares stay known, in
-// the time of frequency one object in some is taken by recency; in the time of recency, where refusing would cost hits, some objects are put
-// on trial instead: taken, and watched for a use.
+// that were evicted by recency and then asked for again count against recency; the rule with the lower share of regrets is followed. So that both
+// shares stay known, in the time of frequency one object in some is taken by recency; in the time of recency, where refusing would cost hits, some
+// objects are put on trial instead: taken, and watched for a use.
 type judge struct {
 	ghosts   []ghost // by the low bits of the id
 	byUse    share   // lost by frequency

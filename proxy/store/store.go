@@ -18,6 +18,9 @@ var ErrVariants = errors.New("store: too many variants")
 // ErrFenced is returned by Put when the holder of a newer lease has stored already.
 var ErrFenced = errors.New("store: the lease under which this was fetched has been superseded")
 
+// ErrBudget is the cause with which a context ends when a request has lost all the time to a shared tier that it may lose.
+var ErrBudget = errors.New("store: no time is left for the shared tier")
+
 // ErrTooLarge is returned by Put when the entry is larger than the store takes.
 var ErrTooLarge = errors.New("store: object too large")
 

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -85,5 +84,3 @@ func (u *upgradedConn) CloseWrite() error {
 	}
 	return errors.ErrUnsupported
 }
-
-func equalFold(a, b string) bool { return strings.EqualFold(a, b) }

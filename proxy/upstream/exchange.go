@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,7 +144,7 @@ func (e *exchange) checkUpgrade(resp *http.Response) error {
 	switch {
 	case e.upgrading == "":
 		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 to a request that asked for no upgrade")}
-	case !equalFold(got, e.upgrading):
+	case !strings.EqualFold(got, e.upgrading):
 		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: fmt.Errorf("asked to upgrade to %q, got %q", e.upgrading, got)}
 	case !writable:
 		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 without Connection: Upgrade")}

@@ -62,7 +62,8 @@ func drawWhere(states []state, random uint32, eligible func(int) bool) int {
 	return last
 }
 
-// smoothOrder is one period of smooth weighted round robin (as nginx does it): each target comes as often as its weight says, spread as evenly as may be.
+// smoothOrder is one period of smooth weighted round robin (as nginx does it): each target comes as often as its weight says, spread as evenly as may
+// be.
 func smoothOrder(weights []int) []int {
 	period, divisor := 0, 0
 	for _, w := range weights {
@@ -94,8 +95,8 @@ func gcd(a, b int) int {
 	return a
 }
 
-// pickHash is weighted rendezvous hashing: each target scores the key by itself, so that a target which comes or goes moves only the keys that it gains or loses.
-// ids are hashes of the targets' names.
+// pickHash is weighted rendezvous hashing: each target scores the key by itself, so that a target which comes or goes moves only the keys that it
+// gains or loses. ids are hashes of the targets' names.
 func pickHash(states []state, ids []uint64, key uint64) int {
 	best, bestScore := 0, math.Inf(-1)
 	for i, s := range states {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -70,22 +71,13 @@ func parseTemplate(template string, params []string) ([]part, error) {
 		if !closed || name == "" {
 			return nil, fmt.Errorf("rewrite: path %q has a { without its }", template)
 		}
-		if !contains(params, name) {
+		if !slices.Contains(params, name) {
 			return nil, fmt.Errorf("rewrite: the route has no parameter {%s}; it has %s", name, strings.Join(params, ", "))
 		}
 		parts = append(parts, part{param: name})
 		rest = tail
 	}
 	return parts, nil
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Apply returns the new path for a canonical escaped path. param returns the value of a route parameter, in escaped form, "*" for the wildcard's.

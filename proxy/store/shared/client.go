@@ -182,7 +182,7 @@ func (c *Client) callFor(ctx context.Context, bound time.Duration, fn func(conte
 	switch {
 	case err == nil || isAnswer(err):
 		c.breaker.success()
-	case ctx.Err() == nil: // else the caller has gone: that says nothing of Redis
+	case ctx.Err() == nil || errors.Is(context.Cause(ctx), store.ErrBudget): // else the caller has gone: that says nothing of Redis
 		c.report(err)
 	}
 	return err

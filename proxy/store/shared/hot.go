@@ -19,8 +19,8 @@ const (
 	hotTime   = time.Second      // for a call that nobody's response waits for
 )
 
-// hotScript adds uses to the fleet's list, and keeps it to its length. KEYS: list, turn. ARGV: length, half-life in ms, then pairs of uses and key. Once in a
-// half-life, whoever comes first halves all counts, so that what was hot yesterday makes room.
+// hotScript adds uses to the fleet's list, and keeps it to its length. KEYS: list, turn. ARGV: length, half-life in ms, then pairs of uses and key.
+// Once in a half-life, whoever comes first halves all counts, so that what was hot yesterday makes room.
 var hotScript = redis.NewScript(`
 for i = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ARGV[2]) then

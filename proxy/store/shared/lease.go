@@ -29,7 +29,7 @@ var acquireScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
 	redis.call('SADD', KEYS[3], ARGV[1])
 	redis.call('PEXPIRE', KEYS[3], 60000)
-	return {0, redis.call('PTTL', KEYS[1])}
+	return {0, math.max(0, redis.call('PTTL', KEYS[1]))}
 end
 local clock = redis.call('TIME')
 local token = clock[1] * 1000000 + clock[2]
@@ -82,39 +82,50 @@ func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) 
 	topic := keys[0]
 	// The place to be told at is there before the holder can know of it: its word can't come too early.
 	w := l.await(topic)
-	var reply []any
-	err := l.c.call(ctx, func(ctx context.Context) (err error) {
-		reply, err = acquireScript.Run(ctx, l.c.rdb, keys[:], l.c.instance, leaseFor.Milliseconds(), fenceFor.Milliseconds()).Slice()
-		return err
+	var (
+		token uint64
+		left  int64
+		held  bool
+	)
+	err := l.c.call(ctx, func(ctx context.Context) error {
+		reply, err := acquireScript.Run(ctx, l.c.rdb, keys[:], l.c.instance, leaseFor.Milliseconds(), fenceFor.Milliseconds()).Slice()
+		if err != nil {
+			return err
+		}
+		token, left, err = parseAcquired(reply)
+		if held = errors.Is(err, errHeld); held {
+			return nil
+		}
+		return err // what makes no sense counts against Redis
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		w.Leave()
 		return nil, nil, fmt.Errorf("asking for a lease: %w", err)
-	}
-	token, left, err := parseAcquired(reply)
-	if errors.Is(err, errHeld) {
-		w.expires = time.Duration(max(left, 0)) * time.Millisecond
+	case held:
+		w.expires = time.Duration(left) * time.Millisecond
 		return nil, w, nil
 	}
 	w.Leave()
-	if err != nil {
-		return nil, nil, err
-	}
 	return l.hold(keys, topic, token), nil, nil
 }
 
 // parseAcquired reads what acquireScript says.
 func parseAcquired(reply []any) (token uint64, left int64, err error) {
 	if len(reply) != 2 {
-		return 0, 0, fmt.Errorf("asking for a lease: Redis answers with %d values", len(reply))
+		return 0, 0, fmt.Errorf("Redis answers with %d values", len(reply))
 	}
-	if got, _ := reply[0].(int64); got == 0 {
-		left, _ = reply[1].(int64)
+	got, isNumber := reply[0].(int64)
+	left, isTime := reply[1].(int64)
+	text, isToken := reply[1].(string)
+	switch {
+	case isNumber && got == 0 && isTime && left >= 0:
 		return 0, left, errHeld
+	case !isNumber || got != 1 || !isToken:
+		return 0, 0, errors.New("Redis answers with something else")
 	}
-	text, _ := reply[1].(string)
 	if token, err = strconv.ParseUint(text, 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("asking for a lease: the token %q is no number", text)
+		return 0, 0, fmt.Errorf("the token %q is no number", text)
 	}
 	return token, 0, nil
 }

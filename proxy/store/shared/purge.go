@@ -29,8 +29,9 @@ type limits struct {
 // applies each purge to the instance's Epochs.
 //
 // While the instance is cut off from Redis it goes on serving what its memory holds, and may fill it: responses that others have purged meanwhile are
-// among it, which is the price of answering at all. What it fills then carries the last epoch that it knew, so what it missed hits that too. On being back it applies all that it missed before
-// Current is true again; until then the shared tier must not be read nor written, because what is there can't be judged yet.
+// among it, which is the price of answering at all. What it fills then carries the last epoch that it knew, so what it missed hits that too. On being
+// back it applies all that it missed before Current is true again; until then the shared tier must not be read nor written, because what is there
+// can't be judged yet.
 type Purges struct {
 	client *Client
 	epochs *store.Epochs
@@ -115,9 +116,10 @@ func (p *Purges) keys() []string {
 	return names
 }
 
-// Purge makes a purge, of which Epoch and At are filled in, known to all instances, and waits until all that live have applied it, but no
-// longer than wait (0: two seconds), and than that again for Redis itself. Those that have not said so by then are in the report; they will apply it all the same. When Redis is away the purge holds on this
-// instance alone, and the error is a store.ErrUnreached. Such purges are published when Redis is back, should this instance still run then.
+// Purge makes a purge, of which Epoch and At are filled in, known to all instances, and waits until all that live have applied it, but no longer than
+// wait (0: two seconds), and than that again for Redis itself. Those that have not said so by then are in the report; they will apply it all the
+// same. When Redis is away the purge holds on this instance alone, and the error is a store.ErrUnreached. Such purges are published when Redis is
+// back, should this instance still run then.
 func (p *Purges) Purge(ctx context.Context, purge store.Purge, wait time.Duration) (store.Report, error) {
 	if err := purge.Check(); err != nil {
 		return store.Report{}, err

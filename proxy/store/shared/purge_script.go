@@ -56,8 +56,8 @@ local function append(...)
 end
 `
 
-// scriptPurge makes a purge. ARGV: a new era, length of the stream, cap of marks, cap of objects, window of objects in ms, at in ms, soft, encoded targets, who waits
-// for word, under which name, and then the members for marks and objects.
+// scriptPurge makes a purge. ARGV: a new era, length of the stream, cap of marks, cap of objects, window of objects in ms, at in ms, soft, encoded
+// targets, who waits for word, under which name, and then the members for marks and objects.
 const scriptPurge = scriptOpen + `
 local function forget(set, popped)
 	local member = popped[1]
@@ -96,8 +96,9 @@ append('era', era, 'at', ARGV[6], 'soft', ARGV[7], 'targets', ARGV[8], 'to', ARG
 return {era, int(seq), redis.call('ZRANGEBYSCORE', instances, '(' .. int(now), '+inf')}
 `
 
-// scriptSync tells an instance where it stands, and that it lives. ARGV: a new era, length of the stream, the instance's name, for how many ms it
-// is certain to live, its era, seq, turn and run, and the encoding of a purge of everything. Returns the mode, era, seq, turn, run, and with mode "full" the state.
+// scriptSync tells an instance where it stands, and that it lives. ARGV: a new era, length of the stream, the instance's name, for how many ms it is
+// certain to live, its era, seq, turn and run, and the encoding of a purge of everything. Returns the mode, era, seq, turn, run, and with mode "full"
+// the state.
 const scriptSync = scriptOpen + `
 redis.call('ZREMRANGEBYSCORE', instances, '-inf', int(now))
 redis.call('ZADD', instances, int(now + tonumber(ARGV[4])), ARGV[3])
@@ -142,7 +143,8 @@ local clock = redis.call('TIME')
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)), '+inf')
 `
 
-// scriptAcknowledge pushes words to the lists of those who wait for them. KEYS: one list for each word in ARGV, after the time in ms that lists are kept.
+// scriptAcknowledge pushes words to the lists of those who wait for them. KEYS: one list for each word in ARGV, after the time in ms that lists are
+// kept.
 const scriptAcknowledge = `
 for i, key in ipairs(KEYS) do
 	redis.call('RPUSH', key, ARGV[i + 1])

@@ -11,21 +11,21 @@
 // 128 KiB are in keys of their own with the same hash tag, in pieces that no single reply is long with. So an object is in one slot, Redis evicts it as
 // one thing (a lost piece of a body makes it a miss), and it expires when the last of its variants is of no use any more, not even for validation.
 //
-// A lookup is one HMGET: of the index, of the variant that does not vary, and of those that q selects if the object varies on what others, seen lately,
-// varied on. The index then says which of them answers; when none does although there is one, a second command reads it, which happens when
-// something varies on fields that nothing here has varied on before, or when a language stands in for another. The other layout that was measured is a script
-// that is sent all that the request says and looks through the index within Redis: it always takes one round trip, and took 1.4 times the time
-// of this one (BenchmarkScript, BenchmarkAlone), since Redis spends more on a script than on HMGET. Lookups that come together go
-// together (gather.go), which makes them cheaper than the GETs of as many connections.
+// A lookup is one HMGET: of the index, of the variant that does not vary, and of those that q selects if the object varies on what others, seen
+// lately, varied on. The index then says which of them answers; when none does although there is one, a second command reads it, which happens when
+// something varies on fields that nothing here has varied on before, or when a language stands in for another. The other layout that was measured is
+// a script that is sent all that the request says and looks through the index within Redis: it always takes one round trip, and took 1.4 times the
+// time of this one (BenchmarkScript, BenchmarkAlone), since Redis spends more on a script than on HMGET. Lookups that come together go together
+// (gather.go), which makes them cheaper than the GETs of as many connections.
 //
 // Changes are scripts: replacing a variant, the limit of variants, the fence and the expiry are one step.
 //
 // # Redis
 //
-// It is tested with version 7.0. It needs scripts and no persistence: what is lost is fetched again. Give it maxmemory and the policy volatile-lfu or volatile-lru:
-// all that may be evicted has an expiry, and the history of purges has none. With noeviction a full Redis refuses to store, and is skipped as
-// sick when it does so again and again. An ACL user needs the commands of @hash @string @stream @scripting @connection, PEXPIRE, UNLINK and what the other
-// parts of this package use, on the keys prefix:*.
+// It is tested with version 7.0. It needs scripts and no persistence: what is lost is fetched again. Give it maxmemory and the policy volatile-lfu or
+// volatile-lru: all that may be evicted has an expiry, and the history of purges has none. With noeviction a full Redis refuses to store, and is
+// skipped as sick when it does so again and again. An ACL user needs the commands of @hash @string @list @set @sortedset @stream @pubsub @scripting
+// @connection, and DEL, EXISTS, INFO, PEXPIRE, PTTL, TIME and UNLINK, on the keys and the channels prefix:*.
 package shared
 
 import (

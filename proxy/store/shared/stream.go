@@ -210,10 +210,15 @@ func (p *Purges) sync(ctx context.Context) error {
 	}
 	p.adopt(s)
 	p.states.connect(p.client.now(), store.FleetEpoch(s.place.era, s.place.seq))
-	if p.Current() || !p.arrived() {
+	if !p.arrived() {
 		return nil
 	}
-	if err := p.publishPending(ctx); err != nil {
+	err = p.publishPending(ctx)
+	if p.Current() {
+		// Calls may fail while this connection lasts: purges made then are told at one of the next beats.
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("shared: telling the others of purges that were made without Redis: %w", err)
 	}
 	p.current.Store(true)

@@ -121,7 +121,7 @@ const (
 type Coalesce struct {
 	// Enabled is on where the cache is.
 	Enabled bool `key:"enabled" print:"always"`
-	// MaxWaiters is how many requests wait for one call; more go on alone.
+	// MaxWaiters is how many requests wait for one call; more are given what is stale, where that is allowed, or 503.
 	MaxWaiters int `key:"max_waiters" min:"1"`
 	// Wait is how long a request waits before it goes on alone.
 	Wait time.Duration `key:"wait" min:"1ms"`

@@ -151,7 +151,7 @@ type ErrorPage struct {
 	Serve string `key:"serve" as:"serve"`
 	// As is the status sent; 0: the original one.
 	As int `key:"as" min:"200" max:"599"`
-	// CacheFor is how long the error response is cached; 0: as its own Cache-Control says.
+	// CacheFor is how long the error response is cached; 0: not at all.
 	CacheFor time.Duration `key:"cache_for"`
 	// Body is the response's content.
 	Body string `key:"body"`

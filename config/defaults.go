@@ -82,7 +82,7 @@ func (r *Route) setDefaults() {
 		RequireHTTPS: RequireHTTPSOff,
 		Cache:        defaultCache(),
 		Coalesce: Coalesce{
-			MaxWaiters: 10_000,           // a herd fits; beyond it, waiting costs more memory than asking
+			MaxWaiters: 10_000,           // a herd fits; beyond it, waiting costs more memory than a client that comes again
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),

@@ -6,6 +6,12 @@
 //
 // What is fetched for the cache is fetched by a fill, which belongs to no client: a goroutine with a context of its own, whose response all
 // who wait read along as it grows. A fill never waits for a client, but for the readers of a body that is too large to be kept.
+//
+// There are two tiers: the memory of the process, and, where instances share one, that of all of them ([Shared]). The second is asked where the
+// first has no answer, and what it has is taken into the first. With a lease one instance fills for all, and the others take what it has shared;
+// without one, or without the tier, each goes to the origin by itself. A request loses no more to the tier than its budget.
+//
+// What is stored is judged by the history of purges ([store.Epochs]) each time it is looked up: it carries the epoch at which its fill began.
 package cache
 
 import (

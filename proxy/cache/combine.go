@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -77,7 +78,7 @@ func mergeParts(e *store.Entry, body []byte, part cachepolicy.Span) (segments []
 			pieces = append(pieces, piece{kept, e.Representations[0].Body.Slice(at.First, at.Len())})
 		}
 	}
-	slices.SortFunc(pieces, func(a, b piece) int { return int(min(1, max(-1, a.span.First-b.span.First))) })
+	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.span.First, b.span.First) })
 	for _, p := range pieces {
 		segments = append(segments, p.data...)
 		size += p.span.Len()

@@ -191,13 +191,10 @@ func (d *delivery) along(l *landing) {
 	d.trailers(l)
 }
 
-// trailers sends the origin's trailer fields. A small body that was not sent yet would be given a Content-Length, and lose them.
+// trailers sends the origin's trailer fields. A small body that was not sent yet would be given a Content-Length by net/http, and lose them.
 func (d *delivery) trailers(l *landing) {
 	if len(l.trailer) == 0 || !d.flush() {
 		return
-	}
-	if len(l.trailer) > 0 {
-		d.flush() // net/http gives a short response a length of its own, after which no trailers can come
 	}
 	for name, values := range l.trailer {
 		d.w.Header()[http.TrailerPrefix+name] = values

@@ -87,8 +87,8 @@ func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
 	return c.alive(x.key, e)
 }
 
-// holdLease takes the lease on j's fill for all instances. It returns the lease, which the fill releases; or true when there is nothing left to do, since
-// another instance has filled and all who wait have been answered from that; or neither, when the fill goes on by itself.
+// holdLease takes the lease on j's fill for all instances. It returns the lease, which the fill releases; or true when there is nothing left to do,
+// since another instance has filled and all who wait have been answered from that; or neither, when the fill goes on by itself.
 func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	res := j.x.res
 	if !res.Coalesce.AcrossInstances || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {

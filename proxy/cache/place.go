@@ -130,8 +130,10 @@ func freshened(e *store.Entry, v *cachepolicy.Verdict, res *Resource) *store.Ent
 	return fresh
 }
 
-// Drop removes all that is stored under k, and what fills under way would store there (RFC 9111 §4.4).
+// Drop removes all that is stored under k, and what fills under way would store there (RFC 9111 §4.4). It does so whether or not the client whose
+// request has shown that it is stale still waits.
 func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) {
+	ctx = context.WithoutCancel(ctx)
 	c.doomed.add(k.Hash)
 	if err := c.Store.Delete(ctx, k); err != nil {
 		c.Log.Warn("removing a stored response failed", "err", err)

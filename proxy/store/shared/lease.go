@@ -45,8 +45,8 @@ var extendScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
 
-// releaseScript ends a lease and tells those who wait. KEYS: lease, waiters. ARGV: token, the beginning of the channels' names, message. A holder whose lease has
-// gone to another tells nobody: they wait for the other.
+// releaseScript ends a lease and tells those who wait. KEYS: lease, waiters. ARGV: token, the beginning of the channels' names, message. A holder
+// whose lease has gone to another tells nobody: they wait for the other.
 var releaseScript = redis.NewScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -75,8 +75,8 @@ func (c *Client) leaseKeys(k cachepolicy.Key, flight string) [3]string {
 	return [3]string{object + ":l:" + flight, object + ":fence", object + ":w:" + flight}
 }
 
-// Acquire takes the lease on the filling of one thing: flight tells apart the fills of an object that bring different responses. It returns either the lease, or a
-// Wait for the end of another instance's. An error means that there is no knowing: the caller goes on without the others.
+// Acquire takes the lease on the filling of one thing: flight tells apart the fills of an object that bring different responses. It returns either
+// the lease, or a Wait for the end of another instance's. An error means that there is no knowing: the caller goes on without the others.
 func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (*Lease, *Wait, error) {
 	keys := l.c.leaseKeys(k, flight)
 	topic := keys[0]

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -215,60 +213,4 @@ func locateURL(s string) (p place, err error) {
 	}
 	host, err := edge.CanonicalHost(u.Host, u.Scheme)
 	return place{hosts: []string{host}, path: u.EscapedPath(), query: u.RawQuery}, err
-}
-
-// keyQueries gives the queries under which the routes that a URL can come to may have stored it, the one as given among them. Other instances are
-// taken to run the same configuration.
-func (rt *router) keyQueries(host, path, query string) []string {
-	queries := []string{query}
-	for _, r := range rt.at(host, path) {
-		if q := r.rules.KeyQuery(query); !slices.Contains(queries, q) {
-			queries = append(queries, q)
-		}
-	}
-	return queries
-}
-
-// at gives the routes that requests for a host and path can come to, whatever their method.
-func (rt *router) at(host, path string) []*route {
-	ctx := rt.contexts.Get().(*chi.Context)
-	defer func() {
-		ctx.Reset()
-		rt.contexts.Put(ctx)
-	}()
-	mux := rt.mux(host)
-	set := mux.patterns[mux.tree.Find(ctx, "GET", path)]
-	if set == nil {
-		return nil
-	}
-	return set.routes()
-}
-
-func (m *methods) routes() (routes []*route) {
-	if m.any != nil {
-		routes = append(routes, m.any)
-	}
-	for _, r := range m.by {
-		routes = append(routes, r)
-	}
-	return routes
-}
-
-// names are those of all routes.
-func (rt *router) names() (names []string) {
-	muxes := []*hostMux{rt.any}
-	for _, m := range rt.exact {
-		muxes = append(muxes, m)
-	}
-	for _, w := range rt.wildcard {
-		muxes = append(muxes, w.mux)
-	}
-	for _, m := range muxes {
-		for _, set := range m.patterns {
-			for _, r := range set.routes() {
-				names = append(names, r.name)
-			}
-		}
-	}
-	return names
 }

@@ -140,7 +140,7 @@ func (p *Purges) collectSome() {
 	case err == nil && len(reply) == 2:
 		p.waiters.hear(reply[1])
 	case err != nil && !isAnswer(err):
-		p.pause(minAgain)
+		pause(p.stop, minAgain)
 	}
 }
 

@@ -46,19 +46,19 @@ func (c *Client) watch() {
 			return
 		case <-c.breaker.wake: // by a call that failed; the next probe shows whether it is still so
 			interval = minProbe
-			c.pause(minProbe)
+			pause(c.stop, minProbe)
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
 
-// pause waits, or until Close.
-func (c *Client) pause(d time.Duration) {
+// pause waits, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-c.stop.Done():
+	case <-ctx.Done():
 	case <-timer.C:
 	}
 }

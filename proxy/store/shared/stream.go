@@ -90,17 +90,8 @@ func (p *Purges) read() {
 		if time.Since(began) > maxAgain {
 			again = minAgain
 		}
-		p.pause(again)
+		pause(p.stop, again)
 		again = min(2*again, maxAgain)
-	}
-}
-
-func (p *Purges) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-p.stop.Done():
-	case <-t.C:
 	}
 }
 

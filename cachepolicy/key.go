@@ -69,7 +69,7 @@ func (r *Rules) makeKey(q *Request, scheme, host, path, query string) Key {
 	b = binary.AppendUvarint(b, uint64(len(r.KeyHeaders)))
 	for _, name := range r.KeyHeaders {
 		b = appendPart(b, name)
-		b = appendList(b, q.Header[name])
+		b = appendLines(b, name, q.Header[name])
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.KeyCookies)))
 	for _, name := range r.KeyCookies {
@@ -78,10 +78,7 @@ func (r *Rules) makeKey(q *Request, scheme, host, path, query string) Key {
 	}
 	if r.Authorization == AuthorizationKey {
 		b = append(b, 'A')
-		b = binary.AppendUvarint(b, uint64(len(q.Header["Authorization"])))
-		for _, credentials := range q.Header["Authorization"] {
-			b = appendSecret(b, credentials)
-		}
+		b = appendLines(b, "Authorization", q.Header["Authorization"])
 	}
 	sum := sha256.Sum256(b)
 	return Key{Hash: [16]byte(sum[:16]), Full: string(b)}
@@ -92,13 +89,26 @@ func appendPart(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendList appends the count and the lines of a field: none is not the same as an empty one.
-func appendList(b []byte, lines []string) []byte {
+// appendLines appends the count and the lines of a field: none is not the same as an empty one.
+func appendLines(b []byte, name string, lines []string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(lines)))
 	for _, line := range lines {
-		b = appendPart(b, line)
+		if givesAccess(name) {
+			b = appendSecret(b, line)
+		} else {
+			b = appendPart(b, line)
+		}
 	}
 	return b
+}
+
+// givesAccess reports the fields whose values are credentials, or may hold some.
+func givesAccess(name string) bool {
+	switch name {
+	case "Authorization", "Proxy-Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Access-Token", "X-Auth-Token":
+		return true
+	}
+	return false
 }
 
 // appendCookie appends the count and the values of the cookies of that name, in the order sent.

@@ -1,6 +1,7 @@
 package cachepolicy
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"iter"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 // (RFC 9111 §4.1). Equal strings select the same variant. The empty Vary matches every request.
 //
 // For each name, in order: its length, the name, then 0 when the request had no such field, else 1 more than the value's length
-// and the value. The lengths are in front, so no value can pass for another name.
+// and the value. The lengths are in front, so no value can pass for another name. Of a field that gives access the value is a digest.
 type Vary string
 
 // MakeVary encodes what the Vary lines of h say about the request q. It is false when no other request can be known to match:
@@ -64,9 +65,20 @@ func appendVariantValue(b []byte, name string, lines []string) []byte {
 		return append(b, 0)
 	}
 	var space [256]byte
-	value := appendNormal(space[:0], name, lines)
+	value := appendSelecting(space[:0], name, lines)
 	b = binary.AppendUvarint(b, uint64(len(value))+1)
 	return append(b, value...)
+}
+
+// appendSelecting appends what stands for the lines of a field: their normal form, or its digest where that gives access (see appendSecret).
+func appendSelecting(dst []byte, name string, lines []string) []byte {
+	start := len(dst)
+	dst = appendNormal(dst, name, lines)
+	if !givesAccess(name) {
+		return dst
+	}
+	sum := sha256.Sum256(dst[start:])
+	return append(dst[:start], sum[:]...)
 }
 
 // Matches reports whether q has the values that v was made of (RFC 9111 §4.1). An encoding that is damaged matches nothing.
@@ -124,12 +136,12 @@ func (s selector) matches(lines []string) bool {
 	if len(lines) == 0 || !s.present {
 		return len(lines) == 0 && !s.present
 	}
-	// What is normal stays so, hence a line that equals the normal value has it.
-	if len(lines) == 1 && lines[0] == s.value {
+	// What is normal stays so, hence a line that equals the normal value has it. Who sends a digest has not sent what it is of.
+	if len(lines) == 1 && lines[0] == s.value && !givesAccess(s.name) {
 		return true
 	}
 	var space [256]byte
-	return string(appendNormal(space[:0], s.name, lines)) == s.value
+	return string(appendSelecting(space[:0], s.name, lines)) == s.value
 }
 
 // cutUvarint decodes the number at the front of s. Unlike encoding/binary it takes a string and so copies nothing.

@@ -1,6 +1,7 @@
 package cachepolicy
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
 	"slices"
@@ -184,6 +185,10 @@ func slowVary(names []string, h http.Header) Vary {
 		v += string(binary.AppendUvarint(nil, uint64(len(name)))) + name
 		if lines, ok := h[name]; ok {
 			value := string(appendNormal(nil, name, lines))
+			if name == "Cookie" {
+				sum := sha256.Sum256([]byte(value))
+				value = string(sum[:])
+			}
 			v += string(binary.AppendUvarint(nil, uint64(len(value)+1))) + value
 		} else {
 			v += "\x00"
@@ -288,6 +293,25 @@ func FuzzVaryKey(f *testing.F) {
 		}
 		Vary(one).Matches(asked) // whatever the bytes are
 	})
+}
+
+// TestCredentialsAreNotKept: what gives access is in neither a key nor a Vary, both of which go to stores, and tells requests apart all the same.
+func TestCredentialsAreNotKept(t *testing.T) {
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Access-Token", "X-Auth-Token"} {
+		r := &Rules{Route: "r", KeyHeaders: []string{name}}
+		asked, other := requestFor("/", name, "secret-1"), requestFor("/", name, "secret-2")
+		v := varyOn(t, asked, name)
+		if k := mustKey(t, r, asked); strings.Contains(k.Full, "secret") || strings.Contains(string(v), "secret") {
+			t.Errorf("%s: key %q, Vary %q", name, k.Full, v)
+		} else if k == mustKey(t, r, other) {
+			t.Errorf("%s: one key for two values", name)
+		}
+		s, _, _ := v.next()
+		if !v.Matches(asked) || v.Matches(other) || v.Matches(requestFor("/", name, s.value)) {
+			t.Errorf("%s: %q matches its own request %v, another %v, and its own digest %v", name, v, v.Matches(asked), v.Matches(other),
+				v.Matches(requestFor("/", name, s.value)))
+		}
+	}
 }
 
 func TestMatchesAllocatesNothing(t *testing.T) {

@@ -262,7 +262,7 @@ func (d *model) replace(t *rapid.T) {
 	} else if done {
 		next := slices.Clone(d.held[k.Full])
 		next[i] = e
-		d.held[k.Full] = next
+		d.held[k.Full] = slices.DeleteFunc(next, func(v *store.Entry) bool { return v != e && v.Vary == e.Vary })
 	}
 	d.observe(t, k)
 }

@@ -97,14 +97,21 @@ func (o *Object) with(e *Entry, maxVariants int, now time.Time) (*Object, error)
 	return &Object{Key: o.Key, Variants: variants}, nil
 }
 
-// swapped is o with e in the place of old, nil if old is not among its variants.
+// swapped is o with e in the place of old, and of another variant with e's Vary, should there be one: what an origin's answer changes may be what
+// the response varies on. It is nil if old is not among o's variants.
 func (o *Object) swapped(old, e *Entry) *Object {
-	i := slices.Index(o.Variants, old)
-	if i < 0 {
+	if !slices.Contains(o.Variants, old) {
 		return nil
 	}
-	variants := slices.Clone(o.Variants)
-	variants[i] = e
+	variants := make([]*Entry, 0, len(o.Variants))
+	for _, v := range o.Variants {
+		switch {
+		case v == old:
+			variants = append(variants, e)
+		case v.Vary != e.Vary:
+			variants = append(variants, v)
+		}
+	}
 	return &Object{Key: o.Key, Variants: variants}
 }
 

@@ -62,7 +62,7 @@ func (f *fleet) close(log *slog.Logger) {
 	}
 	for _, end := range ends {
 		if err := end(); err != nil {
-			log.Debug("leaving the fleet", "err", err)
+			log.Debug("leaving the fleet", "error", err)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func (pb *publisher) publish(ctx context.Context, p store.Purge) {
 	pb.running.Go(func() {
 		defer close(done)
 		if _, err := pb.purger.Purge(ctx, p, pb.patience); err != nil {
-			pb.log.Warn("a write's invalidation did not reach all instances", "err", err)
+			pb.log.Warn("a write's invalidation did not reach all instances", "error", err)
 		}
 	})
 	timer := time.NewTimer(pb.patience)
@@ -115,11 +115,11 @@ func (l *live) preload(ctx context.Context) {
 	n, err := l.fleet.hot.Load(ctx, func(o *store.Object) {
 		for _, e := range o.Variants {
 			if err := l.memory.Put(ctx, o.Key, e, preloadVariants); err != nil {
-				l.log.Debug("an object was not preloaded", "err", err)
+				l.log.Debug("an object was not preloaded", "error", err)
 			}
 		}
 	})
-	l.log.Info("preloaded what is used most", "objects", n, "err", err)
+	l.log.Info("preloaded what is used most", "objects", n, "error", err)
 }
 
 // hotSample is one in how many hits is counted for the list of what is used most.

@@ -58,7 +58,7 @@ func (d *delivery) decoding(resp *http.Response, h http.Header, coding compress.
 	if d.x.q.Method != http.MethodHead {
 		r, err := compress.NewReader(resp.Body, coding, d.x.res.decodeLimit())
 		if err != nil {
-			d.c.Log.Warn("decoding a response for a client that can't read it failed", "coding", coding.String(), "err", err)
+			d.c.Log.Warn("decoding a response for a client that can't read it failed", "coding", coding.String(), "error", err)
 			return &conduit{body: resp.Body, size: resp.ContentLength}
 		}
 		way.body = r

@@ -143,7 +143,7 @@ func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
 // abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone.
 func (d *delivery) abort(doing string, err error) {
 	d.x.ev.Err = err
-	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "err", err)
+	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "error", err)
 	panic(http.ErrAbortHandler)
 }
 

@@ -110,7 +110,7 @@ func (c *Cache) lookup(x *exchange) *store.Entry {
 	object, err := c.Store.Get(x.ctx, x.key)
 	if err != nil {
 		if !errors.Is(err, store.ErrMiss) {
-			c.Log.Warn("looking a response up failed; asking the origin", "err", err)
+			c.Log.Warn("looking a response up failed; asking the origin", "error", err)
 		}
 		return nil
 	}

@@ -49,7 +49,7 @@ func (c *Cache) substitute(ctx context.Context, x *exchange, page *ErrorPage, a 
 	if page.Serve != "" {
 		copied, err := c.fetchPage(ctx, x, page)
 		if err != nil {
-			c.Log.Warn("an error page could not be fetched; the error itself is sent", "route", x.res.Rules.Route, "page", page.Serve, "err", err)
+			c.Log.Warn("an error page could not be fetched; the error itself is sent", "route", x.res.Rules.Route, "page", page.Serve, "error", err)
 			return a
 		}
 		instead.Header, content = copied.header.Clone(), copied.content

@@ -80,7 +80,7 @@ func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
 	e.Seq = c.serial.Add(1) // orders what this instance has stored; e has just been decoded and is known to nobody else
 	if x.res.Tiers.Memory {
 		if err := c.Store.Put(ctx, x.key, e, x.res.MaxVariants); err != nil {
-			c.Log.Debug("a shared response was not taken into memory", "route", x.res.Rules.Route, "err", err)
+			c.Log.Debug("a shared response was not taken into memory", "route", x.res.Rules.Route, "error", err)
 		}
 	}
 	x.tier = tierShared
@@ -167,7 +167,7 @@ func (c *Cache) release(ctx context.Context, lease Lease, r store.LeaseResult) {
 		return
 	}
 	if err := lease.Release(context.WithoutCancel(ctx), r); err != nil {
-		c.Log.Debug("a lease was not released; it will run out", "err", err)
+		c.Log.Debug("a lease was not released; it will run out", "error", err)
 	}
 }
 
@@ -178,7 +178,7 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 		return j.result
 	}
 	if err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants); err != nil {
-		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "err", err)
+		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "error", err)
 		if errors.Is(err, store.ErrFenced) {
 			c.forgetFenced(ctx, j)
 		}
@@ -190,7 +190,7 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 // forgetFenced takes out of memory what j has stored there too late: another instance has a newer response, which the next request finds.
 func (c *Cache) forgetFenced(ctx context.Context, j *job) {
 	if err := c.Store.Delete(ctx, j.x.key); err != nil {
-		c.Log.Debug("an outdated response was not removed", "err", err)
+		c.Log.Debug("an outdated response was not removed", "error", err)
 	}
 }
 

@@ -33,7 +33,7 @@ func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 		return
 	}
 	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
-		c.Log.Debug("a response was not stored", "route", p.res.Rules.Route, "err", err)
+		c.Log.Debug("a response was not stored", "route", p.res.Rules.Route, "error", err)
 	}
 	// The invalidation may have come between the look above and the Put: it dooms first and deletes then, so one of the two sees the other.
 	if c.doomed.since(p.key.Hash, p.begun) {
@@ -66,7 +66,7 @@ func (c *Cache) replace(ctx context.Context, p place, old *store.Entry, change f
 	for e, try := first, 0; try < maxReplace; try++ {
 		done, err := c.Store.Replace(ctx, p.key, old, e)
 		if err != nil {
-			c.Log.Debug("a changed response was not stored", "route", p.res.Rules.Route, "err", err)
+			c.Log.Debug("a changed response was not stored", "route", p.res.Rules.Route, "error", err)
 			return first
 		}
 		if done {
@@ -136,11 +136,11 @@ func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) {
 	ctx = context.WithoutCancel(ctx)
 	c.doomed.add(k.Hash)
 	if err := c.Store.Delete(ctx, k); err != nil {
-		c.Log.Warn("removing a stored response failed", "err", err)
+		c.Log.Warn("removing a stored response failed", "error", err)
 	}
 	if c.Shared != nil && c.Shared.Usable() {
 		if err := c.Shared.Delete(ctx, k); err != nil {
-			c.Log.Debug("removing a shared response failed", "err", err)
+			c.Log.Debug("removing a shared response failed", "error", err)
 		}
 	}
 }

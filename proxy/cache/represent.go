@@ -125,7 +125,7 @@ func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding com
 	first := &e.Representations[0]
 	body, err := transcoded(first, coding, to.res, best)
 	if err != nil {
-		c.Log.Warn("changing the coding of a stored response failed", "route", to.res.Rules.Route, "coding", coding.String(), "err", err)
+		c.Log.Warn("changing the coding of a stored response failed", "route", to.res.Rules.Route, "coding", coding.String(), "error", err)
 	}
 	if coding != compress.Identity && (err != nil || first.Coding == compress.Identity && int64(len(body)) >= first.Body.Size) {
 		c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return withoutCoding(e, coding) })

@@ -183,6 +183,9 @@ func agree(c *Config) {
 		for name := range c.Upstreams {
 			r.Upstream = name
 		}
+		if p := c.Upstreams[r.Upstream].Protocol; p == ProtocolH2 || p == ProtocolH2C {
+			r.Upgrade = UpgradeOff
+		}
 		r.agree(i)
 	}
 }

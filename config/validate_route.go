@@ -162,11 +162,17 @@ func (k checker) errorPages(r *Route, n *node) {
 	}
 }
 
-// upgrade wants the method that the handshake has (RFC 6455 section 4.1).
+// upgrade wants the method that the handshake has (RFC 6455 section 4.1), and an upstream that can be asked for it.
 func (k checker) upgrade(r *Route, n *node) {
 	at := n.get("upgrade")
-	if k.sound(at) && r.Upgrade == UpgradeWebSocket && !allows(r.Match.Methods, "GET") && k.sound(n.get("match")) {
+	if !k.sound(at) || r.Upgrade != UpgradeWebSocket {
+		return
+	}
+	if !allows(r.Match.Methods, "GET") && k.sound(n.get("match")) {
 		k.at(at, problemf("a WebSocket begins with GET, which match.methods does not allow"))
+	}
+	if u := k.config.Upstreams[r.Upstream]; u != nil && (u.Protocol == ProtocolH2 || u.Protocol == ProtocolH2C) {
+		k.at(at, problemf("a WebSocket is an upgrade of HTTP/1.1, and upstream %s speaks %s alone", r.Upstream, u.Protocol).or("give the upstream protocol h1 or auto, or this route upgrade: off"))
 	}
 }
 

@@ -16,6 +16,7 @@ type certificates struct {
 	files   []config.Certificate
 	log     *slog.Logger
 	current atomic.Pointer[[]tls.Certificate]
+	refused string // why the files were not taken when last looked at, "" if they were
 }
 
 // readCertificates reads all pairs. Every pair that is wrong is in the error.
@@ -53,13 +54,18 @@ func (c *certificates) paths() []string {
 }
 
 // reread takes the files' present content if it is another. While one file of a pair is new and the other old they do not
-// fit, and the old pair stays until the next change.
+// fit, and the old pair stays until the next change. A mistake is told once: the watcher speaks for every file of the
+// directory, and the log may be one of them.
 func (c *certificates) reread() {
 	all, err := readCertificates(c.files)
 	if err != nil {
-		c.log.Error("certificates not reread, the old ones stay in use", "error", err)
+		if c.refused != err.Error() {
+			c.refused = err.Error()
+			c.log.Error("certificates not reread, the old ones stay in use", "error", err)
+		}
 		return
 	}
+	c.refused = ""
 	if slices.EqualFunc(all, *c.current.Load(), sameCertificate) {
 		return
 	}

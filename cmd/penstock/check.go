@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
@@ -21,28 +23,29 @@ func runCheck(ctx context.Context, c *call) error {
 		return err
 	}
 	if err := compiles(ctx, r.config); err != nil {
-		return usageError(fmt.Sprintf("%s: %v", fs.Arg(0), err))
+		return usageError(fs.Arg(0) + ": " + strings.ReplaceAll(err.Error(), "\n", "\npenstock: "+fs.Arg(0)+": "))
 	}
 	_, err = fmt.Fprintf(c.stdout, "%s: ok, %d routes to %d upstreams\n", fs.Arg(0), len(r.config.Routes), len(r.config.Upstreams))
 	return err
 }
 
-// compiles builds a gateway and reads its certificates, and throws both away.
+// compiles builds a gateway and reads its certificates, and throws both away. What is wrong with each of them is in the error.
 func compiles(ctx context.Context, cfg *config.Config) error {
-	for _, l := range cfg.Server.Listen {
+	var errs []error
+	for i, l := range cfg.Server.Listen {
 		if l.TLS == nil {
 			continue
 		}
 		if _, err := readCertificates(l.TLS.Certificates); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("server.listen[%d].tls: %w", i, err))
 		}
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	g, err := proxy.New(cfg, proxy.Options{Log: quiet, Version: versionText()})
 	if err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
-	return g.Close(ctx)
+	return errors.Join(append(errs, g.Close(ctx))...)
 }
 
 func runSchema(_ context.Context, c *call) error {

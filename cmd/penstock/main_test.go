@@ -89,10 +89,19 @@ func TestCheckPrintsEveryMistake(t *testing.T) {
 	}
 }
 
+// What the files that a configuration names are wrong in is told all at once, too.
 func TestCheckReadsCertificates(t *testing.T) {
-	name := writeFile(t, listening("http://127.0.0.1:1", `{address: "127.0.0.1:0", tls: {certificates: [{cert: /nowhere/a.crt, key: /nowhere/a.key}]}}`))
-	if code, _, stderr := execute("check", name); code != exitUsage || !strings.Contains(stderr, "/nowhere/a.crt") {
-		t.Errorf("code %d, stderr %s", code, stderr)
+	src := listening("https://127.0.0.1:1", `{address: "127.0.0.1:0", tls: {certificates: [{cert: /nowhere/a.crt, key: /nowhere/a.key}, {cert: /nowhere/b.crt, key: /nowhere/b.key}]}}`)
+	name := writeFile(t, strings.Replace(src, "origin: {", "origin: {tls: {ca: /nowhere/ca.pem}, ", 1))
+	code, _, stderr := execute("check", name)
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	if code != exitUsage || len(lines) != 3 {
+		t.Fatalf("code %d, %d lines:\n%s", code, len(lines), stderr)
+	}
+	for i, want := range []string{"server.listen[0].tls: certificate /nowhere/a.crt", "/nowhere/b.crt", "upstreams.origin.tls.ca: open /nowhere/ca.pem"} {
+		if !strings.HasPrefix(lines[i], "penstock: "+name+": ") || !strings.Contains(lines[i], want) {
+			t.Errorf("line %d lacks %q: %s", i, want, lines[i])
+		}
 	}
 }
 

@@ -122,8 +122,13 @@ func TestCertificatesAreRereadWhenTheyChange(t *testing.T) {
 	if got := serial(t, address, "a.test"); got != 1 {
 		t.Errorf("half a pair: certificate %d", got)
 	}
+	replace(t, filepath.Join(dir, "unrelated"), "a log, say") // is another look at the same mistake
+	time.Sleep(2 * settle)
 	replace(t, filepath.Join(dir, "a.key"), next.key)
 	p.await(`certificate read`)
+	if n := p.count(`certificates not reread`); n != 1 {
+		t.Errorf("a pair that does not fit was told of %d times, want once", n)
+	}
 	if got := serial(t, address, "a.test"); got != 3 {
 		t.Errorf("certificate %d, want the new one", got)
 	}

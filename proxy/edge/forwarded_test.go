@@ -146,15 +146,15 @@ func TestK4UnderscoreAliases(t *testing.T) {
 		for _, n := range []string{"X_Forwarded_Proto", "X_forwarded-For", "Remote_User", "X_Real_IP", "Content_Length", "Transfer_Encoding", "X_Original_URL", "X_Forwarded_New", "x_forwarded_host"} {
 			r.Header[n] = []string{"evil"}
 		}
-		r.Header["My_Field"] = []string{"kept"}
+		r.Header["My_field"] = []string{"kept"}
 		out, _, _ := through(t, r)
 		for name, v := range out.Header {
 			if v[0] == "evil" {
 				t.Errorf("%s passed", name)
 			}
 		}
-		if out.Header["My_Field"] == nil {
-			t.Error("My_Field is gone")
+		if out.Header["My_field"] == nil {
+			t.Error("My_field is gone")
 		}
 	}
 }

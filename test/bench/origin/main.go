@@ -17,12 +17,11 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "origin:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "origin:", run(os.Args[1:]))
+	os.Exit(1)
 }
 
+// run serves until it fails.
 func run(args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("use: origin ADDRESS BYTES")

@@ -3,6 +3,7 @@ package upstream
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -10,24 +11,28 @@ import (
 
 // conn is a TCP connection to a target. It bounds each write, is counted, and can tell whether a response's first byte came after its request:
 // bytes that a target sent too early, or after the end of its last response, would otherwise be taken for the answer to the next request.
+// It takes no request after one whose answer came too early, see handover.
 type conn struct {
 	net.Conn
-	open    *atomic.Int64 // the target's count of open connections
-	closed  atomic.Bool
-	stocked bool // dialled in advance
-	turn    atomic.Uint32
-	stall   time.Duration // bound of a write, 0 for none
-	until   time.Time     // the write deadline that is set; only the writer reads and writes it
-	probe   probe
-	plain   bool // no TLS, whose session tickets come unasked
+	open     *atomic.Int64 // the target's count of open connections
+	closed   atomic.Bool
+	stocked  bool // dialled in advance
+	turn     atomic.Uint32
+	owner    atomic.Pointer[exchange] // whose turn it is, nil for nobody's
+	handover handover
+	stall    time.Duration // bound of a write, 0 for none
+	until    time.Time     // the write deadline that is set; only the writer reads and writes it
+	probe    probe
+	plain    bool // no TLS, whose session tickets come unasked
 }
 
 // The turns of an HTTP/1.1 connection.
 const (
-	turnNone  uint32 = iota // no request yet
-	turnIdle                // a request has taken the connection and nothing of it is written yet
-	turnAsked               // some of the request is written
-	turnHeard               // something was read since then
+	turnNone    uint32 = iota // no request yet
+	turnIdle                  // a request has taken the connection and nothing of it is written yet
+	turnAsked                 // some of the request is written
+	turnHeard                 // something was read since then
+	turnRefused               // nothing of the request is written, nor will be
 )
 
 func newConn(c net.Conn, open *atomic.Int64, stall time.Duration) *conn {
@@ -35,8 +40,31 @@ func newConn(c net.Conn, open *atomic.Int64, stall time.Duration) *conn {
 	return &conn{Conn: c, open: open, stall: stall, probe: newProbe(c)}
 }
 
-// take begins the turn of a new request. Until it is called nothing is looked for: over HTTP/2 there are no turns.
-func (c *conn) take() { c.turn.Store(turnIdle) }
+// take begins the turn of e's request. Until it is called nothing is looked for: over HTTP/2 there are no turns.
+func (c *conn) take(e *exchange, body bool) {
+	c.owner.Store(e)
+	if !c.handover.begin(body) {
+		c.refuse()
+		return
+	}
+	c.turn.Store(turnIdle)
+}
+
+// refuse makes every write of this turn fail before a byte has left.
+func (c *conn) refuse() {
+	c.handover.forbid()
+	c.turn.Store(turnRefused)
+	_ = c.Close() // the error that matters is errEarly
+}
+
+func (c *conn) refused() bool { return c.turn.Load() == turnRefused }
+
+// release ends e's turn. By then the next one may have begun.
+func (c *conn) release(e *exchange) {
+	if c.owner.CompareAndSwap(e, nil) && c.handover.closed() {
+		_ = c.Close() // nobody is going to use it
+	}
+}
 
 // answered reports whether anything was read since the request began to be written. Where it is false when the first byte of a response
 // is seen, that byte was there before the request.
@@ -45,15 +73,28 @@ func (c *conn) answered() bool { return c.turn.Load() == turnHeard }
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
+		if c.unsolicited() {
+			return 0, io.EOF // all the same to the transport, which would write what came to the standard logger
+		}
 		c.turn.CompareAndSwap(turnAsked, turnHeard)
+		c.handover.read()
 	}
 	return n, err
 }
 
+// unsolicited reports whether what was read answers no request. With TLS there is more than responses to read.
+func (c *conn) unsolicited() bool {
+	return c.plain && c.turn.Load() != turnNone && c.owner.Load() == nil
+}
+
 func (c *conn) Write(p []byte) (int, error) {
 	if c.turn.CompareAndSwap(turnIdle, turnAsked) && c.plain && !c.probe.silent() {
+		c.refuse()
+	}
+	if c.refused() {
 		return 0, errEarly
 	}
+	c.handover.write()
 	if c.stall > 0 {
 		c.postpone(time.Now())
 	}

@@ -41,6 +41,10 @@ type exchange struct {
 	waited    atomic.Bool          // the connection had been open and idle before this request
 	interim   interim
 	upgrading string
+
+	body      *requestBody  // nil for none
+	continued atomic.Bool   // the target has asked for the body with 100
+	moved     chan struct{} // something of that kind has come
 }
 
 // begin enters t and starts the clocks.
@@ -48,7 +52,7 @@ func (p *Pool) begin(r *http.Request, t *target) (*exchange, error) {
 	if err := t.enter(r.Context(), p.config.Limits.Wait); err != nil {
 		return nil, err
 	}
-	e := &exchange{pool: p, target: t, caller: r.Context(), upgrading: askedUpgrade(r.Header)}
+	e := &exchange{pool: p, target: t, caller: r.Context(), upgrading: askedUpgrade(r.Header), moved: make(chan struct{}, 1)}
 	e.ctx, e.cancel = context.WithCancelCause(e.caller)
 	if total := p.config.Timeouts.Total; total > 0 {
 		e.total = time.AfterFunc(total, func() { e.abort(ResponseTimeout, errTotal) })
@@ -69,6 +73,9 @@ func (e *exchange) end() {
 	}
 	e.stopClocks()
 	e.cancel(nil)
+	if c := e.plain.Load(); c != nil {
+		c.release(e)
+	}
 	e.target.leave()
 	if e.pool.closed.Load() {
 		e.pool.closeIdle()
@@ -107,14 +114,20 @@ func (e *exchange) send(r *http.Request) (*http.Response, error) {
 	ctx := httptrace.WithClientTrace(e.ctx, &httptrace.ClientTrace{
 		GotConn:              e.gotConn,
 		GotFirstResponseByte: e.gotFirstByte,
+		PutIdleConn:          e.putIdle,
+		Got100Continue:       e.got100,
 		Got1xxResponse:       e.got1xx,
 	})
-	resp, err := e.pool.transport(e.upgrading).RoundTrip(e.pool.outgoing(ctx, r, e.target))
+	out := e.pool.outgoing(ctx, r, e.target)
+	if e.body, _ = out.Body.(*requestBody); e.body != nil {
+		e.body.e = e
+	}
+	resp, err := e.pool.transport(e.upgrading).RoundTrip(out)
 	e.interim.close()
 	if err == nil {
 		err = e.check(resp)
 	}
-	if e.early.Load() {
+	if e.early.Load() || e.refused() {
 		err = &Error{Kind: ConnectionTerminated, Target: e.target.name, Err: errEarly}
 	}
 	if err == nil {
@@ -164,17 +177,58 @@ func (e *exchange) gotConn(info httptrace.GotConnInfo) {
 	e.heard.Store(false)
 	e.waited.Store(c != nil && (c.stocked || info.Reused))
 	if c != nil {
-		c.take()
+		c.take(e, e.body != nil)
 	}
+}
+
+// putIdle is called between the last read of this exchange and the next from its connection.
+func (e *exchange) putIdle(err error) {
+	if c := e.plain.Load(); c != nil && err == nil {
+		c.release(e)
+	}
+}
+
+// refused reports whether the connection would not take the request, of which not a byte has left then.
+func (e *exchange) refused() bool {
+	c := e.plain.Load()
+	return c != nil && c.refused()
+}
+
+// untouched reports whether neither the target nor the client has noticed anything of this exchange.
+func (e *exchange) untouched() bool {
+	return e.refused() && (e.body == nil || !e.body.touched.Load())
 }
 
 // gotFirstByte is called when there is a byte of the response. A byte that was there before the request belongs to nobody: it is left over
 // from the response before, or was sent unasked, and taking it for an answer would give one client what is another's.
 func (e *exchange) gotFirstByte() {
 	e.heard.Store(true)
-	if c := e.plain.Load(); c != nil && !c.answered() {
+	c := e.plain.Load()
+	if c == nil {
+		return
+	}
+	c.handover.first()
+	if !c.answered() {
 		e.early.Store(true)
-		_ = c.Close() // the error that matters is errEarly
+		c.handover.forbid() // the transport may still put it with the idle ones
+		_ = c.Close()       // the error that matters is errEarly
+	}
+}
+
+// got100 is called before the body may go, which got1xx is not.
+func (e *exchange) got100() {
+	e.continued.Store(true)
+	e.goneOn()
+}
+
+// goneOn says that the response that began was an interim one.
+func (e *exchange) goneOn() {
+	if c := e.plain.Load(); c != nil {
+		c.handover.interim()
+	}
+	select {
+	case e.moved <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,7 +236,31 @@ func (e *exchange) got1xx(status int, h textproto.MIMEHeader) error {
 	if e.early.Load() {
 		return errEarly
 	}
+	if status != http.StatusSwitchingProtocols {
+		e.goneOn()
+	}
 	return e.interim.got(status, http.Header(h))
+}
+
+// mayHandOver waits until the body may be read for the target. The client that expects a 100 keeps its body where the target answers without:
+// the transport would send it all the same, in the place of the next request (RFC 9110 §10.1.1). Then it waits for the end of the exchange,
+// because its error would break off the response.
+func (e *exchange) mayHandOver(expects bool) error {
+	c := e.plain.Load()
+	if c == nil {
+		return nil
+	}
+	if c.refused() {
+		return errEarly
+	}
+	for expects && !e.continued.Load() && c.handover.answered() {
+		select {
+		case <-e.moved:
+		case <-e.ctx.Done():
+			return context.Cause(e.ctx)
+		}
+	}
+	return nil
 }
 
 // stale reports whether the failure is the connection's own, which had gone bad while it was idle, rather than the target's answer to this request.

@@ -225,7 +225,10 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// attempt sends r, and once more where the connection was stale and r can be sent twice.
+// maxTries bounds how often a request that has not begun is offered to connections that do not take it.
+const maxTries = 8
+
+// attempt sends r, once more where the connection was stale and r can be sent twice, and again where nothing of it was sent.
 func (p *Pool) attempt(r *http.Request, t *target, ev *observe.Event) (*http.Response, error) {
 	for try := 1; ; try++ {
 		ev.Tries++
@@ -240,10 +243,24 @@ func (p *Pool) attempt(r *http.Request, t *target, ev *observe.Event) (*http.Res
 			return resp, nil
 		}
 		e.end()
-		if try > 1 || !e.stale(err) || !replayable(r) || r.Context().Err() != nil {
+		if !e.again(err, r, try) {
+			if e.untouched() {
+				closeBody(r)
+			}
 			return nil, err
 		}
 	}
+}
+
+// again reports whether r may be sent anew after the given number of tries.
+func (e *exchange) again(err error, r *http.Request, tries int) bool {
+	switch {
+	case r.Context().Err() != nil || !e.stale(err):
+		return false
+	case e.untouched():
+		return tries < maxTries
+	}
+	return tries == 1 && replayable(r)
 }
 
 // replayable reports whether r can be sent twice (RFC 9110 §9.2.2).

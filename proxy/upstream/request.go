@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -54,7 +55,7 @@ func outgoingBody(out, in *http.Request, target string) {
 		delete(out.Header, "Expect")
 	}
 	out.Trailer = announced(in.Trailer)
-	out.Body = &requestBody{ReadCloser: in.Body, target: target, in: in, trailer: out.Trailer}
+	out.Body = &requestBody{ReadCloser: in.Body, target: target, in: in, trailer: out.Trailer, expects: out.Header["Expect"] != nil}
 }
 
 func bodyless(method string) bool {
@@ -82,9 +83,16 @@ type requestBody struct {
 	target  string
 	in      *http.Request
 	trailer http.Header
+	e       *exchange
+	expects bool        // the target is asked whether it wants the body
+	touched atomic.Bool // something of it may have been read
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
+	if err := b.e.mayHandOver(b.expects); err != nil {
+		return 0, err
+	}
+	b.touched.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
@@ -95,6 +103,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		err = requestBodyError(b.target, err)
 	}
 	return n, err
+}
+
+// Close closes the client's body, unless the request can go on over another connection.
+func (b *requestBody) Close() error {
+	if b.e.untouched() {
+		return nil
+	}
+	return b.ReadCloser.Close()
 }
 
 // rebase puts the target's scheme, authority and path in front of u.

@@ -1,0 +1,319 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// hasty is a server that answers every head with its path and takes no notice of bodies. lead comes before each answer, and answer, where it
+// is set, makes the answer to a path.
+func hasty(t *testing.T, lead string, answer func(path string) string) *script {
+	if answer == nil {
+		answer = func(path string) string {
+			return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path)
+		}
+	}
+	return serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+		for {
+			head, ok := s.head(br)
+			if !ok {
+				return
+			}
+			_, path, found := strings.Cut(head, " ")
+			if !found {
+				continue // the end of a chunked body
+			}
+			path, _, _ = strings.Cut(path, " ")
+			before := ""
+			if strings.HasPrefix(head, "POST") {
+				before = lead
+			}
+			if _, err := io.WriteString(c, before+answer(path)); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// late is a body that says when it is asked for, and then gives its bytes after a pause, as long as the target needs to answer before it.
+type late struct {
+	*strings.Reader
+	asked  atomic.Bool
+	closed atomic.Bool
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	if !l.asked.Swap(true) {
+		time.Sleep(3 * time.Millisecond)
+	}
+	return l.Reader.Read(p)
+}
+
+func (l *late) Close() error { l.closed.Store(true); return nil }
+
+func post(body io.Reader, size int64) *http.Request {
+	r := request("POST", "/post", body)
+	r.ContentLength = size
+	return r
+}
+
+// The bytes of a body that came after its answer are not answered to anybody else, whatever the answer looks like.
+func TestF7AnswerBeforeTheBody(t *testing.T) {
+	chunked := func(path string) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(path), path)
+	}
+	empty := func(path string) string {
+		return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Path: " + path + "\r\n\r\n"
+	}
+	for name, answer := range map[string]func(string) string{"length": nil, "chunked": chunked, "empty": empty} {
+		for _, size := range []int64{int64(len(smuggled)), -1} {
+			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
+				c := to(hasty(t, "", answer).url)
+				c.Limits.Max = 2
+				repeat(t, newPool(t, c), 35, size)
+			})
+		}
+	}
+}
+
+// The same where an interim response comes first, alone or in one packet with the final one.
+func TestF7AnswerWithAnInterimOne(t *testing.T) {
+	for _, lead := range []string{"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"} {
+		repeat(t, newPool(t, to(hasty(t, lead, nil).url)), 35, -1)
+	}
+}
+
+// repeat posts n times, and asks for something else after each, with methods that can be repeated and others.
+func repeat(t *testing.T, p *Pool, n int, size int64) {
+	t.Helper()
+	for i := range n {
+		do(t, p, post(&late{Reader: strings.NewReader(smuggled)}, size))
+		method, path := []string{"GET", "DELETE", "POST"}[i%3], fmt.Sprint("/mine", i)
+		resp, body := do(t, p, request(method, path, nil))
+		if body != path && resp.Header.Get("X-Path") != path {
+			t.Fatalf("%s %s got %q %v", method, path, body, resp.Header)
+		}
+	}
+}
+
+// Who answers instead of asking for the body does not get it.
+func TestF7FinalAnswerInsteadOfContinue(t *testing.T) {
+	s := hasty(t, "", nil)
+	p := newPool(t, to(s.url))
+	for i := range 20 {
+		body := &late{Reader: strings.NewReader(smuggled)}
+		r := post(body, int64(len(smuggled)))
+		r.Header.Set("Expect", "100-continue")
+		if _, got := do(t, p, r); got != "/post" {
+			t.Fatalf("got %q", got)
+		}
+		path := fmt.Sprint("/mine", i)
+		if _, got := do(t, p, request("GET", path, nil)); got != path {
+			t.Fatalf("%s got %q", path, got)
+		}
+		eventually(t, "the body is closed", body.closed.Load)
+		if body.asked.Load() {
+			t.Fatal("the body was read")
+		}
+	}
+	heads, _ := s.seen()
+	for _, head := range heads {
+		if strings.Contains(head, "smuggled") {
+			t.Fatalf("sent %q", head)
+		}
+	}
+}
+
+// Targets that read bodies keep their connections.
+func TestPostsShareAConnection(t *testing.T) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		w.Write(body)
+	}
+	f := func(name string, secure, chunked, expect bool, size int) {
+		t.Run(name, func(t *testing.T) {
+			var conns atomic.Int64
+			s := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+			s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					conns.Add(1)
+				}
+			}
+			start := s.Start
+			if secure {
+				start = s.StartTLS
+			}
+			start()
+			t.Cleanup(s.Close)
+			c := to(s.URL)
+			if secure {
+				c.TLS.InsecureSkipVerify, c.Protocol = true, ProtocolH1
+			}
+			p := newPool(t, c)
+			want := strings.Repeat("x", size)
+			for range 50 {
+				r := post(strings.NewReader(want), int64(size))
+				if chunked {
+					r.ContentLength = -1
+				}
+				if expect {
+					r.Header.Set("Expect", "100-continue")
+				}
+				if resp, got := do(t, p, r); resp.StatusCode != 200 || got != want {
+					t.Fatalf("%d, %d bytes", resp.StatusCode, len(got))
+				}
+			}
+			if n := conns.Load(); n != 1 {
+				t.Errorf("%d connections", n)
+			}
+		})
+	}
+	f("small", false, false, false, 10)
+	f("chunked", false, true, false, 10)
+	f("large", false, false, false, 100_000)
+	f("expect", false, false, true, 10)
+	f("tls", true, false, false, 10)
+	f("tls chunked", true, true, false, 100_000)
+	f("tls expect", true, true, true, 10)
+}
+
+// An early answer arrives whole, while the client still sends.
+func TestEarlyAnswerArrives(t *testing.T) {
+	const why = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 100000\r\n\r\n"
+	s := serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+		s.head(br)
+		io.WriteString(c, why)
+		for range 10 {
+			io.CopyN(io.Discard, br, 20_000)
+			io.WriteString(c, strings.Repeat("x", 10_000))
+		}
+		io.Copy(io.Discard, br)
+	})
+	p := newPool(t, to(s.url))
+	for range 5 {
+		read, write := io.Pipe()
+		var sent atomic.Int64
+		go func() {
+			for piece := make([]byte, 10_000); ; sent.Add(1) {
+				if _, err := write.Write(piece); err != nil {
+					return
+				}
+			}
+		}()
+		resp, body := do(t, p, post(read, -1))
+		if resp.StatusCode != 413 || len(body) != 100_000 || sent.Load() < 20 {
+			t.Errorf("%d with %d bytes after %d pieces", resp.StatusCode, len(body), sent.Load())
+		}
+		read.Close()
+	}
+	eventually(t, "no open connection", func() bool { return p.targets[0].end.open.Load() == 0 })
+}
+
+// An answer may go along with its request, to the end of both.
+func TestDuplex(t *testing.T) {
+	s := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		rc.EnableFullDuplex()
+		rc.Flush()
+		piece := make([]byte, 10)
+		for {
+			n, err := r.Body.Read(piece)
+			w.Write(piece[:n])
+			rc.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})
+	p := newPool(t, to(s.URL))
+	read, write := io.Pipe()
+	resp, err := p.RoundTrip(post(read, -1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	piece := make([]byte, 4)
+	for range 10 {
+		io.WriteString(write, "ping")
+		if _, err := io.ReadFull(resp.Body, piece); err != nil || string(piece) != "ping" {
+			t.Fatalf("%q, %v", piece, err)
+		}
+	}
+	write.Close()
+	if rest, err := io.ReadAll(resp.Body); len(rest) != 0 || err != nil {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+// A connection that takes no request fails none, not even one that can't be repeated.
+func TestRefusedByItsConnection(t *testing.T) {
+	s := origin(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	p := newPool(t, to(s.URL))
+	var last *conn
+	p.main.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+		nc, err := p.dial(ctx, "http", address, true)
+		last, _ = nc.(*conn)
+		return nc, err
+	}
+	do(t, p, post(strings.NewReader("x"), 1))
+	for range 20 {
+		before := last
+		before.handover.forbid()
+		body := &late{Reader: strings.NewReader("mine")}
+		r, ev := withEvent(post(body, 4))
+		if _, got := do(t, p, r); got != "mine" {
+			t.Fatalf("got %q", got)
+		}
+		if last == before || ev.Tries != 2 || !body.closed.Load() {
+			t.Errorf("%d tries, body closed: %v", ev.Tries, body.closed.Load())
+		}
+		before = last
+		before.handover.forbid()
+		if do(t, p, request("GET", "/", nil)); last == before {
+			t.Error("the same connection")
+		}
+	}
+	if n := p.InFlight(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
+// What comes on an idle connection is dropped with it, and nothing of it gets into a log that is not the gateway's.
+func TestUnsolicitedOnAnIdleConnection(t *testing.T) {
+	var logged bytes.Buffer
+	before := log.Writer()
+	log.SetOutput(&logged)
+	t.Cleanup(func() { log.SetOutput(before) })
+	speak := make(chan struct{})
+	s := serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+		s.head(br)
+		io.WriteString(c, okResponse)
+		<-speak
+		io.WriteString(c, okResponse)
+		io.Copy(io.Discard, br)
+	})
+	p := newPool(t, to(s.url))
+	do(t, p, request("GET", "/", nil))
+	close(speak)
+	eventually(t, "the connection is closed", func() bool { return p.targets[0].end.open.Load() == 0 })
+	p.Close()
+	if logged.Len() != 0 {
+		t.Errorf("logged %q", logged.String())
+	}
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -82,8 +83,12 @@ func (pb *publisher) publish(ctx context.Context, p store.Purge) {
 	ctx = context.WithoutCancel(ctx)
 	pb.running.Go(func() {
 		defer close(done)
-		if _, err := pb.purger.Purge(ctx, p, pb.patience); err != nil {
-			pb.log.Warn("a write's invalidation did not reach all instances", "error", err)
+		_, err := pb.purger.Purge(ctx, p, pb.patience)
+		switch {
+		case errors.Is(err, store.ErrUnreached): // they are told when Redis is back, and that it is away has been logged: a line for each write adds nothing
+			pb.log.Debug("a write's invalidation has yet to reach the other instances", "error", err)
+		case err != nil:
+			pb.log.Warn("a write's invalidation failed", "error", err)
 		}
 	})
 	timer := time.NewTimer(pb.patience)

@@ -47,6 +47,7 @@ type Purges struct {
 	goal    uint64              // the place at which the reading is current
 	own     map[uint64]struct{} // purges of this instance that were applied ahead of the stream, by seq
 	pending []store.Purge       // made while Redis was away
+	lost    int                 // for which pending had no room
 
 	current atomic.Bool
 	states  states
@@ -238,7 +239,9 @@ func (p *Purges) remember(purge store.Purge) {
 		n += len(p.pending[i].Targets)
 	}
 	if n > maxPending {
-		p.client.log.Warn("a purge will not be told to the other instances: too many were made while Redis was away", "targets", len(purge.Targets))
+		if p.lost++; p.lost == 1 {
+			p.client.log.Warn("further purges will not be told to the other instances: too many were made while Redis was away", "told", maxPending)
+		}
 		return
 	}
 	p.pending = append(p.pending, purge)
@@ -249,7 +252,12 @@ func (p *Purges) publishPending(ctx context.Context) error {
 	for {
 		p.mu.Lock()
 		if len(p.pending) == 0 {
+			lost := p.lost
+			p.lost = 0
 			p.mu.Unlock()
+			if lost > 0 {
+				p.client.log.Warn("the other instances were not told of purges that were made while Redis was away; repeat them, or purge all", "purges", lost)
+			}
 			return nil
 		}
 		first := p.pending[0]

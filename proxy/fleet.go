@@ -68,9 +68,19 @@ func (f *fleet) close(log *slog.Logger) {
 	}
 }
 
+// purger carries out purges, on this instance or on all that share its cache. It waits for the others no longer than wait; 0 leaves that to it.
+type purger interface {
+	Purge(ctx context.Context, p store.Purge, wait time.Duration) (store.Report, error)
+}
+
+var (
+	_ purger = (*store.LocalPurger)(nil)
+	_ purger = (*shared.Purges)(nil)
+)
+
 // publisher makes purges that follow from writes known to the fleet.
 type publisher struct {
-	purger Purger
+	purger purger
 	// patience is how long a write's answer waits for the purge: long enough for all instances to have applied it where nothing is wrong.
 	patience time.Duration
 	log      *slog.Logger

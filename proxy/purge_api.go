@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,14 +14,6 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Report is what has become of a purge.
-type Report = store.Report
-
-// Purger carries out purges, on this instance or on all that share its cache. It waits for the others no longer than wait; 0 leaves that to it.
-type Purger interface {
-	Purge(ctx context.Context, p store.Purge, wait time.Duration) (Report, error)
-}
-
 const (
 	maxPurgeBody = 1 << 20
 	maxPurgeWait = time.Minute
@@ -32,7 +23,7 @@ const (
 
 // purgeAPI is POST /purge of the admin API.
 type purgeAPI struct {
-	purger Purger
+	purger purger
 	router func() *router                                                         // of the running configuration
 	stored func(yield func(*store.Object) bool)                                   // this instance's memory
 	fate   func(cachepolicy.Key, *store.Entry) (fate store.Fate, since time.Time) // what purges have left of it
@@ -127,7 +118,7 @@ func readPurge(w http.ResponseWriter, r *http.Request) (request *purgeRequest, w
 
 // answerReport says what was purged, and how far. All instances are meant to have applied it: 200; some have not said so yet: 202, they will;
 // the others can't be reached: 503, although it holds here.
-func (a *purgeAPI) answerReport(w http.ResponseWriter, purge store.Purge, report *Report, err error) {
+func (a *purgeAPI) answerReport(w http.ResponseWriter, purge store.Purge, report *store.Report, err error) {
 	answer := map[string]any{
 		"status": "purged", "epoch": report.Epoch.String(), "soft": purge.Soft, "targets": labels(purge.Targets),
 		"instances": report.Instances, "applied": report.Applied, "missing": append([]string{}, report.Missing...),

@@ -18,15 +18,15 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// notebook is a Purger that notes what it is asked for.
+// notebook is a purger that notes what it is asked for.
 type notebook struct {
 	purges []store.Purge
 	waits  []time.Duration
-	report Report
+	report store.Report
 	err    error
 }
 
-func (n *notebook) Purge(_ context.Context, p store.Purge, wait time.Duration) (Report, error) {
+func (n *notebook) Purge(_ context.Context, p store.Purge, wait time.Duration) (store.Report, error) {
 	n.purges, n.waits = append(n.purges, p), append(n.waits, wait)
 	return n.report, n.err
 }
@@ -102,7 +102,7 @@ func TestPurgeTargets(t *testing.T) {
 		}},
 		{`{"url": "https://x.wild.test/p?q"}`, []string{"url x.wild.test/p", "url x.wild.test/p?q"}},
 	} {
-		n := &notebook{report: Report{Instances: 1, Applied: 1}}
+		n := &notebook{report: store.Report{Instances: 1, Applied: 1}}
 		code, answer := askPurge(t, newPurgeAPI(t, n), c.body)
 		if code != http.StatusOK || len(n.purges) != 1 {
 			t.Errorf("%s: %d %v", c.body, code, answer)
@@ -179,30 +179,30 @@ func TestPurgeAnswers(t *testing.T) {
 	epoch := store.FleetEpoch(0xabc, 17)
 	for _, c := range []struct {
 		name   string
-		report Report
+		report store.Report
 		err    error
 		code   int
 		want   map[string]any
 	}{
 		{
-			"by all", Report{Epoch: epoch, Instances: 3, Applied: 3, Took: 1500 * time.Microsecond}, nil, http.StatusOK,
+			"by all", store.Report{Epoch: epoch, Instances: 3, Applied: 3, Took: 1500 * time.Microsecond}, nil, http.StatusOK,
 			map[string]any{"status": "purged", "epoch": "abc-17", "instances": 3., "applied": 3., "missing": []any{}, "took_ms": 1.5},
 		},
 		{
-			"not by all", Report{Epoch: epoch, Instances: 3, Applied: 2, Missing: []string{"c"}, Took: 2 * time.Second}, nil, http.StatusAccepted,
+			"not by all", store.Report{Epoch: epoch, Instances: 3, Applied: 2, Missing: []string{"c"}, Took: 2 * time.Second}, nil, http.StatusAccepted,
 			map[string]any{
 				"status": "purged, but not yet acknowledged by all", "epoch": "abc-17",
 				"instances": 3., "applied": 2., "missing": []any{"c"}, "took_ms": 2000.,
 			},
 		},
 		{
-			"alone", Report{Epoch: epoch, Instances: 1, Applied: 1}, fmt.Errorf("%w: no Redis", store.ErrUnreached), http.StatusServiceUnavailable,
+			"alone", store.Report{Epoch: epoch, Instances: 1, Applied: 1}, fmt.Errorf("%w: no Redis", store.ErrUnreached), http.StatusServiceUnavailable,
 			map[string]any{
 				"status": "purged on this instance alone", "epoch": "abc-17", "instances": 1., "applied": 1., "missing": []any{}, "took_ms": 0.,
 				"errors": []any{store.ErrUnreached.Error() + ": no Redis"},
 			},
 		},
-		{"failed", Report{}, errors.New("broken"), http.StatusInternalServerError, map[string]any{"status": nothingPurged, "errors": []any{"broken"}}},
+		{"failed", store.Report{}, errors.New("broken"), http.StatusInternalServerError, map[string]any{"status": nothingPurged, "errors": []any{"broken"}}},
 	} {
 		n := &notebook{report: c.report, err: c.err}
 		code, answer := askPurge(t, newPurgeAPI(t, n), `{"tag": "x", "soft": true, "wait": "3s"}`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/edge"
 )
 
@@ -42,6 +43,17 @@ type methods struct {
 	allow []string
 	// refuse answers other methods; it is set once all routes are in.
 	refuse http.Handler
+}
+
+// route is a compiled route.
+type route struct {
+	name     string
+	host     string
+	path     string
+	methods  []string
+	captures bool // its handler needs what the path pattern captured
+	rules    *cachepolicy.Rules
+	handler  http.Handler
 }
 
 func newRouter(routes []*route) (rt *router, err error) {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
@@ -17,17 +16,6 @@ type Snapshot struct {
 	router  *router
 	cache   *cache.Cache
 	live    *live
-}
-
-// route is a compiled route.
-type route struct {
-	name     string
-	host     string
-	path     string
-	methods  []string
-	captures bool // its handler needs what the path pattern captured
-	rules    *cachepolicy.Rules
-	handler  http.Handler
 }
 
 // ServeHTTP answers r.

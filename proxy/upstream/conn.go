@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +19,7 @@ type conn struct {
 	closed   atomic.Bool
 	stocked  bool // dialled in advance
 	turn     atomic.Uint32
+	edge     sync.Mutex               // makes a look at what has come one step with the change of turn that depends on it
 	owner    atomic.Pointer[exchange] // whose turn it is, nil for nobody's
 	handover handover
 	stall    time.Duration // bound of a write, 0 for none
@@ -71,14 +73,29 @@ func (c *conn) release(e *exchange) {
 func (c *conn) answered() bool { return c.turn.Load() == turnHeard }
 
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		if c.unsolicited() {
-			return 0, io.EOF // all the same to the transport, which would write what came to the standard logger
-		}
-		c.turn.CompareAndSwap(turnAsked, turnHeard)
-		c.handover.read()
+	if c.plain && len(p) > 0 && c.probe.reads() {
+		return c.probe.read(p, c.attempt)
 	}
+	n, err := c.Conn.Read(p) // what comes between its end and the next line can't be told from an answer
+	return c.note(n, err)
+}
+
+// attempt is a read that does not wait, and one step with what it says of the turn.
+func (c *conn) attempt(try func() (int, error)) (int, error) {
+	c.edge.Lock()
+	defer c.edge.Unlock()
+	return c.note(try())
+}
+
+func (c *conn) note(n int, err error) (int, error) {
+	if n <= 0 {
+		return n, err
+	}
+	if c.unsolicited() {
+		return 0, io.EOF // all the same to the transport, which would write what came to the standard logger
+	}
+	c.turn.CompareAndSwap(turnAsked, turnHeard)
+	c.handover.read()
 	return n, err
 }
 
@@ -88,7 +105,7 @@ func (c *conn) unsolicited() bool {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if c.turn.CompareAndSwap(turnIdle, turnAsked) && c.plain && !c.probe.silent() {
+	if c.turn.Load() == turnIdle && !c.ask() {
 		c.refuse()
 	}
 	if c.refused() {
@@ -99,6 +116,17 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.postpone(time.Now())
 	}
 	return c.Conn.Write(p)
+}
+
+// ask is the step from a connection that was taken to one that is written to, on which nothing may have come.
+func (c *conn) ask() bool {
+	c.edge.Lock()
+	defer c.edge.Unlock()
+	if c.plain && !c.probe.silent() {
+		return false // closing it here would wait for a read that waits for the lock
+	}
+	c.turn.Store(turnAsked)
+	return true
 }
 
 // postpone moves the write deadline when less than the bound is left, to half as much again, so that not every write pays for a timer.

@@ -260,6 +260,9 @@ func (e *exchange) again(err error, r *http.Request, tries int) bool {
 	case e.untouched():
 		return tries < maxTries
 	}
+	if e.early.Load() {
+		return tries < 3 && replayable(r) // the connection that a first repetition used may have come from the same target with the same leftovers
+	}
 	return tries == 1 && replayable(r)
 }
 

@@ -83,8 +83,8 @@ func (c *Cache) attempt(x *exchange) *Reply {
 // consider looks x up and asks what may be done with what is stored. The tier of all instances is asked where memory does not have the answer.
 func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
 	e, d := c.considerMemory(x)
-	if d.Action != cachepolicy.Fetch && d.Action != cachepolicy.Revalidate || !c.shares(x.res) {
-		return e, d
+	if d.Action != cachepolicy.Fetch && d.Action != cachepolicy.Revalidate || !c.shares(x.res) || c.unshareable.has(c.flightKey(x, e)) {
+		return e, d // what proved to be for one client alone is not looked for where all share
 	}
 	if s := c.lookupShared(x.ctx, x); s != nil && (e == nil || s.Received.After(e.Received)) {
 		return s, c.decide(x, s)

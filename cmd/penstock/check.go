@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/penstock/penstock/config"
@@ -29,7 +27,7 @@ func runCheck(ctx context.Context, c *call) error {
 	return err
 }
 
-// compiles builds a gateway and reads its certificates, and throws both away. What is wrong with each of them is in the error.
+// compiles reads the certificates, and has everything else made that can be made without becoming a gateway. What is wrong with each of them is in the error.
 func compiles(ctx context.Context, cfg *config.Config) error {
 	var errs []error
 	for i, l := range cfg.Server.Listen {
@@ -40,12 +38,7 @@ func compiles(ctx context.Context, cfg *config.Config) error {
 			errs = append(errs, fmt.Errorf("server.listen[%d].tls: %w", i, err))
 		}
 	}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g, err := proxy.New(cfg, proxy.Options{Log: quiet, Version: versionText()})
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	return errors.Join(append(errs, g.Close(ctx))...)
+	return errors.Join(append(errs, proxy.Check(ctx, cfg))...)
 }
 
 func runSchema(_ context.Context, c *call) error {

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,8 @@ type Cache struct {
 	unshareable *unshareable
 	doomed      *doomed
 	setbacks    *setbacks
-	deriving    sync.Map // derivation → struct{}: codings being made
+	deriving    sync.Map      // derivation → struct{}: codings being made
+	coders      chan struct{} // holds one for each coding that is made in the background
 	tunnels     tunnels
 	serial      atomic.Uint64
 	waiting     atomic.Int64
@@ -79,6 +81,7 @@ func New(cfg Config) *Cache {
 	return &Cache{
 		Config: cfg, base: base, stop: stop,
 		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), setbacks: new(setbacks),
+		coders: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
 

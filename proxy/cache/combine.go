@@ -36,7 +36,7 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 		})
 		return false
 	}
-	e := combined(j.stored, body, part, v, j.x.res)
+	e := combined(j.stored, body, part, v, j.to)
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
 		c.keep(ctx, j.to, e)
 		j.kept, out.Stored = e, true
@@ -46,14 +46,14 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 }
 
 // combined is e with the bytes of part added. The fields of the new response take the place of the stored ones (RFC 9111 §3.4).
-func combined(e *store.Entry, body []byte, part cachepolicy.Span, v *cachepolicy.Verdict, res *Resource) *store.Entry {
-	rep := &e.Representations[0]
+func combined(e *store.Entry, body []byte, part cachepolicy.Span, v *cachepolicy.Verdict, p place) *store.Entry {
+	res, rep := p.res, &e.Representations[0]
 	h := v.Header.Clone()
 	res.Rules.StripUnstorable(h)
-	res.Tags.take(h, nil)
+	tags := retagged(e, h, p)
 	ensureDate(h, v.Meta.Received)
 	segments, size := mergeParts(e, body, part)
-	union := &store.Entry{Meta: v.Meta, Tags: e.Tags}
+	union := &store.Entry{Meta: v.Meta, Tags: tags}
 	if v.Meta.Complete() {
 		if union.Derivable = res.derivable(http.StatusOK, h, size, rep.Coding); union.Derivable != 0 {
 			compress.AddVary(h)

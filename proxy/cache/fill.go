@@ -20,6 +20,7 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	defer held.release()
 	defer c.rescue(j)
 	j.to = c.place(j.x)
+	j.to.tags = j.tags
 	lease, landed := c.holdLease(ctx, j)
 	if landed {
 		return
@@ -83,6 +84,12 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		a.discard()
 		return true
 	case cachepolicy.Store:
+		if v.Meta.Complete() && a.resp.ContentLength > x.res.MaxObject {
+			// It is not kept, and so large that those who read it along would have to go at the pace of the slowest: each gets its own.
+			out.Reason = cachepolicy.ReasonTooLarge
+			c.relay(j, a, held, out)
+			return false
+		}
 		if c.reusable(j, &v.Meta) {
 			c.stream(ctx, j, a.resp, &v, out)
 		} else {

@@ -91,7 +91,7 @@ func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
 // since another instance has filled and all who wait have been answered from that; or neither, when the fill goes on by itself.
 func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	res := j.x.res
-	if !res.Coalesce.AcrossInstances || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {
+	if !res.Coalesce.Enabled || !res.Coalesce.AcrossInstances || j.x.impatient || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {
 		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, res.Coalesce.Wait)

@@ -133,6 +133,7 @@ func (c *Cache) follow(x *exchange, e *store.Entry, d cachepolicy.Decision, f *f
 	case outcome == flight.Failed:
 		return &Reply{failure: failureOf(err), outcome: cachepolicy.Outcome{Forward: c.forwardOf(x, d), Collapsed: true}}
 	case outcome == flight.Solo, outcome == flight.Retry && errors.Is(err, context.DeadlineExceeded): // the wait's own end
+		x.impatient = outcome == flight.Retry
 		return c.lead(x, e, d, c.solo(k), k)
 	}
 	return c.restart(x, e, d, k, outcome)

@@ -41,6 +41,7 @@ func (c *Cache) head(x *exchange, e *store.Entry, d cachepolicy.Decision) *Reply
 // forward makes x's own call to the origin. stored is the response that the answer may freshen; nil: none.
 func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, out cachepolicy.Outcome) *Reply {
 	to := c.place(x)
+	to.tags = x.res.Tags.of(x.r)
 	a := c.call(c.WithInterim(x.ctx, x.interim), x, x.outgoingBody(header), stored)
 	if a.err != nil && x.ctx.Err() != nil {
 		return gone(x.ctx)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -14,7 +15,8 @@ type place struct {
 	key   cachepolicy.Key
 	begun uint64 // on doomed's clock
 	epoch store.Epoch
-	fence uint64 // of the lease under which it is fetched, 0 without one
+	fence uint64   // of the lease under which it is fetched, 0 without one
+	tags  []string // that follow from the request
 }
 
 // place is where the response to x is to be stored, which sets out now.
@@ -98,7 +100,7 @@ func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *sto
 // does not come back.
 func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, v *cachepolicy.Verdict) *store.Entry {
 	change := func(e *store.Entry) *store.Entry {
-		fresh := freshened(e, v, p.res)
+		fresh := freshened(e, v, p)
 		fresh.Epoch, fresh.Fence = p.epoch, p.fence
 		return fresh
 	}
@@ -109,15 +111,15 @@ func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, v *ca
 }
 
 // freshened is e with the fields and the life that the verdict gives it (RFC 9111 §3.2), and the same body.
-func freshened(e *store.Entry, v *cachepolicy.Verdict, res *Resource) *store.Entry {
+func freshened(e *store.Entry, v *cachepolicy.Verdict, p place) *store.Entry {
 	h := v.Header.Clone()
-	res.Rules.StripUnstorable(h)
-	res.Tags.take(h, nil)
+	p.res.Rules.StripUnstorable(h)
+	tags := retagged(e, h, p)
 	ensureDate(h, v.Meta.Received)
 	if e.Derivable != 0 {
 		compress.AddVary(h)
 	}
-	fresh := &store.Entry{Meta: v.Meta, Tags: e.Tags, Derivable: e.Derivable, Representations: make([]store.Representation, len(e.Representations))}
+	fresh := &store.Entry{Meta: v.Meta, Tags: tags, Derivable: e.Derivable, Representations: make([]store.Representation, len(e.Representations))}
 	fresh.Uses.Store(e.Uses.Load())
 	for i, rep := range e.Representations {
 		head := h
@@ -128,6 +130,14 @@ func freshened(e *store.Entry, v *cachepolicy.Verdict, res *Resource) *store.Ent
 		fresh.Representations[i] = rep
 	}
 	return fresh
+}
+
+// retagged is what e is tagged with after an answer with the header h, which loses its tag field: what that says, or what e had where it says nothing.
+func retagged(e *store.Entry, h http.Header, p place) []string {
+	if name := p.res.Tags.Header; name == "" || len(h[name]) == 0 {
+		return e.Tags
+	}
+	return p.res.Tags.take(h, p.tags)
 }
 
 // Drop removes all that is stored under k, and what fills under way would store there (RFC 9111 §4.4). It does so whether or not the client whose

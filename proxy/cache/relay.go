@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 )
 
@@ -20,6 +21,10 @@ func (d *delivery) relay(resp *http.Response) {
 	h := d.w.Header()
 	maps.Copy(h, resp.Header)
 	d.cacheStatus(h)
+	if d.reply.call != nil && d.unchanged(resp) {
+		d.withoutContent(http.StatusNotModified)
+		return
+	}
 	resp.Body = &countedBody{resp.Body, &d.x.ev.BytesIn}
 	way := d.conduit(resp, h)
 	defer way.close()
@@ -38,6 +43,13 @@ func (d *delivery) relay(resp *http.Response) {
 		d.abort("relaying", err)
 	}
 	d.sendTrailers(resp, h)
+}
+
+// unchanged reports whether the client has what resp brings: the fill that asked for it left the client's own conditions out (RFC 9110 §13.2.2).
+func (d *delivery) unchanged(resp *http.Response) bool {
+	modified, _ := http.ParseTime(resp.Header.Get("Last-Modified"))
+	facts := cachepolicy.Meta{Status: resp.StatusCode, ETag: resp.Header.Get("Etag"), LastModified: modified, Date: d.c.Now()}
+	return (facts.ETag != "" || !modified.IsZero()) && cachepolicy.Evaluate(&d.x.q, &facts) == cachepolicy.NotModified
 }
 
 // pump copies body to the client, through coder if there is one, and sends each piece as it comes: of what the origin has sent nothing is held

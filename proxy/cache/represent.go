@@ -60,7 +60,7 @@ func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store
 	case e.Representations[0].Body.Size <= codeAtOnce:
 		return c.derive(x.ctx, to, e, want, false)
 	case want != compress.Identity: // decoding is quick enough to do it for each client
-		c.background(func(ctx context.Context) { c.derive(ctx, to, e, want, false) })
+		c.codeLater(to, e, want, false)
 	}
 	return nil
 }
@@ -98,7 +98,23 @@ func (c *Cache) warm(x *exchange, e *store.Entry, rep *store.Representation) {
 		return
 	}
 	to, coding := c.place(x), rep.Coding
-	c.background(func(ctx context.Context) { c.derive(ctx, to, e, coding, true) })
+	c.codeLater(to, e, coding, true)
+}
+
+// codeLater makes a coding in the background. As many are made at once as there are processors; more are left to those who ask later, for each takes the memory of
+// a whole body.
+func (c *Cache) codeLater(to place, e *store.Entry, coding compress.Coding, best bool) {
+	select {
+	case c.coders <- struct{}{}:
+	default:
+		return
+	}
+	if !c.background(func(ctx context.Context) {
+		defer func() { <-c.coders }()
+		c.derive(ctx, to, e, coding, best)
+	}) {
+		<-c.coders
+	}
 }
 
 // derivation names a coding in the making.

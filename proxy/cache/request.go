@@ -27,6 +27,8 @@ type exchange struct {
 	// regrouped and restarted are set when it has left a flight for that of its variant, and when it has looked again after a flight that
 	// came to nothing. Each happens once.
 	regrouped, restarted bool
+	// impatient is set when it has waited for a call of this instance as long as it may: it does not wait for one of the fleet as well.
+	impatient bool
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
 	// tier is where the response was found.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/store"
 )
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
@@ -22,7 +24,10 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	if resp.ContentLength > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
 	}
-	out.Stored, out.TTL, out.HasTTL = keep > 0, v.Meta.Lifetime-v.Meta.Age(c.Now()), true
+	if c.crammed(ctx, j, &v.Meta) {
+		out.Reason = cachepolicy.ReasonVariants
+	}
+	out.Stored, out.TTL, out.HasTTL = keep > 0 && out.Reason != cachepolicy.ReasonVariants, v.Meta.Lifetime-v.Meta.Age(c.Now()), true
 	l.outcome = out
 	code := c.newCoder(ctx, j, l)
 	defer code.abort()
@@ -47,6 +52,19 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		c.unshareable.forget(j.key)
 	}
 	c.complete(ctx, j, l, code, size)
+}
+
+// crammed reports whether the object has as many variants as it may, of which none makes room: then the store is going to refuse this one.
+func (c *Cache) crammed(ctx context.Context, j *job, m *cachepolicy.Meta) bool {
+	if m.Vary == "" {
+		return false
+	}
+	object, err := c.Store.Get(ctx, j.x.key)
+	if err != nil || len(object.Variants) < j.x.res.MaxVariants {
+		return false
+	}
+	now := c.Now()
+	return !slices.ContainsFunc(object.Variants, func(e *store.Entry) bool { return e.Vary == m.Vary || now.After(e.Over()) })
 }
 
 // streamAlone is stream for a response that is stored, but is for the leader alone: those who wait go on alone, and the key is remembered as

@@ -47,7 +47,6 @@ type Purges struct {
 	goal    uint64              // the place at which the reading is current
 	own     map[uint64]struct{} // purges of this instance that were applied ahead of the stream, by seq
 	pending []store.Purge       // made while Redis was away
-	lost    int                 // for which pending had no room
 
 	current atomic.Bool
 	states  states
@@ -239,9 +238,9 @@ func (p *Purges) remember(purge store.Purge) {
 		n += len(p.pending[i].Targets)
 	}
 	if n > maxPending {
-		if p.lost++; p.lost == 1 {
-			p.client.log.Warn("further purges will not be told to the other instances: too many were made while Redis was away", "told", maxPending)
-		}
+		// Nothing that was purged may come back for want of room: the others purge everything instead.
+		p.client.log.Warn("too many purges were made while Redis was away to tell them one by one: the others will purge everything")
+		p.pending = []store.Purge{{At: purge.At, Targets: everything()}}
 		return
 	}
 	p.pending = append(p.pending, purge)
@@ -252,12 +251,7 @@ func (p *Purges) publishPending(ctx context.Context) error {
 	for {
 		p.mu.Lock()
 		if len(p.pending) == 0 {
-			lost := p.lost
-			p.lost = 0
 			p.mu.Unlock()
-			if lost > 0 {
-				p.client.log.Warn("the other instances were not told of purges that were made while Redis was away; repeat them, or purge all", "purges", lost)
-			}
 			return nil
 		}
 		first := p.pending[0]
@@ -266,7 +260,9 @@ func (p *Purges) publishPending(ctx context.Context) error {
 			return err
 		}
 		p.mu.Lock()
-		p.pending = p.pending[1:] // others are only added at the end, and only one goroutine publishes
+		if len(p.pending) > 0 && p.pending[0].At.Equal(first.At) { // else one of everything has taken its place
+			p.pending = p.pending[1:] // others are only added at the end, and only one goroutine publishes
+		}
 		p.mu.Unlock()
 	}
 }

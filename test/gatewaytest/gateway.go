@@ -206,3 +206,14 @@ func (g *Gateway) Dial() net.Conn {
 	}
 	return conn
 }
+
+// Purge has what carries the tag purged through the admin API.
+func (g *Gateway) Purge(t testing.TB, tag string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/purge", strings.NewReader(`{"tag": "`+tag+`"}`))
+	w := httptest.NewRecorder()
+	g.Admin("", func(context.Context) error { return nil }).ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("purging tag %s: %d %s", tag, w.Code, w.Body)
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // lameDuck is how long a stopping server leaves connections open that have no request, so that a client that is about to
 // send one still gets its answer, with the word that the connection ends.
-const lameDuck = 300 * time.Millisecond
+const lameDuck = time.Second
 
 // Bounds of HTTP/2 that the configuration has no keys for. They are those of common servers; what a client may ask for at
 // once is bounded so that one connection cannot take the place of thousands.

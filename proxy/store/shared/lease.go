@@ -113,7 +113,7 @@ func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) 
 // parseAcquired reads what acquireScript says.
 func parseAcquired(reply []any) (token uint64, left int64, err error) {
 	if len(reply) != 2 {
-		return 0, 0, fmt.Errorf("Redis answers with %d values", len(reply))
+		return 0, 0, fmt.Errorf("the answer has %d values", len(reply))
 	}
 	got, isNumber := reply[0].(int64)
 	left, isTime := reply[1].(int64)
@@ -122,7 +122,7 @@ func parseAcquired(reply []any) (token uint64, left int64, err error) {
 	case isNumber && got == 0 && isTime && left >= 0:
 		return 0, left, errHeld
 	case !isNumber || got != 1 || !isToken:
-		return 0, 0, errors.New("Redis answers with something else")
+		return 0, 0, errors.New("the answer is none of a lease")
 	}
 	if token, err = strconv.ParseUint(text, 10, 64); err != nil {
 		return 0, 0, fmt.Errorf("the token %q is no number", text)

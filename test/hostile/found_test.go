@@ -41,8 +41,8 @@ func TestF2_Chunks(t *testing.T) {
 		}
 	}
 	for _, k := range o.seen() {
-		if k.body != "" && !strings.HasPrefix("abc", k.body) {
-			t.Errorf("the origin was sent %q with body %q", k.head, k.body)
+		if k.body() != "" && !strings.HasPrefix("abc", k.body()) {
+			t.Errorf("the origin was sent %q with body %q", k.head, k.body())
 		}
 	}
 	g.healthy(o)

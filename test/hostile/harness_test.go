@@ -88,8 +88,9 @@ type call struct {
 	conn net.Conn
 	br   *bufio.Reader
 	head string // the exact bytes
-	body string
 	hung bool
+
+	got string // the body, once it is read; guarded by o.mu
 }
 
 // serve starts an origin that gives every request to answer. Requests on one connection come one after another.
@@ -192,8 +193,15 @@ func (c *call) readBody() error {
 	body, err := io.ReadAll(r.Body)
 	c.o.mu.Lock()
 	defer c.o.mu.Unlock()
-	c.body = string(body)
+	c.got = string(body)
 	return err
+}
+
+// body is what has come of the request's body. A call is listed before its body is read, so any test may ask while the origin reads.
+func (c *call) body() string {
+	c.o.mu.Lock()
+	defer c.o.mu.Unlock()
+	return c.got
 }
 
 // target is the request target as it came.

@@ -127,7 +127,7 @@ func TestK4_UnderscoreAliases(t *testing.T) {
 
 func TestK5_FatGet(t *testing.T) {
 	t.Parallel()
-	o := serve(t, func(c *call) { c.ok("Cache-Control: max-age=60\r\n", "body="+c.body) })
+	o := serve(t, func(c *call) { c.ok("Cache-Control: max-age=60\r\n", "body="+c.body()) })
 	g := start(t, o, everything)
 	if a := g.get("/fat", "Content-Length: 6\r\n\r\npoison"); a.status != 200 && a.status != 400 {
 		t.Errorf("%d", a.status)

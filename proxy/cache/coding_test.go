@@ -3,6 +3,7 @@ package cache_test
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -243,12 +244,16 @@ func TestFreshenedKeepsItsCodings(t *testing.T) {
 	wantCalls(t, o, 3)
 }
 
-// heap is what lives after a collection.
+// heap is what is held on to: the least of a few looks, since what is allocated while the collector marks counts as held that once.
 func heap() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	least := uint64(math.MaxUint64)
+	for range 4 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		least = min(least, m.HeapAlloc)
+	}
+	return least
 }
 
 // drain reads body decoded to its end, stopping half way for as long as pause takes, and returns how much it was.

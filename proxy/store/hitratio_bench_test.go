@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -11,9 +12,14 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
+// lightBody is what light entries have in common.
+var lightBody = bytes.Repeat([]byte("x"), 1000)
+
 // lightEntry costs the same for every key: with it a store's size is a number of objects.
 func lightEntry(born time.Time) *Entry {
-	return &Entry{Meta: cachepolicy.Meta{Status: 200, Born: born, Lifetime: time.Hour}}
+	e := &Entry{Meta: cachepolicy.Meta{Status: 200, Born: born, Lifetime: time.Hour}}
+	e.Representations = []Representation{{Body: NewBody(lightBody)}}
+	return e
 }
 
 func lightKey(n uint64) cachepolicy.Key {
@@ -21,12 +27,30 @@ func lightKey(n uint64) cachepolicy.Key {
 	return cachepolicy.Key{Hash: h, Full: string(h[:])}
 }
 
+// costIn is what o costs in a store of a size.
+func costIn(size int64, o *Object) int64 {
+	var m Memory
+	m.chunks.init(size)
+	m.large.init(4)
+	_, cost := m.write(&shard{}, o)
+	return cost
+}
+
+// sizeFor is the size of a store with room for so many objects like o.
+func sizeFor(objects int64, o *Object) int64 {
+	size := int64(minSize)
+	for range 32 {
+		size = max(minSize, objects*costIn(size, o)+reserve(MemoryConfig{Size: size, Objects: objects}))
+	}
+	return size
+}
+
 // memoryFor is a store with room for so many light objects.
 func memoryFor(t testing.TB, capacity int) *Memory {
 	t.Helper()
 	now := time.Now()
 	o := &Object{Key: lightKey(0), Variants: []*Entry{lightEntry(now)}}
-	m, err := NewMemory(MemoryConfig{Size: int64(capacity) * o.cost(), Objects: int64(capacity), Now: func() time.Time { return now }})
+	m, err := NewMemory(MemoryConfig{Size: sizeFor(int64(capacity), o), Objects: int64(capacity), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func run(p plan, counts ...int) error {
 	if err := p.build(); err != nil {
 		return err
 	}
-	fmt.Println("| Objects | Fill, each | Hits | p50 | p99 | p99.9 | Processor, a hit | Resident memory | Beside key, fields and body | GC pauses, longest | GC cycles |")
+	fmt.Println("| Objects | Fill, each | Hits | p50 | p99 | p99.9 | Processor, a hit | Resident memory | Of it beside key, fields and body | GC pauses, longest | GC cycles |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, n := range counts {
 		row, err := p.measure(n)

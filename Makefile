@@ -7,13 +7,15 @@ TOOL     := go tool -modfile=test/tools/go.mod
 FUZZTIME ?= 30s
 BENCH    ?= .
 COUNT    ?= 1
+OBJECTS  ?= 1000000
+PARTS    ?= peers herd ratio scale
 IMAGE    ?= penstock:$(VERSION)
 
 # Where the public cache conformance suite is kept; inside the tree and ignored by git.
 export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check setup lint fuzz bench conformance image image-check tidy-check vuln clean
+.PHONY: help run demo build test check setup lint fuzz bench microbench conformance image image-check tidy-check vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -47,7 +49,10 @@ lint:
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@./test/tools/fuzz.sh $(FUZZTIME)
 
-bench: ## benchmarks matching BENCH (all), COUNT times
+bench: ## everything that README's figures come from, as Markdown: peers, herd, hit ratios, OBJECTS (1000000) stored objects; PARTS chooses
+	@OBJECTS=$(OBJECTS) PARTS="$(PARTS)" ./test/bench/bench.sh $(if $(INSTALL),--install)
+
+microbench: ## Go benchmarks matching BENCH (all), COUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
 conformance: setup ## the public HTTP cache test suite against a gateway of this tree

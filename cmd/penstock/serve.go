@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
-	"math"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // runGateway is `penstock run`: it serves until it is told to stop.
@@ -33,6 +30,7 @@ func runGateway(ctx context.Context, c *call) error {
 
 	log.Info("penstock starts", "version", versionText(), "config", *path, "pid", os.Getpid())
 	limitMemory(log)
+	defer boundGarbage(c.env)()
 	i, err := startInstance(src, first, log)
 	if err != nil {
 		return err
@@ -75,18 +73,5 @@ func (i *instance) stopUnlessHurried(signals <-chan os.Signal, delay time.Durati
 		case err := <-stopped:
 			return err
 		}
-	}
-}
-
-// limitMemory tells the garbage collector of the container's limit. GOMEMLIMIT and AUTOMEMLIMIT, where set, win.
-func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set()
-	switch {
-	case err != nil:
-		log.Warn("the container's memory limit cannot be read; set GOMEMLIMIT", "error", err)
-	case limit == math.MaxInt64 || limit == 0:
-		log.Info("memory is not limited")
-	default:
-		log.Info("memory limit of the garbage collector", "bytes", limit)
 	}
 }

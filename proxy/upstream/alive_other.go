@@ -14,6 +14,10 @@ func newProbe(net.Conn) probe { return probe{} }
 
 func (probe) silent() bool { return true }
 
+type look struct{ probe }
+
+func (l *look) at(p probe) { l.probe = p }
+
 func (probe) reads() bool { return false }
 
 func (probe) read([]byte, func(func() (int, error)) (int, error)) (int, error) {

@@ -28,12 +28,30 @@ func (p probe) silent() bool {
 		return true
 	}
 	silent := false
-	err := p.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.EINTR
-	})
+	err := p.raw.Control(func(fd uintptr) { silent = silentNow(int(fd)) })
 	return err == nil && silent
+}
+
+// look is a probe for many uses, none of which allocates.
+type look struct {
+	probe
+	peek  func(fd uintptr)
+	quiet bool // what peek found
+}
+
+func (l *look) at(p probe) {
+	l.probe, l.peek = p, func(fd uintptr) { l.quiet = silentNow(int(fd)) }
+}
+
+// silent is probe's.
+func (l *look) silent() bool {
+	return l.raw == nil || l.raw.Control(l.peek) == nil && l.quiet
+}
+
+func silentNow(fd int) bool {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.EINTR
 }
 
 // reads reports whether read can be used.

@@ -266,15 +266,15 @@ func TestRefusedByItsConnection(t *testing.T) {
 	s := origin(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	p := newPool(t, to(s.URL))
 	var last *conn
-	p.main.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-		nc, err := p.dial(ctx, "http", address, true)
-		last, _ = nc.(*conn)
-		return nc, err
+	p.open = func(ctx context.Context, tg *target) (c *conn, err error) {
+		last, err = openPlain(ctx, tg)
+		return last, err
 	}
+	spoil := func(c *conn) { c.Conn.(*net.TCPConn).CloseRead() } // as if the target had closed it
 	do(t, p, post(strings.NewReader("x"), 1))
 	for range 20 {
 		before := last
-		before.handover.forbid()
+		spoil(before)
 		body := &late{Reader: strings.NewReader("mine")}
 		r, ev := withEvent(post(body, 4))
 		if _, got := do(t, p, r); got != "mine" {
@@ -284,7 +284,7 @@ func TestRefusedByItsConnection(t *testing.T) {
 			t.Errorf("%d tries, body closed: %v", ev.Tries, body.closed.Load())
 		}
 		before = last
-		before.handover.forbid()
+		spoil(before)
 		if do(t, p, request("GET", "/", nil)); last == before {
 			t.Error("the same connection")
 		}

@@ -34,6 +34,15 @@ var unremovable = map[string]bool{
 	"Set-Cookie": true, "Vary": true, "Via": true, "Www-Authenticate": true, "X-Real-Ip": true,
 }
 
+// endsHere reports whether name, in canonical form, is one of hopByHop.
+func endsHere(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
+	}
+	return false
+}
+
 // named reports the fields that the Connection field of h names and that may be removed, or nil.
 func named(h http.Header) map[string]bool {
 	var names map[string]bool

@@ -29,6 +29,7 @@ type trip struct {
 	reader h1.Reader
 	resp   http.Response
 	body   tripBody
+	asking []byte // the request, which the first read writes; nil: it is written
 
 	unwatch   func() bool
 	interim   interim
@@ -114,18 +115,21 @@ func (t *trip) run(r *http.Request) error {
 	if t.caller.Done() != nil {
 		t.unwatch = context.AfterFunc(t.caller, t.line.kill)
 	}
-	if err := t.depart(r); err != nil {
+	head := heads.Get().(*[]byte)
+	defer heads.Put(head)
+	if err := t.depart(r, head); err != nil {
 		return err
 	}
 	t.reader.Reset(t)
 	framing, err := t.await()
+	t.asking = nil
 	if err != nil {
 		return err
 	}
 	return t.arrive(framing)
 }
 
-// board takes a line on which nothing has come.
+// board takes a line.
 func (t *trip) board() error {
 	now := time.Now()
 	l := t.target.lines.take(now)
@@ -137,12 +141,14 @@ func (t *trip) board() error {
 	}
 	t.line = l
 	time.Sleep(l.rest(now))
-	if !l.ready() {
-		t.target.lines.prune(time.Now()) // where one has died, so have most
-		t.untouched = true
-		return &Error{Kind: ConnectionTerminated, Target: t.target.name, Err: errEarly}
-	}
 	return nil
+}
+
+// refused says that the line takes no request, of which nothing was sent.
+func (t *trip) refused() error {
+	t.target.lines.prune(time.Now()) // where one has died, so have most
+	t.untouched = true
+	return &Error{Kind: ConnectionTerminated, Target: t.target.name, Err: errEarly}
 }
 
 // open makes a new line.
@@ -163,14 +169,20 @@ func (t *trip) open() (*line, error) {
 	return newLine(c), nil
 }
 
-// depart sends the header section, and has the body sent.
-func (t *trip) depart(r *http.Request) error {
+// depart sends the header section, and has the body sent. A request that is its header section alone is left to the first read, where that can be.
+func (t *trip) depart(r *http.Request, head *[]byte) error {
 	body := bodyOf(r)
-	head := heads.Get().(*[]byte)
-	defer heads.Put(head)
 	var err error
 	if *head, err = t.pool.appendHead((*head)[:0], r, t.target, t.upgrading, body); err != nil {
 		return &Error{Kind: ProtocolError, Target: t.target.name, Err: err}
+	}
+	if body == nil && t.line.look.asks() {
+		t.asking = *head
+		t.await1st(time.Now())
+		return nil
+	}
+	if !t.line.ready() {
+		return t.refused()
 	}
 	if body != nil {
 		t.sending = newSending(t, r, body)
@@ -215,7 +227,7 @@ func (t *trip) Read(p []byte) (int, error) {
 	t.line.arm(t.bound(idle))
 	t.mu.Unlock()
 	for {
-		n, err := t.line.Conn.Read(p)
+		n, err := t.read(p)
 		switch {
 		case n > 0:
 			t.note()
@@ -227,6 +239,28 @@ func (t *trip) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// read is a read of the line, the first of which asks.
+func (t *trip) read(p []byte) (int, error) {
+	if t.asking == nil {
+		return t.line.Conn.Read(p)
+	}
+	wrote, n, err := t.line.look.ask(t.asking, p)
+	switch rest := t.asking[wrote:]; {
+	case err == errEarly:
+		return 0, t.refused()
+	case err != nil && wrote == 0:
+		return 0, err
+	case len(rest) > 0:
+		t.asking = nil
+		if err := t.line.send(rest); err != nil {
+			return 0, err
+		}
+		return t.line.Conn.Read(p)
+	}
+	t.asking = nil
+	return n, err
 }
 
 // bound is when the read that is under way must be over; zero: never.

@@ -25,13 +25,11 @@ func (d *delivery) relay(resp *http.Response) {
 		d.withoutContent(http.StatusNotModified)
 		return
 	}
-	resp.Body = &countedBody{resp.Body, &d.x.ev.BytesIn}
+	d.x.counted = countedBody{resp.Body, &d.x.ev.BytesIn}
+	resp.Body = &d.x.counted
 	way := d.conduit(resp, h)
 	defer way.close()
-	delete(h, "Content-Length")
-	if size := way.size; size >= 0 && (bodyAllowed(resp.StatusCode) || d.x.q.Method == http.MethodHead) {
-		h["Content-Length"] = []string{strconv.FormatInt(size, 10)}
-	}
+	d.contentLength(resp, way.size, h)
 	for name := range resp.Trailer {
 		h.Add("Trailer", name) // RFC 9110 §6.6.2
 	}
@@ -43,6 +41,16 @@ func (d *delivery) relay(resp *http.Response) {
 		d.abort("relaying", err)
 	}
 	d.sendTrailers(resp, h)
+}
+
+// contentLength has h announce size bytes, where there may be any. What the origin has said in the same words is left as it is.
+func (d *delivery) contentLength(resp *http.Response, size int64, h http.Header) {
+	switch {
+	case size < 0 || !bodyAllowed(resp.StatusCode) && d.x.q.Method != http.MethodHead:
+		delete(h, "Content-Length")
+	case size != resp.ContentLength || len(h["Content-Length"]) != 1:
+		h["Content-Length"] = d.value(valueLength, strconv.FormatInt(size, 10))
+	}
 }
 
 // unchanged reports whether the client has what resp brings: the fill that asked for it left the client's own conditions out (RFC 9110 §13.2.2).

@@ -92,9 +92,11 @@ const maxPasses = 8
 // addVia appends this hop, without writing to the slice that may be shared.
 func addVia(h http.Header, major, minor int) {
 	old := h["Via"]
-	lines := make([]string, len(old), len(old)+1)
-	copy(lines, old)
-	h["Via"] = append(lines, via(major, minor))
+	if len(old) == 0 {
+		h["Via"] = viaAlone(major, minor)
+		return
+	}
+	h["Via"] = append(old[:len(old):len(old)], via(major, minor))
 }
 
 func via(major, minor int) string {

@@ -158,8 +158,10 @@ func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
 	}
 }
 
-// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone.
+// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone. What was written is sent
+// before: a client that got nothing at all could not tell a broken response from a broken connection.
 func (d *delivery) abort(doing string, err error) {
+	d.flush()
 	d.x.ev.Err = err
 	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "error", err)
 	panic(http.ErrAbortHandler)
@@ -186,6 +188,10 @@ func (d *delivery) along(l *landing) {
 	}
 	defer src.Close()
 	if d.precondition(&l.facts, &src.Representation) {
+		return
+	}
+	if err := src.begin(d.x.ctx); err != nil {
+		d.failure(d.failed(err))
 		return
 	}
 	d.fields(&src.Representation)

@@ -48,6 +48,9 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	to.tags = x.res.Tags.of(x.r)
 	a := &x.answer
 	c.call(a, x, x.outgoingBody(c.WithInterim(x.ctx, x.interim), header), stored)
+	if a.err != nil && x.tooLate() {
+		return x.late(a.err)
+	}
 	if a.err != nil && x.ctx.Err() != nil {
 		return gone(x.ctx)
 	}

@@ -75,7 +75,13 @@ func (d *delivery) pump(body io.Reader, coder compress.Writer, eager bool) error
 	defer copyBuffers.Put(buf)
 	for {
 		n, err := body.Read(*buf)
-		if n > 0 && !d.send((*buf)[:n], coder) {
+		switch {
+		case n == 0:
+		case err == io.EOF && coder == nil: // the end of the response sends it
+			if !d.write((*buf)[:n]) {
+				return errGone
+			}
+		case !d.send((*buf)[:n], coder):
 			return errGone
 		}
 		switch {

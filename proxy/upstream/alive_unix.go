@@ -107,24 +107,6 @@ func silentNow(fd int) bool {
 	return err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.EINTR
 }
 
-// reads reports whether read can be used.
-func (p probe) reads() bool { return p.raw != nil }
-
-// read reads what has come into b, which is not empty, waiting for it as net.Conn.Read does. attempt is given each try that does not wait: what it
-// does besides is one step with the reading, so that bytes are either in the receive buffer or known to have been read, never between.
-func (p probe) read(b []byte, attempt func(try func() (int, error)) (int, error)) (int, error) {
-	var n int
-	var err error
-	wait := p.raw.Read(func(fd uintptr) bool {
-		n, err = attempt(func() (int, error) { return readNow(int(fd), b) })
-		return err != syscall.EAGAIN
-	})
-	if wait != nil {
-		return 0, wait
-	}
-	return n, err
-}
-
 // readNow is read(2) with the results of an io.Reader.
 func readNow(fd int, b []byte) (int, error) {
 	for {

@@ -294,6 +294,43 @@ func TestRefusedByItsConnection(t *testing.T) {
 	}
 }
 
+// The same over TLS, where it is net/http that offers the connection.
+func TestRefusedByItsConnectionOverTLS(t *testing.T) {
+	s, ca := tlsServer(t, false, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	c := to(s.URL)
+	c.TLS.CA, c.Protocol = ca, ProtocolH1
+	p := newPool(t, c)
+	var last *conn
+	p.main.DialTLSContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+		nc, err := p.dial(ctx, "https", address, true)
+		if err == nil {
+			last = h1Conn(nc)
+		}
+		return nc, err
+	}
+	do(t, p, post(strings.NewReader("x"), 1))
+	for range 20 {
+		before := last
+		before.handover.forbid()
+		body := &late{Reader: strings.NewReader("mine")}
+		r, ev := withEvent(post(body, 4))
+		if _, got := do(t, p, r); got != "mine" {
+			t.Fatalf("got %q", got)
+		}
+		if last == before || ev.Tries != 2 || !body.closed.Load() {
+			t.Errorf("%d tries, body closed: %v", ev.Tries, body.closed.Load())
+		}
+		before = last
+		before.handover.forbid()
+		if do(t, p, request("GET", "/", nil)); last == before {
+			t.Error("the same connection")
+		}
+	}
+	if n := p.InFlight(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
 // What comes on an idle connection is dropped with it, and nothing of it gets into a log that is not the gateway's.
 func TestUnsolicitedOnAnIdleConnection(t *testing.T) {
 	var logged bytes.Buffer

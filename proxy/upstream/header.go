@@ -9,20 +9,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// hopByHop are the fields that end at each hop (RFC 9110 §7.6.1), and those that the transport writes by itself.
-var hopByHop = map[string]bool{
-	"Connection":          true,
-	"Keep-Alive":          true,
-	"Proxy-Connection":    true,
-	"Proxy-Authenticate":  true,
-	"Proxy-Authorization": true,
-	"Te":                  true,
-	"Trailer":             true,
-	"Transfer-Encoding":   true,
-	"Upgrade":             true,
-	"Http2-Settings":      true,
-}
-
 // framing are fields of a request that follow from the message itself.
 var framing = map[string]bool{"Content-Length": true, "Host": true}
 
@@ -34,7 +20,7 @@ var unremovable = map[string]bool{
 	"Set-Cookie": true, "Vary": true, "Via": true, "Www-Authenticate": true, "X-Real-Ip": true,
 }
 
-// endsHere reports whether name, in canonical form, is one of hopByHop.
+// endsHere reports whether the field with this canonical name ends at each hop (RFC 9110 §7.6.1), or is one that the transport writes by itself.
 func endsHere(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
@@ -49,7 +35,7 @@ func named(h http.Header) map[string]bool {
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
 			name := textproto.CanonicalMIMEHeaderKey(textproto.TrimString(option))
-			if name == "" || hopByHop[name] || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
+			if name == "" || endsHere(name) || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
 				continue
 			}
 			if names == nil {
@@ -66,7 +52,7 @@ func endToEnd(h http.Header) http.Header {
 	drop := named(h)
 	out := make(http.Header, len(h)+4)
 	for name, values := range h {
-		if !hopByHop[name] && !framing[name] && !drop[name] {
+		if !endsHere(name) && !framing[name] && !drop[name] {
 			out[name] = values
 		}
 	}
@@ -75,11 +61,11 @@ func endToEnd(h http.Header) http.Header {
 
 // strip removes from a response's header what ends at this hop, in place.
 func strip(h http.Header) {
-	for name := range named(h) {
-		delete(h, name)
-	}
-	for name := range hopByHop {
-		delete(h, name)
+	drop := named(h)
+	for name := range h {
+		if endsHere(name) || drop[name] {
+			delete(h, name)
+		}
 	}
 }
 

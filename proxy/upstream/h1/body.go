@@ -41,22 +41,6 @@ func (b *Reader) Body(resp *http.Response, f Framing) Body {
 	return body
 }
 
-// Left is how much is still to come of a body whose length is known, and of which nothing is buffered; else 0.
-func (b *Body) Left() int64 {
-	if b.framing != Length || b.err != nil || b.r.Buffered() > 0 {
-		return 0
-	}
-	return b.left
-}
-
-// Skip says that n bytes of what is left were read from the source by other means. It returns io.EOF where they were the last.
-func (b *Body) Skip(n int64) error {
-	if b.left -= n; b.left == 0 {
-		b.err = io.EOF
-	}
-	return b.err
-}
-
 // Read reads from the body.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {

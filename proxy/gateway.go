@@ -87,8 +87,9 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ev := &observe.Event{Start: g.options.Now(), Method: r.Method}
-	r = r.WithContext(observe.NewContext(r.Context(), ev))
+	ctx, ev := observe.Begin(r.Context())
+	ev.Start, ev.Method = g.options.Now(), r.Method
+	r = r.WithContext(ctx)
 	defer g.finish(w, r, ev)
 	g.snapshot.Load().ServeHTTP(w, r)
 }

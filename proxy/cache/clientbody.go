@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 )
 
@@ -11,15 +13,27 @@ import (
 type clientBody struct {
 	io.ReadCloser
 	whole atomic.Bool
+	late  atomic.Bool // no more of it came in time
 }
 
 // Read reads from the body.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		b.whole.Store(true)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.late.Store(true)
 	}
 	return n, err
+}
+
+// tooLate reports whether the client's body did not come in time. net/http takes that for a client that has gone, and ends the request's context.
+func (x *exchange) tooLate() bool { return x.body != nil && x.body.late.Load() }
+
+// late is the reply to it (RFC 9110 §15.5.9).
+func (x *exchange) late(err error) *Reply {
+	return &Reply{failure: &failure{status: http.StatusRequestTimeout, proxyError: "http_request_error", detail: "the request body did not come in time", err: err}}
 }
 
 // watchBody has the body of x watched, and lets the answer begin before it was read: an origin may answer early, and net/http would first wait

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -19,6 +20,22 @@ type delivery struct {
 	x     *exchange
 	w     http.ResponseWriter
 	reply *Reply
+
+	values [valueCount]string // of fields that each delivery writes itself
+}
+
+// The places in values.
+const (
+	valueAge = iota
+	valueLength
+	valueStatus
+	valueCount
+)
+
+// value is s as the value of a field, in its place.
+func (d *delivery) value(place int, s string) []string {
+	d.values[place] = s
+	return d.values[place : place+1 : place+1]
 }
 
 // errGone is why a body was not delivered to a client that has gone.
@@ -26,7 +43,8 @@ var errGone = errors.New("the client has gone")
 
 // deliver writes reply to w.
 func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
-	d := &delivery{c: c, x: x, w: w, reply: reply}
+	x.delivery = delivery{c: c, x: x, w: w, reply: reply}
+	d := &x.delivery
 	x.note(reply)
 	switch {
 	case reply.failure != nil:
@@ -79,7 +97,7 @@ func (d *delivery) precondition(facts *cachepolicy.Meta, rep *store.Representati
 func (d *delivery) fields(rep *store.Representation) {
 	h := d.w.Header()
 	addFields(h, rep)
-	h["Age"] = []string{strconv.FormatInt(int64(d.age().Seconds()), 10)}
+	h["Age"] = d.value(valueAge, strconv.FormatInt(int64(d.age()/time.Second), 10))
 	d.cacheStatus(h)
 	d.x.ev.Coding = rep.Coding.String()
 }
@@ -87,7 +105,7 @@ func (d *delivery) fields(rep *store.Representation) {
 // head writes the status line and the header section of a response with size bytes of content.
 func (d *delivery) head(status int, size int64) {
 	if bodyAllowed(status) {
-		d.w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
+		d.w.Header()["Content-Length"] = d.value(valueLength, strconv.FormatInt(size, 10))
 	}
 	d.status(status)
 }
@@ -140,8 +158,10 @@ func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
 	}
 }
 
-// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone.
+// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone. What was written is sent
+// before: a client that got nothing at all could not tell a broken response from a broken connection.
 func (d *delivery) abort(doing string, err error) {
+	d.flush()
 	d.x.ev.Err = err
 	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "error", err)
 	panic(http.ErrAbortHandler)
@@ -168,6 +188,10 @@ func (d *delivery) along(l *landing) {
 	}
 	defer src.Close()
 	if d.precondition(&l.facts, &src.Representation) {
+		return
+	}
+	if err := src.begin(d.x.ctx); err != nil {
+		d.failure(d.failed(err))
 		return
 	}
 	d.fields(&src.Representation)

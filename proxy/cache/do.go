@@ -61,11 +61,11 @@ func (c *Cache) attempt(x *exchange) *Reply {
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
 		c.used(x)
-		return c.hit(e, d)
+		return x.hit(e, d)
 	case cachepolicy.ServeAndRefresh:
 		c.used(x)
 		c.refresh(x, e, d)
-		return c.hit(e, d)
+		return x.hit(e, d)
 	case cachepolicy.Refuse:
 		return c.refuse(d)
 	case cachepolicy.Pass:
@@ -143,8 +143,9 @@ func (c *Cache) used(x *exchange) {
 	}
 }
 
-func (c *Cache) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
-	return &Reply{Entry: e, decision: d, outcome: cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}}
+func (x *exchange) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
+	x.reply = Reply{Entry: e, decision: d, outcome: cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}}
+	return &x.reply
 }
 
 // refuse answers only-if-cached where nothing usable is stored (RFC 9111 §5.2.1.7).

@@ -58,7 +58,8 @@ func (c *Cache) rescue(j *job) {
 // settle makes one call and carries out its verdict. It reports whether the call is to be made again without conditions.
 func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	x := j.x
-	a := c.call(ctx, x, j.outgoing(), j.stored)
+	a := new(answer)
+	c.call(a, x, j.outgoing(ctx), j.stored)
 	c.setbacks.note(x.key.Hash, &a.facts)
 	v := x.res.Rules.Settle(&x.q, metaOf(j.stored), &a.facts, c.Now(), c.Random())
 	if page := x.res.page(a, v.Effect); page != nil {

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"maps"
 	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -27,14 +29,14 @@ type job struct {
 
 // job returns the fill of x in f. It is called while x's client is still there.
 func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
-	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: x.r.Header.Clone(), tags: x.res.Tags.of(x.r), ev: new(observe.Event)}
+	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: new(observe.Event)}
 	j.ask()
 	return j
 }
 
 // outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.
-func (j *job) outgoing() *http.Request {
-	out := j.x.outgoing(j.header)
+func (j *job) outgoing(ctx context.Context) *http.Request {
+	out := j.x.outgoing(ctx, j.header)
 	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery || out.URL.ForceQuery {
 		url := *out.URL
 		url.RawQuery, url.ForceQuery = query, false // "/a?" has the key of "/a"

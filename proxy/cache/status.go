@@ -43,7 +43,7 @@ func (d *delivery) cacheStatus(h http.Header) {
 	if before := h["Cache-Status"]; len(before) > 0 {
 		b = append(append(b, strings.Join(before, ", ")...), ", "...)
 	}
-	h["Cache-Status"] = []string{string(cachepolicy.AppendCacheStatus(b, d.c.Name, d.reply.outcome))}
+	h["Cache-Status"] = d.value(valueStatus, string(cachepolicy.AppendCacheStatus(b, d.c.Name, d.reply.outcome)))
 }
 
 // age is how old the delivered response is now. A response that comes straight from the origin has the age it came with.

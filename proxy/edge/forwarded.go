@@ -10,7 +10,7 @@ import (
 // client is what is known of who sent a request, and how.
 type client struct {
 	ip     netip.Addr
-	hops   []netip.Addr // from the client to the peer
+	hops   []netip.Addr // from the client to the peer; nil where those are one
 	scheme string
 	host   string // canonical, as the client named it
 	port   string
@@ -36,9 +36,6 @@ func (t trust) identify(r *http.Request) client {
 	c := client{ip: peer, scheme: "http"}
 	if r.TLS != nil {
 		c.scheme = "https"
-	}
-	if peer.IsValid() {
-		c.hops = []netip.Addr{peer}
 	}
 	if c.trusted = t.has(peer); !c.trusted {
 		return c
@@ -219,11 +216,10 @@ func (c *client) forwarded(ip, host string) string {
 	if strings.ContainsAny(host, ":[") {
 		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
 	}
-	target := "host=" + host + ";proto=" + c.scheme
 	if ip == "" {
-		return target
+		return "host=" + host + ";proto=" + c.scheme
 	}
-	first := "for=" + forwardedNode(ip) + ";" + target
+	first := "for=" + forwardedNode(ip) + ";host=" + host + ";proto=" + c.scheme
 	if len(c.hops) < 2 {
 		return first
 	}

@@ -69,9 +69,12 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		no.answer(w, r)
 		return
 	}
-	out := r.WithContext(r.Context()) // net/http looks at its own request again when it ends the response
-	out.URL = new(url.URL)
-	*out.URL = *r.URL
+	own := &struct { // net/http looks at its own request again when it ends the response
+		request http.Request
+		url     url.URL
+	}{*r, *r.URL}
+	out := &own.request
+	out.URL = &own.url
 	if no := g.canonicalise(out, &c, ev); no != nil {
 		no.answer(w, r)
 		return

@@ -64,6 +64,26 @@ func NewContext(ctx context.Context, e *Event) context.Context {
 	return context.WithValue(ctx, contextKey{}, e)
 }
 
+// carrier is a context and the Event that it carries, in one piece: there is one for each request.
+type carrier struct {
+	context.Context
+	event Event
+}
+
+// Value returns the Event for its key.
+func (c *carrier) Value(key any) any {
+	if _, ok := key.(contextKey); ok {
+		return &c.event
+	}
+	return c.Context.Value(key)
+}
+
+// Begin returns a context that carries a new Event.
+func Begin(ctx context.Context) (context.Context, *Event) {
+	c := &carrier{Context: ctx}
+	return c, &c.event
+}
+
 // FromContext returns the request's Event, or a fresh one that nobody reads where there is none.
 func FromContext(ctx context.Context) *Event {
 	if e, ok := ctx.Value(contextKey{}).(*Event); ok {

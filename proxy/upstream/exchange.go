@@ -145,22 +145,22 @@ func (e *exchange) check(resp *http.Response) error {
 		return &Error{Kind: ProtocolError, Target: e.target.name, Err: err}
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return e.checkUpgrade(resp)
+		_, writable := resp.Body.(readWriteCloser)
+		return checkUpgrade(resp, e.upgrading, e.target.name, writable)
 	}
 	return nil
 }
 
 // checkUpgrade lets only the change of protocol through that was asked for (RFC 9110 §7.8).
-func (e *exchange) checkUpgrade(resp *http.Response) error {
+func checkUpgrade(resp *http.Response, asked, target string, writable bool) error {
 	got := resp.Header.Get("Upgrade")
-	_, writable := resp.Body.(readWriteCloser)
 	switch {
-	case e.upgrading == "":
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 to a request that asked for no upgrade")}
-	case !strings.EqualFold(got, e.upgrading):
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: fmt.Errorf("asked to upgrade to %q, got %q", e.upgrading, got)}
+	case asked == "":
+		return &Error{Kind: UpgradeFailed, Target: target, Err: errors.New("101 to a request that asked for no upgrade")}
+	case !strings.EqualFold(got, asked):
+		return &Error{Kind: UpgradeFailed, Target: target, Err: fmt.Errorf("asked to upgrade to %q, got %q", asked, got)}
 	case !writable:
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 without Connection: Upgrade")}
+		return &Error{Kind: UpgradeFailed, Target: target, Err: errors.New("101 without Connection: Upgrade")}
 	}
 	return nil
 }

@@ -54,6 +54,7 @@ func (d *delivery) entry(e *store.Entry) {
 	case as.from != nil:
 		d.decoded(e, as.from)
 	default:
+		d.recall(e)
 		d.head(e.Status, as.Body.Size)
 		if d.x.q.Method != http.MethodHead {
 			d.body(as.Body.Segments)
@@ -79,7 +80,7 @@ func (d *delivery) precondition(facts *cachepolicy.Meta, rep *store.Representati
 func (d *delivery) fields(rep *store.Representation) {
 	h := d.w.Header()
 	addFields(h, rep)
-	h["Age"] = []string{strconv.FormatInt(int64(d.age().Seconds()), 10)}
+	h["Age"] = []string{strconv.FormatInt(seconds(d.age()), 10)}
 	d.cacheStatus(h)
 	d.x.ev.Coding = rep.Coding.String()
 }

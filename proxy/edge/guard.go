@@ -23,6 +23,9 @@ type GuardConfig struct {
 	BodyBytes int64
 }
 
+// Trusts reports whether a peer is believed what it says of the client behind it.
+func (c *GuardConfig) Trusts(ip netip.Addr) bool { return trust(c.TrustedProxies).has(ip) }
+
 // refusal is why a request goes no further.
 type refusal struct {
 	status int

@@ -11,6 +11,9 @@ import (
 // enough is how large net/http's buffer must be to be read into. It peeks with a smaller one, where it looks for HTTP/2.
 const enough = 1 << 10
 
+// noticed is how many bytes net/http waits for before it takes what comes for another request.
+const noticed = 4
+
 // inbox is what has come and is not dealt with: b[:n].
 type inbox struct {
 	b   []byte
@@ -41,7 +44,7 @@ func (c *Conn) converse(p []byte) (int, error) {
 	in := c.open(p)
 	for {
 		if in.n == 0 || c.headBegun() {
-			if err := c.fill(&in); err == io.EOF && in.n > 0 {
+			if err := c.fill(&in); err == io.EOF && (in.n >= noticed || in.n > 0 && c.fresh()) {
 				return c.give(p, &in, 0, opaque, 0) // net/http says what it thinks of half a head
 			} else if err != nil {
 				return 0, err

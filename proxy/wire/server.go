@@ -117,3 +117,20 @@ func HandedOver(ctx context.Context) Handed {
 	}
 	return Handed{}
 }
+
+// Listener gives each connection of a plain listener a wire.
+func (s *Server) Listener(l net.Listener) net.Listener { return &listener{l, s} }
+
+type listener struct {
+	net.Listener
+	server *Server
+}
+
+// Accept waits for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.server.Wrap(c, c).Plain(), nil
+}

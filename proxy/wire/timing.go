@@ -70,7 +70,7 @@ func (c *Conn) expect(begun bool) error {
 	switch {
 	case !begun:
 		c.headDue = time.Time{}
-	case c.headDue.IsZero() && (c.later || c.used.Load()):
+	case c.headDue.IsZero() && !c.fresh():
 		c.headDue = after(time.Now(), c.server.ReadHeader)
 		c.due, c.ours = c.headDue, true
 	}
@@ -83,6 +83,9 @@ func (c *Conn) expect(begun bool) error {
 	}
 	return c.arm(c.due)
 }
+
+// fresh reports whether no request has come yet.
+func (c *Conn) fresh() bool { return !c.later && !c.used.Load() }
 
 // overdue tells what a failed read means: nil, if it only was the deadline, which came too early.
 func (c *Conn) overdue(err error) error {

@@ -61,7 +61,7 @@ func (h *handshaker) accept() {
 
 // greet does one handshake and passes the connection on.
 func (h *handshaker) greet(c net.Conn) {
-	conn := tls.Server(c, h.config)
+	conn := tls.Server(wire.Quick(c, below(c).Conn), h.config)
 	ctx, cancel := context.WithCancel(context.Background())
 	if h.timeout > 0 {
 		cancel()

@@ -27,6 +27,7 @@ type scratch struct {
 	begin   int         // of what of out is not in parts
 	parts   net.Buffers // what is to be written before out[begin:]
 	store   net.Buffers // the memory of parts
+	vector  vector
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -169,8 +170,7 @@ func (c *Conn) write(s *scratch) error {
 	if cap(s.parts) > cap(s.store) {
 		s.store = s.parts
 	}
-	_, err := s.parts.WriteTo(c.raw)
-	return err
+	return s.vector.writeParts(c.raw, &s.parts)
 }
 
 func (s *scratch) reset() {

@@ -52,7 +52,7 @@ func (c *Conn) wire() *Conn { return c }
 
 // Plain is c as net/http wants a connection over TCP.
 func (c *Conn) Plain() net.Conn {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
+	if tcp, ok := c.raw.(tcpAbilities); ok {
 		return &tcpConn{c, tcp}
 	}
 	return c
@@ -67,7 +67,12 @@ func (c *Conn) TLS(conn *tls.Conn) net.Conn {
 // tcpConn keeps what net/http looks for beyond net.Conn: sendfile and splice, and closing one direction.
 type tcpConn struct {
 	*Conn
-	tcp *net.TCPConn
+	tcp tcpAbilities
+}
+
+type tcpAbilities interface {
+	io.ReaderFrom
+	CloseWrite() error
 }
 
 // ReadFrom lets the kernel copy where it can.

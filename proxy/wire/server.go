@@ -58,7 +58,7 @@ func (s *Server) Stop() { s.stopping.Store(true) }
 // Wrap gives a client's connection a wire. raw is what c is at bottom, with the abilities that the kernel gives it: reads and writes go there
 // directly. c is closed.
 func (s *Server) Wrap(c, raw net.Conn) *Conn {
-	w := &Conn{Conn: c, raw: raw, server: s}
+	w := &Conn{Conn: c, raw: quicken(raw), server: s}
 	w.peer.Shard = s.shards.Add(1)
 	if ap, err := netip.ParseAddrPort(addrText(c.RemoteAddr())); err == nil {
 		w.peer.Addr = ap.Addr().Unmap().WithZone("")
@@ -84,6 +84,7 @@ func (s *Server) connState(nc net.Conn, state http.ConnState) {
 		c.idle()
 	case http.StateHijacked:
 		c.stepAside()
+		c.raw = calm(c.raw) // its new owner may write from several goroutines
 	}
 }
 

@@ -39,7 +39,7 @@ routes:
     match: {path: /text/*}
     upstream: origin
     cache: {enabled: true}
-    compress: {encodings: [zstd, gzip], min_size: 100}
+    compress: {encodings: [zstd, gzip], min_size: 100, level: {gzip: 9, zstd: 19}} # the best, so that nothing is coded again
   - {name: keyed, match: {path: /keyed/*}, upstream: origin, cache: {enabled: true, key: {headers: [X-Kind]}}}
   - {name: https, match: {path: /https/*}, upstream: origin, cache: {enabled: true}, require_https: redirect}
   - {name: uncached, match: {path: /uncached/*}, upstream: origin}

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/proxy/cache"
@@ -10,7 +13,9 @@ import (
 )
 
 // Wire lets a server's connections answer from g's memory: see [wire.Attach].
-func (g *Gateway) Wire() (answers wire.Hot, clock func() time.Time) { return (*hot)(g), g.options.clock }
+func (g *Gateway) Wire() (answers wire.Hot, clock func() time.Time) {
+	return (*hot)(g), g.options.clock
+}
 
 // hot is a Gateway as its connections see it.
 type hot Gateway
@@ -18,19 +23,17 @@ type hot Gateway
 // Answer answers r by the configuration in force, as ServeHTTP would.
 func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	s := h.snapshot.Load()
-	if limit := s.guard.HeaderBytes; limit > 0 && len(r.Head) > limit || s.heeds(r) {
-		return false
+	if limit := s.guard.HeaderBytes; limit > 0 && len(r.Head) > limit {
+		return false // perhaps; the guard counts
 	}
-	q := cache.Question{Method: r.Method, Scheme: "http", Host: r.Host, Target: r.Target, Fields: r, Now: a.Now}
-	if r.Peer.TLS {
-		q.Scheme = "https"
-	}
+	q := cache.Question{Method: r.Method, Host: r.Host, Target: r.Target, Fields: r, Conditional: r.Conditional, Now: a.Now}
+	a.Hit.ClientIP, q.Scheme = s.client(r)
 	out := cache.Answer{Head: a.Head}
 	if !s.memo.Answer(&q, &out) {
 		a.Handed.Chance = out.Chance
 		return false
 	}
-	if h.sampled(r) {
+	if h.sampled(s, r) {
 		a.Handed.Recorded = true
 		return false
 	}
@@ -41,19 +44,42 @@ func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	return true
 }
 
-// heeds reports whether what the peer says of the client behind it counts, and it says something.
-func (s *Snapshot) heeds(r *wire.Request) bool {
-	return len(s.guard.TrustedProxies) > 0 && s.guard.Trusts(r.Peer.Addr) && (r.Has("x-forwarded-") || r.Has("forwarded"))
+// client is who sent r, and by which scheme: the peer, or who stands behind it if its word is taken.
+func (s *Snapshot) client(r *wire.Request) (netip.Addr, string) {
+	var claims http.Header
+	if len(s.guard.TrustedProxies) > 0 && (r.Has("x-forwarded-") || r.Has("forwarded")) && s.guard.Trusts(r.Peer.Addr) {
+		claims = claimsOf(r)
+	}
+	ip, scheme := r.Peer.Addr, "http"
+	if claims != nil {
+		ip, scheme = s.guard.Client(r.Peer.Addr, r.Peer.TLS, claims)
+	} else if r.Peer.TLS {
+		scheme = "https"
+	}
+	return ip, scheme
+}
+
+// claimsOf are the fields by which the client behind a trusted peer is known.
+func claimsOf(r *wire.Request) http.Header {
+	h := make(http.Header, 3)
+	for name, value := range r.Lines {
+		for _, claim := range edge.Claims() {
+			if strings.EqualFold(name, claim) {
+				h[claim] = append(h[claim], value)
+			}
+		}
+	}
+	return h
 }
 
 // sampled reports whether r is to be traced.
-func (h *hot) sampled(r *wire.Request) bool {
+func (h *hot) sampled(s *Snapshot, r *wire.Request) bool {
 	sampler := h.options.Sampler
 	if sampler == nil {
 		return false
 	}
 	parent := ""
-	if h.snapshot.Load().guard.Trusts(r.Peer.Addr) {
+	if s.guard.Trusts(r.Peer.Addr) {
 		parent, _ = r.Line("Traceparent")
 	}
 	return sampler.Sample(parent)

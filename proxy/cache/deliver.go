@@ -44,6 +44,9 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 func (d *delivery) entry(e *store.Entry) {
 	as := d.c.represent(d.x, e)
 	if d.precondition(&e.Meta, &as.Representation) {
+		if as.from == nil {
+			d.recall(e)
+		}
 		return
 	}
 	if (len(d.x.r.Header["Range"]) > 0 || !e.Complete()) && d.ranges(e) {
@@ -107,13 +110,24 @@ func (d *delivery) status(status int) {
 // withoutContent writes a 304 or a 412: of the stored fields those that describe the content go (RFC 9110 §15.4.5).
 func (d *delivery) withoutContent(status int) {
 	h := d.w.Header()
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding"} {
-		delete(h, name)
+	for name := range h {
+		if describesContent(name) {
+			delete(h, name)
+		}
 	}
 	if status == http.StatusPreconditionFailed {
 		h["Content-Length"] = []string{"0"}
 	}
 	d.status(status)
+}
+
+// describesContent reports the fields that belong to content and not to a response without any.
+func describesContent(name string) bool {
+	switch name {
+	case "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding":
+		return true
+	}
+	return false
 }
 
 // body writes the stored segments as they are.

@@ -11,11 +11,12 @@ import (
 )
 
 // Question is a request of which a connection asks whether it can be answered at once: a GET or HEAD in origin-form, without a body and without
-// Cache-Control, Pragma, Range, Authorization, Upgrade and conditions. It is valid until the answer is there.
+// Cache-Control, Pragma, Range, Authorization, Upgrade and conditions other than the two. It is valid until the answer is there.
 type Question struct {
 	Method, Scheme string
 	Host, Target   string // exactly as they came
 	Fields         Fields
+	Conditional    bool // it has If-None-Match or If-Modified-Since
 	Now            time.Time
 }
 
@@ -53,7 +54,7 @@ func (m *Memo) Answer(q *Question, a *Answer) bool {
 	ask := m.asks.Get().(*asking)
 	defer m.release(ask)
 	ask.request.Method = q.Method
-	if !ask.learn(m.cache, object.Variants, q.Fields) {
+	if !ask.learn(m.cache, object.Variants, q) {
 		return false
 	}
 	i := cachepolicy.Select(&ask.request, object.Variants)
@@ -72,11 +73,11 @@ func (m *Memo) Answer(q *Question, a *Answer) bool {
 		}
 		return false
 	}
-	return m.write(known, e, d, q, a)
+	return m.write(known, e, d, q, ask, a)
 }
 
 // write completes a with e.
-func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision, q *Question, a *Answer) bool {
+func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) bool {
 	accept := compress.IdentityOnly
 	if e.Derivable != 0 {
 		value, lines := q.Fields.Line("Accept-Encoding")
@@ -97,11 +98,16 @@ func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision
 	}
 	m.cache.used(known.key)
 	m.cache.warm(known.res, known.key, e, rep)
-	a.Head = s.append(a.Head, rep, m.cache.Name, d)
-	if q.Method != http.MethodHead {
-		a.Body = rep.Body.Segments
-	}
 	a.Route, a.Host, a.Status, a.Age, a.TTL = known.res.Rules.Route, known.canonicalHost, e.Status, d.Age, d.TTL
+	if q.Conditional && cachepolicy.Evaluate(&ask.request, &e.Meta) == cachepolicy.NotModified {
+		a.Status = http.StatusNotModified
+		a.Head = s.appendNotModified(a.Head, rep, m.cache.Name, d)
+	} else {
+		a.Head = s.append(a.Head, rep, m.cache.Name, d)
+		if q.Method != http.MethodHead {
+			a.Body = rep.Body.Segments
+		}
+	}
 	if rep.Coding != compress.Identity {
 		a.Coding = rep.Coding.String()
 	}
@@ -112,7 +118,7 @@ func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision
 // maxSelecting is how many fields may select a response that is answered from here.
 const maxSelecting = 8
 
-// asking is the request as cachepolicy sees it: of its header those fields that select one of the variants.
+// asking is the request as cachepolicy sees it: of its header those fields that select one of the variants, and conditions.
 type asking struct {
 	request cachepolicy.Request
 	header  http.Header
@@ -132,15 +138,21 @@ func (m *Memo) release(ask *asking) {
 }
 
 // learn takes from the request what variants are selected by. It reports false where that can't be told from the lines as they came.
-func (ask *asking) learn(c *Cache, variants []*store.Entry, fields Fields) bool {
+func (ask *asking) learn(c *Cache, variants []*store.Entry, q *Question) bool {
 	ask.request.Header = nil
+	if q.Conditional {
+		ask.request.Header = ask.header
+		if !ask.add(c, "If-None-Match", q.Fields) || !ask.add(c, "If-Modified-Since", q.Fields) {
+			return false
+		}
+	}
 	for _, e := range variants {
 		if e.Vary == "" {
 			continue
 		}
 		ask.request.Header = ask.header
 		for name := range e.Vary.Names() {
-			if !ask.add(c, name, fields) {
+			if !ask.add(c, name, q.Fields) {
 				return false
 			}
 		}

@@ -18,6 +18,7 @@ type shape struct {
 	coding compress.Coding
 	size   int // of the stored head
 
+	line          int    // offset behind the status line
 	age           int    // offset of Age
 	status        int    // offset of Cache-Status
 	afterStatus   int    // offset behind the Cache-Status lines that are stored, which before has
@@ -47,7 +48,7 @@ func shapeOf(e *store.Entry, rep *store.Representation) *shape {
 	}
 	s := &shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
 	at, last := len(line), ""
-	s.age, s.status, s.afterStatus, s.contentLength = at, at, at, at
+	s.line, s.age, s.status, s.afterStatus, s.contentLength = at, at, at, at, at
 	var before []string
 	for name, value := range rep.Fields() {
 		at += len(name) + len(": ") + len(value) + len("\r\n")
@@ -90,19 +91,51 @@ const protocolText = "HTTP/1.1 "
 func (s *shape) append(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
 	head := rep.Head
 	dst = append(dst, head[:s.age]...)
-	dst = append(dst, "Age: "...)
-	dst = strconv.AppendInt(dst, seconds(d.Age), 10)
-	dst = append(dst, "\r\n"...)
+	dst = appendAge(dst, d)
 	dst = append(dst, head[s.age:s.status]...)
-	dst = append(dst, "Cache-Status: "...)
-	dst = append(dst, s.before...)
-	dst = cachepolicy.AppendCacheStatus(dst, name, hitOutcome(d))
-	dst = append(dst, "\r\n"...)
+	dst = s.appendStatus(dst, name, d)
 	dst = append(dst, head[s.afterStatus:s.contentLength]...)
 	dst = append(dst, "Content-Length: "...)
 	dst = strconv.AppendInt(dst, rep.Body.Size, 10)
 	dst = append(dst, "\r\n"...)
 	dst = append(dst, head[s.contentLength:]...)
+	return append(dst, "\r\n"...)
+}
+
+// appendNotModified writes the head of a 304: without the fields that describe the content.
+func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
+	head := rep.Head
+	dst = append(dst, protocolText+"304 Not Modified\r\n"...)
+	dst = appendOthers(dst, head[s.line:s.age])
+	dst = appendAge(dst, d)
+	dst = appendOthers(dst, head[s.age:s.status])
+	dst = s.appendStatus(dst, name, d)
+	dst = appendOthers(dst, head[s.afterStatus:])
+	return append(dst, "\r\n"...)
+}
+
+// appendOthers writes those of the lines that do not describe the content.
+func appendOthers(dst []byte, lines string) []byte {
+	for lines != "" {
+		end := strings.IndexByte(lines, '\n') + 1
+		if name, _, _ := strings.Cut(lines[:end], ":"); !describesContent(name) {
+			dst = append(dst, lines[:end]...)
+		}
+		lines = lines[end:]
+	}
+	return dst
+}
+
+func appendAge(dst []byte, d cachepolicy.Decision) []byte {
+	dst = append(dst, "Age: "...)
+	dst = strconv.AppendInt(dst, seconds(d.Age), 10)
+	return append(dst, "\r\n"...)
+}
+
+func (s *shape) appendStatus(dst []byte, name string, d cachepolicy.Decision) []byte {
+	dst = append(dst, "Cache-Status: "...)
+	dst = append(dst, s.before...)
+	dst = cachepolicy.AppendCacheStatus(dst, name, hitOutcome(d))
 	return append(dst, "\r\n"...)
 }
 

@@ -27,6 +27,8 @@ type Request struct {
 	Target string // in origin-form, exactly as it came
 	Host   string // the Host field, exactly as it came
 	Head   []byte // all of it
+	// Conditional is set where there is an If-None-Match or an If-Modified-Since. There are no other conditions.
+	Conditional bool
 
 	fields  [maxFields]field
 	count   int
@@ -72,10 +74,10 @@ func (r *Request) Has(prefix string) bool {
 	return false
 }
 
-// Names yields the names of all fields but Host, as they came.
-func (r *Request) Names(yield func(string) bool) {
+// Lines yields the name and value of each field line but Host, as they came.
+func (r *Request) Lines(yield func(name, value string) bool) {
 	for i := range r.fields[:r.count] {
-		if !yield(r.fields[i].name) {
+		if f := &r.fields[i]; !yield(f.name, f.value) {
 			return
 		}
 	}
@@ -83,7 +85,7 @@ func (r *Request) Names(yield func(string) bool) {
 
 // parse reads the request at the beginning of b.
 func (r *Request) parse(b []byte) class {
-	r.count, r.size, r.length, r.fault, r.seen = 0, 0, 0, "", 0
+	r.count, r.size, r.length, r.fault, r.seen, r.Conditional = 0, 0, 0, "", 0, false
 	line, rest, c := cutLine(b)
 	if c != plain {
 		if c == partial && !tokenByte[b[0]] {
@@ -210,6 +212,9 @@ func (r *Request) special(name, value string) (seen, bool) {
 // specialLong is special for the longer names, which are rarer.
 func (r *Request) specialLong(name string) (seen, bool) {
 	switch {
+	case strings.EqualFold(name, "If-None-Match"), strings.EqualFold(name, "If-Modified-Since"):
+		r.Conditional = true
+		return 0, false
 	case hasPrefixFold(name, "if-"), strings.EqualFold(name, "Range"), strings.EqualFold(name, "Cache-Control"), strings.EqualFold(name, "Authorization"):
 		return seenBeyond, true
 	case strings.EqualFold(name, "Transfer-Encoding"):

@@ -150,6 +150,53 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestBehindAProxy has a peer whose word is taken: who asks, and by which scheme, is what it says.
+func TestBehindAProxy(t *testing.T) {
+	p := newPair(t, "10.0.0.0/8", "192.0.2.0/24")
+	host := p.host()
+	claims := []string{
+		"X-Forwarded-For: 203.0.113.9\r\n", "X-Forwarded-Proto: https\r\n", "X-Forwarded-Proto: HTTPS\r\nX-Forwarded-For: 203.0.113.9, 192.0.2.7\r\n",
+		"X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n", "Forwarded: for=203.0.113.9;proto=https\r\n", "X-Forwarded-Proto: gopher\r\n",
+		"X-Forwarded-Host: other.example\r\nX-Forwarded-Port: 81\r\n", "X-Real-Ip: 203.0.113.9\r\n", "",
+	}
+	for range 3 {
+		for _, path := range []string{"/a/10", "/https/10"} {
+			for _, claim := range claims {
+				p.compare(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, host, claim))
+			}
+		}
+	}
+	if n := p.wired.hits.Load(); n < 12 {
+		t.Errorf("the connections answered %d requests by themselves", n)
+	}
+}
+
+// conditions are of requests that are answered with 304, or not.
+var conditions = []string{
+	"If-None-Match: \"v1\"\r\n", "If-None-Match: W/\"v1\", \"x\"\r\n", "if-none-match: *\r\n", "If-None-Match: \"v2\"\r\n", "If-None-Match:\r\n",
+	"If-None-Match: \"v2\"\r\nIf-None-Match: \"v1\"\r\n", "If-Modified-Since: Tue, 01 Jan 2030 00:00:00 GMT\r\n", "If-Modified-Since: Mon, 31 Dec 2029 00:00:00 GMT\r\n",
+	"If-Modified-Since: yesterday\r\n", "If-None-Match: \"v2\"\r\nIf-Modified-Since: Tue, 01 Jan 2030 00:00:00 GMT\r\n", "If-None-Match: \"v1\"\r\nIf-Match: \"v1\"\r\n",
+	"If-None-Match: \"v1\"\r\nAccept-Encoding: gzip\r\n", "If-None-Match: \"v1\"\r\nRange: bytes=0-1\r\n",
+}
+
+// TestConditions asks for all paths under all conditions.
+func TestConditions(t *testing.T) {
+	p := newPair(t)
+	host := p.host()
+	p.warm(host, paths...)
+	for _, path := range paths {
+		for _, condition := range conditions {
+			for _, method := range []string{"GET", "HEAD"} {
+				ask := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path, host, condition)
+				p.compare(bytes.Repeat(ask, 2))
+			}
+		}
+	}
+	if n, all := p.wired.hits.Load(), int64(len(paths)*len(conditions)*4); n < all/2 {
+		t.Errorf("the connections answered %d of %d requests by themselves", n, all)
+	}
+}
+
 // TestCuts cuts conversations at every byte.
 func TestCuts(t *testing.T) {
 	p := newPair(t)

@@ -57,6 +57,9 @@ func (c *Conn) converse(p []byte) (int, error) {
 			c.shut()
 			return 0, err
 		}
+		if cl == opaque && in.n-used < noticed && !c.fresh() {
+			cl = partial
+		}
 		switch cl {
 		case partial:
 			in.drop(used)

@@ -18,14 +18,15 @@ const (
 	// recollectionCost is the memory of a recollection beside its text.
 	recollectionCost = 320
 	maxUses          = 7
+	// patience is how many newcomers in vain cost what was used one use.
+	patience = 8
 )
 
 // Memo remembers which requests, byte for byte, the slow path has answered with a plain hit, so that a connection may answer the next one like it without
 // canonical form, routing and key being found again. It holds where to look, not what is stored: what is stored is looked up and judged each time.
 //
-// It belongs to one compiled configuration and is gone with it. It is bounded: in each place newcomers take the room of what has been of no use since
-// the last of them came, and find none where all was used. So one who asks for ever new URLs pushes out what is asked for less often than that; and
-// what is pushed out costs one slower answer.
+// It belongs to one compiled configuration and is gone with it. It is bounded: a newcomer takes the room of what has been of no use lately, or finds none. So
+// one who asks for ever new URLs must ask some thirty times as often as others for what he wants pushed out; and that costs them one slower answer.
 type Memo struct {
 	cache   *Cache
 	seed    maphash.Seed
@@ -33,6 +34,7 @@ type Memo struct {
 	asks    sync.Pool // of *asking
 	accepts accepts
 	bytes   atomic.Int64
+	turn    atomic.Uint32
 	most    int64
 }
 
@@ -89,6 +91,13 @@ func (r *recollection) touch() {
 	}
 }
 
+// age takes a use back.
+func (r *recollection) age() {
+	if n := r.uses.Load(); n > 0 {
+		r.uses.CompareAndSwap(n, n-1)
+	}
+}
+
 func (r *recollection) cost() int64 { return int64(recollectionCost + len(r.host) + len(r.target)) }
 
 // remember takes note of a plain hit on what is stored under key. Host and target are those of the request as it came.
@@ -100,28 +109,37 @@ func (m *Memo) remember(scheme, host, target, canonicalHost string, res *Resourc
 	place := &m.places[h&uint64(len(m.places)-1)]
 	r := &recollection{hash: h, scheme: scheme, host: host, target: target, canonicalHost: canonicalHost, res: res, key: key}
 	for i := range place {
-		old := place[i].Load()
-		if old != nil && old.is(scheme, host, target) || m.put(&place[i], old, r) {
+		if old := place[i].Load(); old != nil && old.is(scheme, host, target) || old == nil && m.put(&place[i], nil, r) {
 			return
 		}
 	}
+	turn := m.turn.Add(1)
+	at := &place[turn%ways]
+	switch old := at.Load(); {
+	case old == nil || old.uses.Load() == 0:
+		m.put(at, old, r)
+	case turn/ways%patience == 0:
+		old.age()
+	}
 }
 
-// put puts r in the place of old, which may be nil, unless that was used lately or the memo is full.
+// put puts r in the place of old, which may be nil. If the memo is full, the place is left empty.
 func (m *Memo) put(at *atomic.Pointer[recollection], old, r *recollection) bool {
 	cost := r.cost()
 	if old != nil {
-		if n := old.uses.Load(); n > 0 {
-			old.uses.CompareAndSwap(n, n-1) // its turn comes, if nobody uses it meanwhile
-			return false
-		}
 		cost -= old.cost()
 	}
-	if m.bytes.Load()+cost > m.most || !at.CompareAndSwap(old, r) {
+	if m.bytes.Load()+cost > m.most {
+		if cost -= r.cost(); old == nil {
+			return false
+		}
+		r = nil
+	}
+	if !at.CompareAndSwap(old, r) {
 		return false
 	}
 	m.bytes.Add(cost)
-	return true
+	return r != nil
 }
 
 // recall is called for each hit that the slow path delivers whole and as it is.

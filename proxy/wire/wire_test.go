@@ -56,7 +56,9 @@ func (c *canned) told() int {
 	return len(c.sent)
 }
 
-func (*canned) SameHost(authority, host string, _ *Peer) bool { return strings.EqualFold(authority, host) }
+func (*canned) SameHost(authority, host string, _ *Peer) bool {
+	return strings.EqualFold(authority, host)
+}
 
 // fixture is a server with a wire, and a client's end of a connection to it.
 type fixture struct {

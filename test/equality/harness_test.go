@@ -68,6 +68,7 @@ type pair struct {
 	t           testing.TB
 	wired, slow *way
 	hosts       int
+	lenient     bool // what was coded as it came, for a first request, may have been flushed elsewhere in the other gateway
 }
 
 func newPair(t testing.TB, edits ...string) *pair {
@@ -163,7 +164,7 @@ func (p *pair) compare(pieces ...[]byte) {
 func (p *pair) differ(pieces ...[]byte) string {
 	p.t.Helper()
 	got, want := normal(p.wired.play(p.t, pieces...)), normal(p.slow.play(p.t, pieces...))
-	if bytes.Equal(got, want) {
+	if bytes.Equal(got, want) || p.lenient && bytes.Equal(decoded(got), decoded(want)) {
 		return ""
 	}
 	if at := bytes.Index(got, []byte(refusal)); at >= 0 && bytes.HasPrefix(want, got[:at]) {
@@ -199,9 +200,10 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "max-age=600")
 	parts := strings.Split(r.URL.Path, "/")
 	size, err := strconv.Atoi(parts[len(parts)-1])
-	if err != nil {
+	if err != nil || size < 0 {
 		size = 20
 	}
+	size = min(size, 200_000)
 	status := http.StatusOK
 	switch parts[1] {
 	case "gone":
@@ -238,6 +240,9 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-store")
 		fmt.Fprintf(w, "%s %s %q", r.Method, r.URL.Path, body)
 		return
+	}
+	if status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(size)) // else the gateway's chunks would tell how it came
 	}
 	w.WriteHeader(status)
 	if status == http.StatusNoContent || r.Method == http.MethodHead {

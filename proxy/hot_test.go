@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,5 +162,92 @@ func BenchmarkConnectionHit(b *testing.B) {
 				b.Fatalf("%d of %d hits", told.hits, b.N+1)
 			}
 		})
+	}
+}
+
+// sampler traces what it is told to.
+type sampler struct {
+	trace   atomic.Bool
+	parents chan string
+}
+
+func (s *sampler) Sample(traceparent string) bool {
+	s.parents <- strings.Clone(traceparent)
+	return s.trace.Load()
+}
+
+// events keeps what a sink is told.
+type events struct {
+	slow chan observe.Event
+	hits chan observe.Hit
+}
+
+func (e *events) Finish(ev *observe.Event, _ *http.Request) { e.slow <- *ev }
+func (e *events) Hit(h *observe.Hit) {
+	kept := *h
+	kept.Head = nil
+	e.hits <- kept
+}
+
+// TestTracedHitsAreHandedOver: the sampler is asked of each hit that a connection could answer, and of no other request. It is told of the parent only where
+// the peer is trusted.
+func TestTracedHitsAreHandedOver(t *testing.T) {
+	for _, trusted := range []string{"[]", "[127.0.0.0/8, \"::1\"]"} {
+		sink := &events{make(chan observe.Event, 10), make(chan observe.Hit, 10)}
+		s := &sampler{parents: make(chan string, 10)}
+		origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "max-age=600") }))
+		defer origin.Close()
+		cfg, err := config.Parse("t.yaml", []byte("version: 1\nserver: {trusted_proxies: "+trusted+"}\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
+			"routes: [{name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}}]\n"), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := proxy.New(cfg, proxy.Options{Sink: sink, Sampler: s, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(g)
+		hot, now := g.Wire()
+		server.Listener = wire.Attach(server.Config, hot, now).Listener(server.Listener)
+		server.Start()
+		ask := func() {
+			req, _ := http.NewRequest(http.MethodGet, server.URL+"/a", nil)
+			req.Header.Set("Traceparent", "00-1-2-01")
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		for n := 0; n == 0; n = len(sink.hits) { // until the connection answers
+			ask()
+			if len(sink.slow) == cap(sink.slow) {
+				t.Fatal("the connection answers nothing")
+			}
+			select {
+			case <-sink.slow:
+			case h := <-sink.hits:
+				sink.hits <- h
+			}
+		}
+		if h := <-sink.hits; h.Route != "all" || h.Status != 200 || h.Method != "GET" || h.TTL <= 0 || !h.ClientIP.IsLoopback() || h.Scheme != "http" || h.BytesIn == 0 {
+			t.Errorf("the sink was told of %+v", h)
+		}
+		want := "00-1-2-01"
+		if trusted == "[]" {
+			want = ""
+		}
+		if got := <-s.parents; got != want {
+			t.Errorf("trusted %s: the sampler was given %q", trusted, got)
+		}
+		s.trace.Store(true)
+		ask()
+		if e := <-sink.slow; e.Sampling != observe.Recorded || !e.Hit {
+			t.Errorf("a hit to be traced was finished as %+v", e)
+		}
+		server.Close()
+		if err := g.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -53,6 +53,8 @@ type Listener struct {
 	H2C bool `key:"h2c"`
 	// HTTP3 would serve HTTP/3 beside HTTPS.
 	HTTP3 bool `key:"http3" only:"false"`
+	// Wire answers plain hits in memory on the connection itself, at a third of the cost. The answers are the same; false is for finding out.
+	Wire bool `key:"wire" print:"always"`
 	// TLS makes it an HTTPS listener with HTTP/1.1 and HTTP/2 by ALPN; nil: plain.
 	TLS *ListenerTLS `key:"tls"`
 }

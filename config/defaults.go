@@ -48,7 +48,10 @@ func (r *RedisStore) setDefaults() {
 }
 
 // defaultListener is where a server without `listen` listens: on loopback, for the reason of the admin's.
-func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080"} }
+func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080", Wire: true} }
+
+// setDefaults fills in what a file may leave out.
+func (l *Listener) setDefaults() { l.Wire = true }
 
 // setDefaults fills in what a file may leave out.
 func (u *Upstream) setDefaults() {

@@ -14,9 +14,12 @@ import (
 	"github.com/penstock/penstock/proxy/upstream"
 )
 
+// memoShare is the part of the memory for responses that knowing where to find them may take beside it.
+const memoShare = 32
+
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{cache: g.live.cache, live: g.live}
+	s := &Snapshot{cache: g.live.cache, live: g.live, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare)}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
 		compiled, err := compileRoute(cfg, r, next, s)
@@ -29,11 +32,11 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	if s.router, err = newRouter(routes); err != nil {
 		return nil, err
 	}
-	guard := edge.NewGuard(edge.GuardConfig{
+	s.guard = edge.GuardConfig{
 		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
-	})
-	s.handler = guard(http.HandlerFunc(s.dispatch))
+	}
+	s.handler = edge.NewGuard(s.guard)(http.HandlerFunc(s.dispatch))
 	return s, nil
 }
 
@@ -43,6 +46,9 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 		return nil, err
 	}
 	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
+	if plain(r) {
+		res.Memo = s.memo
+	}
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
@@ -53,6 +59,11 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
+
+// plain reports whether a hit may be answered without the route's handler, once it has answered the same request: what it does beside asking the cache
+// is the same each time, or concerns other requests. Requiring HTTPS goes by the scheme, which is remembered with the request, and a limit for bodies
+// by a body. A route that counts, admits or marks single requests is not plain.
+func plain(r *config.Route) bool { return r.Cache.Enabled }
 
 // compileResource is the cache's side of a route.
 func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {

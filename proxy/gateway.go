@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/wire"
 )
 
 // Name is how the gateway calls itself in Via, Cache-Status and Proxy-Status.
@@ -26,13 +27,16 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
+	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: none
+
+	clock func() time.Time // Now as it was given
 }
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if o.Now == nil {
+	if o.clock = o.Now; o.Now == nil {
 		o.Now = time.Now
 	}
 	return o
@@ -88,7 +92,11 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, ev := observe.Begin(r.Context())
-	ev.Start, ev.Method = g.options.Now(), r.Method
+	ev.Start, ev.Method, ev.RawHost, ev.RawTarget = g.options.Now(), r.Method, r.Host, r.RequestURI
+	handed := wire.HandedOver(r.Context())
+	if ev.Chance = handed.Chance; handed.Recorded {
+		ev.Sampling = observe.Recorded
+	}
 	r = r.WithContext(ctx)
 	defer g.finish(w, r, ev)
 	g.snapshot.Load().ServeHTTP(w, r)

@@ -42,7 +42,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
-		WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
+		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Rewritten: edge.Rewrites,
 	}
 	if cfg.Cache.Redis != nil {
 		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {

@@ -16,6 +16,8 @@ type Snapshot struct {
 	router  *router
 	cache   *cache.Cache
 	live    *live
+	guard   edge.GuardConfig
+	memo    *cache.Memo // of hits that connections answer
 }
 
 // ServeHTTP answers r.

@@ -31,9 +31,10 @@ var mayImport = map[string][]string{
 	"proxy/store":       {"cachepolicy", "compress"},
 	"proxy/edge":        {"proxy/observe"},
 	"proxy/upstream":    {"proxy/observe"},
+	"proxy/wire":        {"proxy/observe"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
-	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire"},
+	"cmd/penstock":      {"proxy", "proxy/wire", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }
 

@@ -45,6 +45,8 @@ type Config struct {
 	Name       string // how the cache calls itself in Cache-Status (RFC 9211 §2)
 	// WriteError answers with an error of the gateway's own making; kind is an error type of RFC 9209, or "".
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)
+	// Rewritten reports the request fields that don't come to the cache as the client sent them; nil: none.
+	Rewritten func(name string) bool
 	// WithInterim returns a context under which origins hand interim responses to deliver while RoundTrip runs. nil: they are dropped.
 	WithInterim func(ctx context.Context, deliver func(status int, h http.Header)) context.Context
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -62,6 +61,9 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 func (d *delivery) entry(e *store.Entry) {
 	as := d.c.represent(d.x, e)
 	if d.precondition(&e.Meta, &as.Representation) {
+		if as.from == nil {
+			d.recall(e)
+		}
 		return
 	}
 	if (len(d.x.r.Header["Range"]) > 0 || !e.Complete()) && d.ranges(e) {
@@ -72,6 +74,7 @@ func (d *delivery) entry(e *store.Entry) {
 	case as.from != nil:
 		d.decoded(e, as.from)
 	default:
+		d.recall(e)
 		d.head(e.Status, as.Body.Size)
 		if d.x.q.Method != http.MethodHead {
 			d.body(as.Body.Segments)
@@ -97,7 +100,7 @@ func (d *delivery) precondition(facts *cachepolicy.Meta, rep *store.Representati
 func (d *delivery) fields(rep *store.Representation) {
 	h := d.w.Header()
 	addFields(h, rep)
-	h["Age"] = d.value(valueAge, strconv.FormatInt(int64(d.age()/time.Second), 10))
+	h["Age"] = d.value(valueAge, strconv.FormatInt(seconds(d.age()), 10))
 	d.cacheStatus(h)
 	d.x.ev.Coding = rep.Coding.String()
 }
@@ -124,13 +127,24 @@ func (d *delivery) status(status int) {
 // withoutContent writes a 304 or a 412: of the stored fields those that describe the content go (RFC 9110 §15.4.5).
 func (d *delivery) withoutContent(status int) {
 	h := d.w.Header()
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding"} {
-		delete(h, name)
+	for name := range h {
+		if describesContent(name) {
+			delete(h, name)
+		}
 	}
 	if status == http.StatusPreconditionFailed {
 		h["Content-Length"] = []string{"0"}
 	}
 	d.status(status)
+}
+
+// describesContent reports the fields that belong to content and not to a response without any.
+func describesContent(name string) bool {
+	switch name {
+	case "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding":
+		return true
+	}
+	return false
 }
 
 // body writes the stored segments as they are.

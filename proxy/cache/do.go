@@ -60,10 +60,10 @@ func (c *Cache) attempt(x *exchange) *Reply {
 	x.ev.Action = d.Action.String()
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
-		c.used(x)
+		c.used(x.key)
 		return x.hit(e, d)
 	case cachepolicy.ServeAndRefresh:
-		c.used(x)
+		c.used(x.key)
 		c.refresh(x, e, d)
 		return x.hit(e, d)
 	case cachepolicy.Refuse:
@@ -99,7 +99,11 @@ func (c *Cache) considerMemory(x *exchange) (*store.Entry, cachepolicy.Decision)
 }
 
 func (c *Cache) decide(x *exchange, e *store.Entry) cachepolicy.Decision {
-	return x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), c.Random())
+	chance := x.ev.Chance
+	if chance == 0 {
+		chance = c.Random()
+	}
+	return x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), chance)
 }
 
 // lookup returns the response in memory that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
@@ -137,15 +141,20 @@ func metaOf(e *store.Entry) *cachepolicy.Meta {
 }
 
 // used counts a hit for whoever wants to know.
-func (c *Cache) used(x *exchange) {
+func (c *Cache) used(k cachepolicy.Key) {
 	if c.Used != nil && c.Random()*float64(c.UsedSample) < 1 {
-		c.Used(x.key, c.UsedSample)
+		c.Used(k, c.UsedSample)
 	}
 }
 
 func (x *exchange) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
-	x.reply = Reply{Entry: e, decision: d, outcome: cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}}
+	x.reply = Reply{Entry: e, decision: d, outcome: hitOutcome(d)}
 	return &x.reply
+}
+
+// hitOutcome is what Cache-Status tells of a response from the store.
+func hitOutcome(d cachepolicy.Decision) cachepolicy.Outcome {
+	return cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}
 }
 
 // refuse answers only-if-cached where nothing usable is stored (RFC 9111 §5.2.1.7).

@@ -20,10 +20,12 @@ type Resource struct {
 	AcceptEncoding string
 	Errors         []*ErrorPage
 	// Respond changes an origin's response header before it is stored or relayed (the route's header rules); may be nil.
-	Respond     func(http.Header)
-	Tags        Tags
-	Target      Target // nil: the request's own path and query
-	Tiers       Tiers
+	Respond func(http.Header)
+	Tags    Tags
+	Target  Target // nil: the request's own path and query
+	Tiers   Tiers
+	// Memo is where hits are remembered that a connection may answer from then on. nil: the route's handler does more with a request than the cache.
+	Memo        *Memo
 	MaxVariants int
 	MaxObject   int64  // bytes; a larger body is streamed and not kept
 	Upgrade     string // the protocol that connections may be upgraded to; "": none

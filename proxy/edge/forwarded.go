@@ -31,18 +31,17 @@ func (t trust) has(ip netip.Addr) bool {
 }
 
 // identify finds the client behind r, its scheme and its address. Host and port are known once the target is canonical.
-func (t trust) identify(r *http.Request) client {
-	peer := peerAddr(r.RemoteAddr)
+func (t trust) identify(peer netip.Addr, tls bool, h http.Header) client {
 	c := client{ip: peer, scheme: "http"}
-	if r.TLS != nil {
+	if tls {
 		c.scheme = "https"
 	}
 	if c.trusted = t.has(peer); !c.trusted {
 		return c
 	}
-	c.hops = t.walk(peer, claimedChain(r.Header))
+	c.hops = t.walk(peer, claimedChain(h))
 	c.ip = c.hops[0]
-	if proto := claimedProto(r.Header); proto != "" {
+	if proto := claimedProto(h); proto != "" {
 		c.scheme = proto
 	}
 	return c

@@ -23,6 +23,18 @@ type GuardConfig struct {
 	BodyBytes int64
 }
 
+// Trusts reports whether a peer is believed what it says of the client behind it.
+func (c *GuardConfig) Trusts(peer netip.Addr) bool { return trust(c.TrustedProxies).has(peer) }
+
+// Client is the address and the scheme of the client behind a request with the header h, as the guard notes them in its Event.
+func (c *GuardConfig) Client(peer netip.Addr, tls bool, h http.Header) (ip netip.Addr, scheme string) {
+	found := trust(c.TrustedProxies).identify(peer, tls, h)
+	return found.ip, found.scheme
+}
+
+// Claims are the fields that Client goes by.
+func Claims() []string { return []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"} }
+
 // refusal is why a request goes no further.
 type refusal struct {
 	status int
@@ -63,7 +75,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// net/http takes no notice of Transfer-Encoding in HTTP/1.0, so that a chunked body would be read as the next request (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
-	ev, c := observe.FromContext(r.Context()), g.trust.identify(r)
+	ev, c := observe.FromContext(r.Context()), g.trust.identify(peerAddr(r.RemoteAddr), r.TLS != nil, r.Header)
 	ev.ClientIP, ev.Scheme = c.ip, c.scheme // also of a request that is refused
 	if no := g.check(r); no != nil {
 		no.answer(w, r)

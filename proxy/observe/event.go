@@ -17,12 +17,13 @@ type Event struct {
 	BytesOut int64
 
 	// The client's side, found at ingress.
-	ClientIP netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
-	Scheme   string            // "http" or "https", as the client used it
-	Host     string            // canonical: lower case, no default port, no trailing dot
-	Captured map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
-	Upgrade  string            // the protocol that the client asked to upgrade to, lower case, "" for none
-	Sampling Sampling          // whether it is traced, where that was decided before a handler saw it
+	ClientIP           netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
+	Scheme             string            // "http" or "https", as the client used it
+	Host               string            // canonical: lower case, no default port, no trailing dot
+	Captured           map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
+	Upgrade            string            // the protocol that the client asked to upgrade to, lower case, "" for none
+	RawHost, RawTarget string            // Host and target as net/http has them, before they were given their canonical form
+	Sampling           Sampling          // whether it is traced, where that was decided before a handler saw it
 
 	// The cache's side.
 	Hit        bool
@@ -34,6 +35,7 @@ type Event struct {
 	Stored     bool
 	Collapsed  bool // answered by another request's fill
 	KeyHash    string
+	Chance     float64 // the draw by which a refresh is due before its time, where it was made before a handler saw the request; 0: it was not
 	Coding     string
 	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit
 

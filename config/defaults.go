@@ -86,8 +86,8 @@ func (r *Route) setDefaults() {
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),
-		Writes:   Writes{Policy: WriteInvalidate},
-		Upgrade:  UpgradeOff, // an upgraded connection passes all checks of single requests
+		Writes:   Writes{Policy: WriteInvalidate, Refresh: RefreshRefetch}, // what a GET brings is right whatever an API answers to writes
+		Upgrade:  UpgradeOff,                                               // an upgraded connection passes all checks of single requests
 	}
 }
 

@@ -230,6 +230,7 @@ func (r *Route) agree(i int) {
 	if r.Upgrade == UpgradeWebSocket {
 		r.Match.Methods = nil
 	}
+	r.Writes.agree(r.Cache.Enabled)
 	seen := map[int]bool{}
 	var pages []ErrorPage
 	for _, e := range r.Errors {
@@ -255,6 +256,16 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+}
+
+// agree leaves no policy that the route can't have.
+func (w *Writes) agree(cached bool) {
+	if !cached {
+		w.Policy = WriteInvalidate
+	}
+	if w.Policy != WriteThrough {
+		w.Refresh = RefreshRefetch
+	}
 }
 
 // agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.

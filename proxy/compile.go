@@ -42,7 +42,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
+	res.Invalidate, res.Through = compileInvalidate(r, s), compileThrough(r, s)
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
@@ -50,7 +50,8 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0,
+		rules:    res.Rules, resource: res, handler: handler,
 	}, nil
 }
 

@@ -50,6 +50,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 			return nil, err
 		}
 		made.Shared, made.SharedBudget = l.fleet, cfg.Cache.Redis.Timeout
+		made.Applied = func() store.Epoch { return l.fleet.purges.State().Position }
 		if l.fleet.hot != nil {
 			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
 		}

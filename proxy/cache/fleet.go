@@ -177,6 +177,9 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) {
 		return j.result
 	}
+	if c.alive(j.x.key, e) == nil {
+		return store.Failed // purged on its way: it would take the place of what may have been stored since
+	}
 	if err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants); err != nil {
 		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "error", err)
 		if errors.Is(err, store.ErrFenced) {

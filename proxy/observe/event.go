@@ -32,6 +32,7 @@ type Event struct {
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool
+	Refreshed  bool // a write's new representation was stored before the write was answered
 	Collapsed  bool // answered by another request's fill
 	KeyHash    string
 	Coding     string

@@ -172,29 +172,3 @@ const (
 	UpgradeOff       Upgrade = "off"       // none
 	UpgradeWebSocket Upgrade = "websocket" // RFC 6455
 )
-
-// Writes say what becomes of requests that change something.
-type Writes struct {
-	// Policy is how the cache learns of a write.
-	Policy WritePolicy `key:"policy" enum:"invalidate|through" later:"behind"`
-	// Refresh is where policy through takes the new representation from.
-	Refresh Refresh `key:"refresh" enum:"refetch|response"`
-	// Targets are what a write makes stale beside its own URL: paths, or tag: and a tag, with {name} for what the match's pattern captured.
-	Targets []string `key:"targets" as:"write_target"`
-}
-
-// WritePolicy is how the cache learns of a write.
-type WritePolicy string
-
-const (
-	WriteInvalidate WritePolicy = "invalidate" // what a write has changed goes stale (cache-aside): the next read asks the origin
-	WriteThrough    WritePolicy = "through"    // after PUT, PATCH and POST the new representation is in the cache before the writer has its answer
-)
-
-// Refresh is where the new representation is taken from.
-type Refresh string
-
-const (
-	RefreshRefetch  Refresh = "refetch"  // a GET of the write's own URL, unless the answer says that it is that (Content-Location)
-	RefreshResponse Refresh = "response" // the answer to a PUT or PATCH, also where it does not say so; what can't be used is fetched
-)

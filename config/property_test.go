@@ -171,6 +171,10 @@ func agree(c *Config) {
 	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
+	c.Writes.MaxBody = min(c.Writes.MaxBody, c.Writes.Size)
+	if c.Writes.Path == "" {
+		c.Writes.Path = "writes.db"
+	}
 	for _, r := range c.Routes {
 		agreeTiers(r, c.Cache.Redis != nil)
 	}
@@ -266,6 +270,8 @@ func (w *Writes) agree(cached bool) {
 	if w.Policy != WriteThrough {
 		w.Refresh = RefreshRefetch
 	}
+	w.Queue.Backoff = min(w.Queue.Backoff, w.Queue.MaxBackoff)
+	w.Queue.CacheBody = false // which methods there are is another matter
 }
 
 // agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.

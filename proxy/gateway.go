@@ -26,6 +26,8 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
+
+	dry bool // see live
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +58,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{options: o, live: l}
+	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
+	"github.com/penstock/penstock/proxy/write"
 )
 
 // live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
@@ -23,8 +24,15 @@ type live struct {
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
-	cache *cache.Cache
-	pools map[string]*pool
+	cache  *cache.Cache
+	pools  map[string]*pool
+	random func() float64
+
+	queue       *write.Queue // of writes that are applied later; nil: none are
+	queueConfig config.WriteQueue
+	dry         bool // it only shows that it can be made: no queue is opened
+	applyWrite  func(context.Context, *write.Write, bool) write.Outcome
+	tried       func(*write.Record, time.Duration)
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -38,7 +46,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random}
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
@@ -64,7 +72,8 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 type generation struct {
 	live  *live
 	pools map[string]*pool
-	fresh []*pool // those that the running configuration does not have
+	fresh []*pool      // those that the running configuration does not have
+	queue *write.Queue // set when it is the first that needs one
 }
 
 // prepare makes what cfg needs beside what is there already.
@@ -83,6 +92,11 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 			return nil, err
 		}
 		next.pools[name] = p
+	}
+	var err error
+	if next.queue, err = l.openQueue(cfg); err != nil {
+		next.discard()
+		return nil, err
 	}
 	return next, nil
 }
@@ -107,6 +121,10 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 
 // commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
 func (n *generation) commit() {
+	if n.queue != nil {
+		n.live.queue = n.queue
+		n.queue.Start()
+	}
 	old := n.live.pools
 	n.live.pools = n.pools
 	for name, p := range old {
@@ -121,11 +139,18 @@ func (n *generation) discard() {
 	for _, p := range n.fresh {
 		p.Close()
 	}
+	if n.queue != nil {
+		_ = n.queue.Close(context.Background()) // nothing was begun
+	}
 }
 
-// close ends fills and refreshes, then the stores and connections that they use.
+// close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
-	err := l.cache.Close(ctx)
+	var err error
+	if l.queue != nil {
+		err = l.queue.Close(ctx)
+	}
+	err = errors.Join(err, l.cache.Close(ctx))
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {
 		p.Close()

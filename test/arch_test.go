@@ -23,18 +23,20 @@ const module = "github.com/penstock/penstock/"
 // a new one is entered with its place in the architecture. Folders below a listed package follow its rules and may
 // import it.
 var mayImport = map[string][]string{
-	"cachepolicy":       {},
-	"compress":          {},
-	"config":            {},
-	"proxy/flight":      {},
-	"proxy/observe":     {},
-	"proxy/store":       {"cachepolicy", "compress"},
-	"proxy/edge":        {"proxy/observe"},
-	"proxy/upstream":    {"proxy/observe"},
-	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
-	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
-	"cmd/penstock/demo": {"proxy", "config"},
+	"cachepolicy":        {},
+	"compress":           {},
+	"config":             {},
+	"proxy/flight":       {},
+	"proxy/observe":      {},
+	"proxy/store":        {"cachepolicy", "compress"},
+	"proxy/store/shared": {"cachepolicy", "compress", "proxy/store", "proxy/write"},
+	"proxy/write":        {"proxy/observe"},
+	"proxy/edge":         {"proxy/observe"},
+	"proxy/upstream":     {"proxy/observe"},
+	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
+	"proxy":              {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/write"},
+	"cmd/penstock":       {"proxy", "config", "cmd/penstock/demo"},
+	"cmd/penstock/demo":  {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.
@@ -43,6 +45,7 @@ var onlyIn = map[string]string{
 	"go.yaml.in/yaml":                 "config",
 	"github.com/dgraph-io/ristretto":  "proxy/store",
 	"github.com/redis/go-redis":       "proxy/store/shared",
+	"go.etcd.io/bbolt":                "proxy/write/file",
 	"github.com/klauspost/compress":   "compress",
 	"github.com/molecule-man/go-brrr": "compress",
 	"github.com/andybalholm/brotli":   "compress",

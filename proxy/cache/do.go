@@ -58,6 +58,11 @@ func (c *Cache) do(x *exchange) *Reply {
 func (c *Cache) attempt(x *exchange) *Reply {
 	e, d := c.consider(x)
 	x.ev.Action = d.Action.String()
+	if d.Action == cachepolicy.Fetch || d.Action == cachepolicy.Revalidate || d.Action == cachepolicy.Pass {
+		if reply := c.queued(x); reply != nil {
+			return reply
+		}
+	}
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
 		c.used(x)

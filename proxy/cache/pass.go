@@ -64,7 +64,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	case cachepolicy.Drop:
 		c.Drop(x.ctx, x.key)
 	case cachepolicy.Store:
-		if x.res.Through == nil { // else it is there already
+		if x.res.Through == nil && !x.transient { // else it is there already, or is about to change
 			c.storePosted(x, a.resp, &v)
 		}
 	}

@@ -29,6 +29,8 @@ type exchange struct {
 	regrouped, restarted bool
 	// impatient is set when it has waited for a call of this instance as long as it may: it does not wait for one of the fleet as well.
 	impatient bool
+	// transient is set when a queued write is going to change what it asks for: nothing of the answer is stored.
+	transient bool
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
 	// tier is where the response was found.
@@ -69,4 +71,5 @@ func (x *exchange) outgoingBody(header http.Header) *http.Request {
 const (
 	tierMemory = "memory"
 	tierShared = "redis"
+	tierQueue  = "queue"
 )

@@ -32,6 +32,8 @@ type Resource struct {
 	// (RFC 9111 §4.4), and with own also what the route names beside them. It returns the moment in the history of purges at which that happened, the
 	// zero Epoch where it is not known.
 	Invalidate func(ctx context.Context, r *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch
+	// Queued tells a read of a write that was accepted and is yet to be applied; nil: there are none.
+	Queued func(r *http.Request, q *cachepolicy.Request) Queued
 	// Through has the new representation taken into all tiers before a write is answered; nil: it is fetched when it is asked for.
 	Through *Through
 }

@@ -32,8 +32,9 @@ type Event struct {
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool
-	Refreshed  bool // a write's new representation was stored before the write was answered
-	Collapsed  bool // answered by another request's fill
+	Queued     string // the ID under which it was queued to be applied later; "": it was not
+	Refreshed  bool   // a write's new representation was stored before the write was answered
+	Collapsed  bool   // answered by another request's fill
 	KeyHash    string
 	Coding     string
 	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit

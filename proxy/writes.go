@@ -71,7 +71,7 @@ func compileBehind(cfg *config.Config, r *config.Route, res *cache.Resource, s *
 	}
 	q := r.Writes.Queue
 	b := &write.Behind{
-		Store: s.writes, Route: r.Name, MaxBody: cfg.Writes.MaxBody, WriteError: edge.WriteError, Now: time.Now,
+		Store: s.writes, Name: Name, Route: r.Name, MaxBody: cfg.Writes.MaxBody, WriteError: edge.WriteError, Now: time.Now,
 		Policy: write.Policy{Retries: q.Retries, Backoff: q.Backoff, MaxBackoff: q.MaxBackoff, DeadLetter: q.DeadLetter},
 	}
 	if q.CacheBody {

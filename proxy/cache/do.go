@@ -42,6 +42,11 @@ func (c *Cache) do(x *exchange) *Reply {
 		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
 	}
 	key, why := x.res.Rules.Key(&x.q)
+	if why == cachepolicy.ReasonAuthorization {
+		if reply := c.queued(x); reply != nil { // whether it may be seen is not for the cache's rules to say
+			return reply
+		}
+	}
 	if why != cachepolicy.ReasonNone {
 		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
 	}

@@ -30,6 +30,7 @@ const keyField = "Idempotency-Key"
 // Behind accepts the writes of one route.
 type Behind struct {
 	Store   Store
+	Name    string // of the gateway, in Cache-Status (RFC 9211)
 	Route   string
 	Policy  Policy
 	MaxBody int64
@@ -131,6 +132,7 @@ func (b *Behind) acknowledge(w http.ResponseWriter, r *http.Request, write *Writ
 	h.Set("Location", location)
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Status", b.Name+"; detail=queued") // neither a hit nor forwarded
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(http.StatusAccepted)
 	n, _ := w.Write(append(body, '\n')) // a client that is gone can ask again with its key

@@ -108,8 +108,9 @@ routes:
 
 // trouble kills and stops instances at random moments, spread over the writes. It returns how many it has killed.
 func (g *gateways) trouble(c *Clients, writes, kills, pauses int) int {
-	for n := range kills + pauses {
-		at := int64(writes*n/(kills+pauses)) + rand.Int64N(int64(writes/(kills+pauses)))
+	total := kills + pauses
+	for n := range total {
+		at := int64(writes*n/total) + rand.Int64N(int64(writes/total))
 		for c.acknowledged.Load() < at {
 			time.Sleep(time.Millisecond)
 		}

@@ -68,6 +68,7 @@ func (s *Store) gather(first *change) []*change {
 }
 
 func (s *Store) commitAll(all []*change) {
+	s.adding.writes, s.adding.bytes = 0, 0
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, c := range all {
 			c.err = c.do(tx)
@@ -118,7 +119,7 @@ func (s *Store) Add(ctx context.Context, w *write.Write) (id string, err error) 
 			}
 		}
 		order := tx.Bucket(bucketOrder)
-		if s.isFull(order, w.Size()) {
+		if !s.takes(w.Size()) {
 			return refusal{write.ErrFull}
 		}
 		if place, err = order.NextSequence(); err != nil {
@@ -147,11 +148,17 @@ func (s *Store) Add(ctx context.Context, w *write.Write) (id string, err error) 
 	return id, nil
 }
 
-// isFull counts what is on the disk, and so a batch may go over the bounds by what it holds itself: by batch writes at the most.
-func (s *Store) isFull(_ *bolt.Bucket, size int64) bool {
+// takes reports whether there is room for one more write of that size, beside what else is in the transaction, and counts it. Only commit's goroutine
+// calls it.
+func (s *Store) takes(size int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending) >= s.bounds.Max || s.bytes+size > s.bounds.Bytes
+	if len(s.pending)+s.adding.writes >= s.bounds.Max || s.bytes+s.adding.bytes+size > s.bounds.Bytes {
+		return false
+	}
+	s.adding.writes++
+	s.adding.bytes += size
+	return true
 }
 
 // Put notes what has become of a write.
@@ -246,7 +253,7 @@ func (s *Store) Replay(ctx context.Context, id string) error {
 			return err
 		}
 		order := tx.Bucket(bucketOrder)
-		if s.isFull(order, r.Size()) {
+		if !s.takes(r.Size()) {
 			return refusal{write.ErrFull}
 		}
 		state, err := json.Marshal(write.State{Phase: write.Queued, Updated: s.now()})

@@ -50,6 +50,11 @@ type Store struct {
 	closing sync.Once
 	closed  error
 
+	adding struct { // by the transaction that is being made
+		writes int
+		bytes  int64
+	}
+
 	mu      sync.Mutex
 	pending map[string]*pending // by ID
 	seen    map[string][]string // IDs by what reads call it, the newest last

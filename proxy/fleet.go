@@ -55,6 +55,11 @@ func (f *fleet) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (
 	return nil, wait, nil
 }
 
+// Fence gives a token that is greater than those of all leases on the object.
+func (f *fleet) Fence(ctx context.Context, k cachepolicy.Key) (uint64, error) {
+	return f.leases.Fence(ctx, k)
+}
+
 // close leaves the fleet.
 func (f *fleet) close(log *slog.Logger) {
 	ends := []func() error{f.leases.Close, f.purges.Close, f.Client.Close}

@@ -23,6 +23,8 @@ type Shared interface {
 	Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error
 	// Delete removes all that is stored under k.
 	Delete(ctx context.Context, k cachepolicy.Key) error
+	// Fence gives a token that is greater than those of all leases on the object so far: what their fills still bring comes too late.
+	Fence(ctx context.Context, k cachepolicy.Key) (uint64, error)
 	// Acquire takes the lease on one fill of an object, or a place in which the end of another instance's is awaited.
 	Acquire(ctx context.Context, k cachepolicy.Key, flight string) (Lease, Waiter, error)
 }

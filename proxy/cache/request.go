@@ -31,6 +31,8 @@ type exchange struct {
 	impatient bool
 	// transient is set when a queued write is going to change what it asks for: nothing of the answer is stored.
 	transient bool
+	// fence is the token under which its fill stores without a lease, 0 for none.
+	fence uint64
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
 	// tier is where the response was found.

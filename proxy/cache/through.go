@@ -35,12 +35,25 @@ func (c *Cache) written(x *exchange, began place, a *answer, v *cachepolicy.Verd
 	}
 	rep := c.representation(x, y, a, began)
 	at := c.invalidate(x, v)
+	y.fence = c.fence(y)
 	if rep != nil && at.Follows(rep.applied) {
 		x.ev.Refreshed = c.adopt(y, rep, at)
 		return x.ev.Refreshed
 	}
 	x.ev.Refreshed = c.refetch(x, y)
 	return false
+}
+
+// fence is a token with which what the write brought holds its place in the shared tier against fills that set out before; 0 where there is none to be had.
+func (c *Cache) fence(y *exchange) uint64 {
+	if !c.shares(y.res) {
+		return 0
+	}
+	token, err := c.Shared.Fence(y.ctx, y.key)
+	if err != nil {
+		c.Log.Debug("no token for what was written", "route", y.res.Rules.Route, "error", err)
+	}
+	return token
 }
 
 // reading is the GET that is to find the new representation of what x has written; nil: there is none, or none that would be stored.
@@ -133,7 +146,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // adopt stores what a write was answered with in all tiers, as of the moment at which the write was made known.
 func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch) bool {
-	to := place{res: y.res, key: y.key, begun: c.doomed.now(), epoch: at}
+	to := place{res: y.res, key: y.key, begun: c.doomed.now(), epoch: at, fence: y.fence}
 	c.keep(y.ctx, to, rep.entry)
 	if !c.shares(y.res) {
 		return true

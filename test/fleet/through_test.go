@@ -12,6 +12,9 @@ const writtenThrough = `
 - name: users
   match: {path: "/users/{id}", methods: [GET, HEAD, PUT, PATCH, DELETE]}
   writes: {policy: through, targets: ["/profiles/{id}", "tag:team:{id}"]}
+- name: echoes
+  match: {path: "/echo/{id}"}
+  writes: {policy: through, targets: ["tag:team:{id}"]}
 `
 
 // TestWritesThrough sends a write through one instance and asks all of them: the one that wrote has the new version in memory, the others find it in
@@ -49,4 +52,27 @@ func TestWritesThrough(t *testing.T) {
 			current(t, i, profile, version)
 		}
 	})
+}
+
+// TestAnswersOfWritesAreShared: a write whose answer is the new representation costs the origin no other call, and all instances have it.
+func TestAnswersOfWritesAreShared(t *testing.T) {
+	b := three(t, Setup{Routes: writtenThrough})
+	q := Request{Path: "/echo/1"}
+	for n, i := range b.Fleet {
+		for _, reader := range b.Fleet {
+			sound(t, q, reader.Do(q))
+		}
+		before := len(b.origin.Calls(q.Path))
+		version := b.origin.Bump()
+		a := i.Do(Request{Method: http.MethodPut, Path: q.Path})
+		if a.Err != nil || a.Status != http.StatusOK || a.Version() != version {
+			t.Fatalf("round %d: %v", n, a)
+		}
+		for _, reader := range b.Fleet {
+			hit(t, reader, q, version)
+		}
+		if calls := len(b.origin.Calls(q.Path)) - before; calls != 1 {
+			t.Errorf("round %d: the origin was asked %d times for one write and its readers", n, calls)
+		}
+	}
 }

@@ -181,7 +181,7 @@ func stateOf(t *testing.T, url string) string {
 
 func TestKilledWithAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "writes.db")
-	run(t, round{instances: 1, store: fmt.Sprintf("writes: {path: %q}", path)}, size(1500, 20_000), size(3, 50))
+	run(t, round{instances: 1, store: fmt.Sprintf("writes: {path: %q}", path)}, size(1000, 20_000), size(3, 50))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -190,5 +190,5 @@ func TestKilledWithAFile(t *testing.T) {
 func TestKilledWithRedis(t *testing.T) {
 	redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	store := fmt.Sprintf("cache: {redis: {url: %q, timeout: 2s}}", redis.URL())
-	run(t, round{instances: 2, store: store, pauses: size(0, 5)}, size(1500, 20_000), size(2, 50))
+	run(t, round{instances: 2, store: store, pauses: size(0, 5)}, size(1000, 20_000), size(2, 50))
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,11 +147,11 @@ func (n *generation) discard() {
 
 // close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
-	var err error
+	var queued error
 	if l.queue != nil {
-		err = l.queue.Close(ctx)
+		queued = l.queue.Close(ctx)
 	}
-	err = errors.Join(err, l.cache.Close(ctx))
+	err := cmp.Or(l.cache.Close(ctx), queued)
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {
 		p.Close()

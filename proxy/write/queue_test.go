@@ -37,7 +37,7 @@ func opened(tb testing.TB, path string, workers int, apply func(context.Context,
 // isDone waits until a write has ended.
 func isDone(tb testing.TB, s write.Store, id string) *write.Record {
 	tb.Helper()
-	for end := time.Now().Add(time.Hour); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Hour); ; time.Sleep(100 * time.Millisecond) {
 		r, err := s.Find(context.Background(), id)
 		if err != nil {
 			tb.Fatal(err)

@@ -27,6 +27,8 @@ type Config struct {
 	Admin Admin `key:"admin"`
 	// Cache holds the stores that all routes share.
 	Cache Stores `key:"cache"`
+	// Writes is the queue of the routes whose writes are applied later.
+	Writes WriteQueue `key:"writes"`
 	// Upstreams are the origins that routes name, by name.
 	Upstreams map[string]*Upstream `key:"upstreams" keyas:"name" required:"true"`
 	// Routes say what happens to which requests. The most specific path wins, the order does not matter.

@@ -31,9 +31,36 @@ func (c *Config) setDefaults() {
 	}
 	// Loopback, so that nothing is open to others because a line was forgotten.
 	c.Admin = Admin{Address: "127.0.0.1:9901"}
+	c.Writes.setDefaults()
 	c.Cache.Memory = MemoryStore{
 		Size:      256 * mib, // leaves room in a container of 512 MiB
 		MaxObject: 8 * mib,   // a thirty-second of Size: no single object pushes out many
+	}
+}
+
+// setDefaults fills in what a file may leave out.
+func (w *WriteQueue) setDefaults() {
+	*w = WriteQueue{
+		Max:     10_000,                                          // a quarter of an hour's writes of a busy API; beyond it somebody has to look
+		Size:    256 * mib,                                       // with bodies of 25 KiB Max comes first
+		MaxBody: mib,                                             // documents and forms; uploads are not for a queue
+		Workers: 32,                                              // at 20 ms a call 1600 writes a second
+		Keep:    time.Hour,                                       // longer than clients repeat a request
+		Dead:    DeadLetters{Max: 1000, Age: 7 * 24 * time.Hour}, // a week in which somebody comes to look
+	}
+}
+
+// defaultWrites leaves writes to the origin.
+func defaultWrites() Writes {
+	return Writes{
+		Policy:  WriteInvalidate,
+		Refresh: RefreshRefetch, // what a GET brings is right whatever an API answers to writes
+		Queue: RouteQueue{
+			Retries:    8,                      // a minute or so with the waits below: a restart of the origin
+			Backoff:    200 * time.Millisecond, // a lost packet
+			MaxBackoff: 30 * time.Second,
+			DeadLetter: true, // what was acknowledged is not thrown away
+		},
 	}
 }
 
@@ -89,7 +116,7 @@ func (r *Route) setDefaults() {
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),
-		Writes:   Writes{Policy: WriteInvalidate},
+		Writes:   defaultWrites(),
 		Upgrade:  UpgradeOff, // an upgraded connection passes all checks of single requests
 	}
 }

@@ -171,6 +171,10 @@ func agree(c *Config) {
 	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
+	c.Writes.MaxBody = min(c.Writes.MaxBody, c.Writes.Size)
+	if c.Writes.Path == "" {
+		c.Writes.Path = "writes.db"
+	}
 	for _, r := range c.Routes {
 		agreeTiers(r, c.Cache.Redis != nil)
 	}
@@ -230,6 +234,7 @@ func (r *Route) agree(i int) {
 	if r.Upgrade == UpgradeWebSocket {
 		r.Match.Methods = nil
 	}
+	r.Writes.agree(r.Cache.Enabled)
 	seen := map[int]bool{}
 	var pages []ErrorPage
 	for _, e := range r.Errors {
@@ -255,6 +260,18 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+}
+
+// agree leaves no policy that the route can't have.
+func (w *Writes) agree(cached bool) {
+	if !cached {
+		w.Policy = WriteInvalidate
+	}
+	if w.Policy != WriteThrough {
+		w.Refresh = RefreshRefetch
+	}
+	w.Queue.Backoff = min(w.Queue.Backoff, w.Queue.MaxBackoff)
+	w.Queue.CacheBody = false // which methods there are is another matter
 }
 
 // agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.

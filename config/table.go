@@ -83,7 +83,6 @@ var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[Config]():      {"telemetry", "cost"},
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
-	reflect.TypeFor[Writes]():      {"refresh", "queue"},
 	reflect.TypeFor[Route](): {
 		"aggregate", "batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
 	},

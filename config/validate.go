@@ -20,6 +20,7 @@ func validate(c *Config, root *node, d *decoder) {
 	k.server(root.get("server"))
 	k.admin(root.get("admin"))
 	k.stores(root.get("cache"))
+	k.writeQueue(root.get("writes"))
 	k.upstreams(root.get("upstreams"))
 	k.routes(root.get("routes"))
 }

@@ -26,6 +26,7 @@ func (k checker) routes(n *node) {
 		k.upgrade(r, at)
 		k.tiers(r, at)
 		k.captures(r, at)
+		k.writes(r, at)
 	}
 	k.distinctNames(n)
 	k.distinctMatches(n)

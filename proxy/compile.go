@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,9 +21,12 @@ const memoShare = 32
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
 	s := &Snapshot{cache: g.live.cache, live: g.live, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare)}
+	if q := cmp.Or(next.queue, g.live.queue); q != nil {
+		s.writes = q.Store
+	}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s)
+		compiled, err := compileRoute(cfg, r, next, s, g)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -40,12 +44,12 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	return s, nil
 }
 
-func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
+func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, g *Gateway) (*route, error) {
 	res, err := compileResource(cfg, r, next)
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
+	res.Invalidate, res.Through = compileInvalidate(r, s), compileThrough(r, s)
 	if plain(r) {
 		res.Memo = s.memo
 	}
@@ -53,10 +57,15 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	handler := s.cache.Handler(res)
+	if behind := compileBehind(cfg, r, res, s); behind != nil {
+		handler = behind(handler)
+	}
+	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0,
+		rules:    res.Rules, resource: res, handler: handler,
 	}, nil
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: none
 
 	clock func() time.Time // Now as it was given
+	dry   bool             // see live
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +61,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{options: o, live: l}
+	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err

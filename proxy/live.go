@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
+	"github.com/penstock/penstock/proxy/write"
 )
 
 // live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
@@ -23,8 +25,15 @@ type live struct {
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
-	cache *cache.Cache
-	pools map[string]*pool
+	cache  *cache.Cache
+	pools  map[string]*pool
+	random func() float64
+
+	queue       *write.Queue // of writes that are applied later; nil: none are
+	queueConfig config.WriteQueue
+	dry         bool // it only shows that it can be made: no queue is opened
+	applyWrite  func(context.Context, *write.Write, bool) write.Outcome
+	tried       func(*write.Record, time.Duration)
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -38,7 +47,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random}
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
@@ -50,6 +59,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 			return nil, err
 		}
 		made.Shared, made.SharedBudget = l.fleet, cfg.Cache.Redis.Timeout
+		made.Applied = func() store.Epoch { return l.fleet.purges.State().Position }
 		if l.fleet.hot != nil {
 			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
 		}
@@ -63,7 +73,8 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 type generation struct {
 	live  *live
 	pools map[string]*pool
-	fresh []*pool // those that the running configuration does not have
+	fresh []*pool      // those that the running configuration does not have
+	queue *write.Queue // set when it is the first that needs one
 }
 
 // prepare makes what cfg needs beside what is there already.
@@ -82,6 +93,11 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 			return nil, err
 		}
 		next.pools[name] = p
+	}
+	var err error
+	if next.queue, err = l.openQueue(cfg); err != nil {
+		next.discard()
+		return nil, err
 	}
 	return next, nil
 }
@@ -106,6 +122,10 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 
 // commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
 func (n *generation) commit() {
+	if n.queue != nil {
+		n.live.queue = n.queue
+		n.queue.Start()
+	}
 	old := n.live.pools
 	n.live.pools = n.pools
 	for name, p := range old {
@@ -120,11 +140,18 @@ func (n *generation) discard() {
 	for _, p := range n.fresh {
 		p.Close()
 	}
+	if n.queue != nil {
+		_ = n.queue.Close(context.Background()) // nothing was begun
+	}
 }
 
-// close ends fills and refreshes, then the stores and connections that they use.
+// close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
-	err := l.cache.Close(ctx)
+	var queued error
+	if l.queue != nil {
+		queued = l.queue.Close(ctx)
+	}
+	err := cmp.Or(l.cache.Close(ctx), queued)
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {
 		p.Close()

@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/write"
 )
 
 // Snapshot is a configuration compiled for answering requests. It is immutable.
@@ -18,6 +20,7 @@ type Snapshot struct {
 	live    *live
 	guard   edge.GuardConfig
 	memo    *cache.Memo // of hits that connections answer
+	writes  write.Store // those that are applied later; nil: none are
 }
 
 // ServeHTTP answers r.
@@ -25,6 +28,10 @@ func (s *Snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler
 
 // dispatch hands r, in canonical form, to its route.
 func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
+	if s.writes != nil && strings.HasPrefix(r.URL.Path, write.StatePath) {
+		write.States(s.writes, edge.WriteError).ServeHTTP(w, r)
+		return
+	}
 	ev := observe.FromContext(r.Context())
 	rt, refuse := s.router.find(r.Host, r.URL.EscapedPath(), r.Method, func(c *chi.Context) { ev.Captured = captured(c) })
 	switch {

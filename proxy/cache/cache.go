@@ -36,6 +36,8 @@ type Config struct {
 	// SharedBudget is what one request may lose to Shared in all.
 	SharedBudget time.Duration
 	Epochs       *store.Epochs // what purges have left of stored responses; nil: there are no purges
+	// Applied is the moment up to which this instance has applied all purges that there are, of the other instances' too. nil: Epochs.Now.
+	Applied func() store.Epoch
 	// Used is told of one in UsedSample hits, which then counts for as many; nil: nobody wants to know.
 	Used       func(k cachepolicy.Key, uses int)
 	UsedSample int
@@ -79,6 +81,9 @@ func New(cfg Config) *Cache {
 	base, stop := context.WithCancel(context.Background())
 	if cfg.WithInterim == nil {
 		cfg.WithInterim = func(ctx context.Context, _ func(int, http.Header)) context.Context { return ctx }
+	}
+	if cfg.Applied == nil && cfg.Epochs != nil {
+		cfg.Applied = cfg.Epochs.Now
 	}
 	return &Cache{
 		Config: cfg, base: base, stop: stop,

@@ -42,6 +42,11 @@ func (c *Cache) do(x *exchange) *Reply {
 		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
 	}
 	key, why := x.res.Rules.Key(&x.q)
+	if why == cachepolicy.ReasonAuthorization {
+		if reply := c.queued(x); reply != nil { // whether it may be seen is not for the cache's rules to say
+			return reply
+		}
+	}
 	if why != cachepolicy.ReasonNone {
 		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
 	}
@@ -58,6 +63,11 @@ func (c *Cache) do(x *exchange) *Reply {
 func (c *Cache) attempt(x *exchange) *Reply {
 	e, d := c.consider(x)
 	x.ev.Action = d.Action.String()
+	if d.Action == cachepolicy.Fetch || d.Action == cachepolicy.Revalidate || d.Action == cachepolicy.Pass {
+		if reply := c.queued(x); reply != nil {
+			return reply
+		}
+	}
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
 		c.used(x.key)

@@ -20,7 +20,7 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	defer held.release()
 	defer c.rescue(j)
 	j.to = c.place(j.x)
-	j.to.tags = j.tags
+	j.to.tags, j.to.fence = j.tags, j.x.fence
 	lease, landed := c.holdLease(ctx, j)
 	if landed {
 		return

@@ -23,6 +23,8 @@ type Shared interface {
 	Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error
 	// Delete removes all that is stored under k.
 	Delete(ctx context.Context, k cachepolicy.Key) error
+	// Fence gives a token that is greater than those of all leases on the object so far: what their fills still bring comes too late.
+	Fence(ctx context.Context, k cachepolicy.Key) (uint64, error)
 	// Acquire takes the lease on one fill of an object, or a place in which the end of another instance's is awaited.
 	Acquire(ctx context.Context, k cachepolicy.Key, flight string) (Lease, Waiter, error)
 }
@@ -176,6 +178,9 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	e := j.kept
 	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) {
 		return j.result
+	}
+	if c.alive(j.x.key, e) == nil {
+		return store.Failed // purged on its way: it would take the place of what may have been stored since
 	}
 	if err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants); err != nil {
 		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "error", err)

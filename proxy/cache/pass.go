@@ -60,7 +60,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	v := x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, c.Now(), c.Random())
 	v.Meta.Seq = c.serial.Add(1)
 	out.ForwardStatus = a.facts.Status
-	c.invalidate(x, &v)
+	out.Stored = c.written(x, to, a, &v)
 	switch v.Effect {
 	case cachepolicy.KeepStale:
 		a.discard()
@@ -72,7 +72,9 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	case cachepolicy.Drop:
 		c.Drop(x.ctx, x.key)
 	case cachepolicy.Store:
-		c.storePosted(x, a.resp, &v)
+		if x.res.Through == nil && !x.transient { // else it is there already, or is about to change
+			c.storePosted(x, a.resp, &v)
+		}
 	}
 	if page := x.res.page(a, v.Effect); page != nil {
 		a = c.substitute(x.ctx, x, page, a)
@@ -85,21 +87,17 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 }
 
 // invalidate makes stale what an unsafe request has changed: its own URL and those that its answer names (RFC 9111 §4.4). It does so on a
-// route without a cache too, for what it changes may be stored by another.
-func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) {
-	if x.res.Invalidate == nil || !v.InvalidateSelf && len(v.Invalidate) == 0 {
-		return
-	}
-	ctx := context.WithoutCancel(x.ctx) // the change is made, whether its client waits for the answer or not
+// route without a cache too, for what it changes may be stored by another. It returns the moment at which it did.
+func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) store.Epoch {
+	urls := v.Invalidate
 	if v.InvalidateSelf {
-		x.res.Invalidate(ctx, selfURL(&x.q), &x.q)
-		if x.res.Written != nil {
-			x.res.Written(ctx, x.r, &x.q)
-		}
+		urls = append([]string{selfURL(&x.q)}, urls...)
 	}
-	for _, url := range v.Invalidate {
-		x.res.Invalidate(ctx, url, &x.q)
+	if x.res.Invalidate == nil || len(urls) == 0 {
+		return store.Epoch{}
 	}
+	// The change is made, whether its client waits for the answer or not.
+	return x.res.Invalidate(context.WithoutCancel(x.ctx), x.r, &x.q, urls, v.InvalidateSelf)
 }
 
 func selfURL(q *cachepolicy.Request) string {

@@ -29,6 +29,10 @@ type exchange struct {
 	regrouped, restarted bool
 	// impatient is set when it has waited for a call of this instance as long as it may: it does not wait for one of the fleet as well.
 	impatient bool
+	// transient is set when a queued write is going to change what it asks for: nothing of the answer is stored.
+	transient bool
+	// fence is the token under which its fill stores without a lease, 0 for none.
+	fence uint64
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
 	// tier is where the response was found.
@@ -76,4 +80,5 @@ func (x *exchange) outgoingBody(ctx context.Context, header http.Header) *http.R
 const (
 	tierMemory = "memory"
 	tierShared = "redis"
+	tierQueue  = "queue"
 )

@@ -33,7 +33,9 @@ type Event struct {
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool
-	Collapsed  bool // answered by another request's fill
+	Queued     string // the ID under which it was queued to be applied later; "": it was not
+	Refreshed  bool   // a write's new representation was stored before the write was answered
+	Collapsed  bool   // answered by another request's fill
 	KeyHash    string
 	Chance     float64 // the draw by which a refresh is due before its time, where it was made before a handler saw the request; 0: it was not
 	Coding     string

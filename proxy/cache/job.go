@@ -36,7 +36,7 @@ func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy
 func (x *exchange) fillEvent() *observe.Event {
 	return &observe.Event{
 		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
-		Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss,
+		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss,
 	}
 }
 

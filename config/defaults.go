@@ -146,6 +146,7 @@ func (c *Config) complete(root *node) {
 	for i, r := range c.Routes {
 		r.complete(item(root.get("routes"), i), c.Server.Limits)
 		r.completeTiers(item(root.get("routes"), i), c.Cache.Redis != nil)
+		r.completeParts(item(root.get("routes"), i))
 	}
 }
 

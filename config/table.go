@@ -84,8 +84,9 @@ var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
 	reflect.TypeFor[Writes]():      {"refresh", "queue"},
+	reflect.TypeFor[Part]():        {"batch"},
 	reflect.TypeFor[Route](): {
-		"aggregate", "batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

@@ -38,11 +38,11 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 }
 
 func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
-	res, err := compileResource(cfg, r, next)
+	res, err := compileResource(cfg, r, next, s)
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
+	res.Invalidate, res.Written = s.invalidate, compileWritten(cfg, r, res.Target, s)
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
@@ -50,13 +50,17 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || r.Aggregate != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
 
 // compileResource is the cache's side of a route.
-func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
-	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
+func compileResource(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*cache.Resource, error) {
+	origin, err := compileOrigin(cfg, r, next, s)
+	if err != nil {
+		return nil, err
+	}
+	origin, respond, err := compileHeaders(r, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +73,7 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers: cache.Tiers{
-			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
-		},
+		Tiers:       compileTiers(r),
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
@@ -82,6 +84,18 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		res.Compress, res.AcceptEncoding = compileCompress(r)
 	}
 	return res, nil
+}
+
+// compileOrigin is where a route's answers come from.
+func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
+	if r.Aggregate != nil {
+		return compileAggregate(cfg, r, next, s)
+	}
+	return next.pools[r.Upstream], nil
+}
+
+func compileTiers(r *config.Route) cache.Tiers {
+	return cache.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -42,11 +43,15 @@ func (s *Snapshot) written(ctx context.Context, scheme, host, path, query string
 }
 
 // compileWritten gives what a successful write on a route makes stale beside its own URL; nil: nothing.
-func compileWritten(r *config.Route, s *Snapshot) func(context.Context, *http.Request, *cachepolicy.Request) {
-	if len(r.Writes.Targets) == 0 {
+func compileWritten(cfg *config.Config, r *config.Route, target cache.Target, s *Snapshot) func(context.Context, *http.Request, *cachepolicy.Request) {
+	parts := fetchesParts(cfg)[r.Upstream]
+	if len(r.Writes.Targets) == 0 && !parts {
 		return nil
 	}
 	return func(ctx context.Context, req *http.Request, q *cachepolicy.Request) {
+		if parts {
+			s.partsWritten(ctx, r, target, req)
+		}
 		captured := observe.FromContext(req.Context()).Captured
 		for _, target := range r.Writes.Targets {
 			value := expand(target, captured)

@@ -31,8 +31,10 @@ var mayImport = map[string][]string{
 	"proxy/store":       {"cachepolicy", "compress"},
 	"proxy/edge":        {"proxy/observe"},
 	"proxy/upstream":    {"proxy/observe"},
+	"proxy/rawjson":     {},
+	"proxy/aggregate":   {"proxy/rawjson"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/rawjson", "proxy/aggregate"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }

@@ -36,6 +36,7 @@ func (e *statusError) Error() string { return "answered with status " + strconv.
 var (
 	errNull    = errors.New("a value that it needs is null")
 	errMissing = errors.New("a value that it needs is not there")
+	errStale   = errors.New("the upstream fails, and what is stored stands in for its answer")
 )
 
 // part asks for one part, once those that it needs are there, and puts in its place what is to stand there if it fails.
@@ -73,14 +74,16 @@ func (r *run) stand(ctx context.Context, p *Part, element []byte, res result) re
 	if res.err == nil {
 		return res
 	}
-	res.retry = retryOf(res.err)
+	if res.retry = retryOf(res.err); errors.Is(res.err, errStale) {
+		return res // it stands in already
+	}
 	switch p.OnError {
 	case Null:
 		res.value = []byte("null")
 	case Default:
 		res.value = p.Default
 	case Stale:
-		if old := r.stale(ctx, p, element); old.err == nil {
+		if old := r.stale(ctx, p, element); old.value != nil {
 			res.value, res.answers = old.value, append(res.answers, old.answers...)
 		}
 	}
@@ -117,7 +120,9 @@ func (r *run) call(ctx context.Context, p *Part, element []byte, directives http
 		return result{err: err}
 	}
 	res := result{answers: []*Answer{answer}}
-	res.value, res.err = content(answer, p.Select)
+	if res.value, res.err = content(answer, p.Select); res.err == nil && answer.Stale {
+		res.err = errStale
+	}
 	return res
 }
 

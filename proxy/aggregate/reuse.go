@@ -16,6 +16,7 @@ type Answer struct {
 	Fresh  time.Duration // how long it stays fresh; 0 or less: it is stale, or that is not known
 	Shared bool          // it may answer others than the one it was asked for
 	Silent bool          // it may not, only because it says nothing of how long
+	Stale  bool          // it was stored, and is served because the origin fails
 }
 
 // reuse is what follows from the parts for the reuse of the whole. The zero value is that of no parts.

@@ -64,7 +64,7 @@ func (r *run) await(part int) error {
 // fatal reports whether the whole fails because of a part.
 func (r *run) fatal(i int) bool {
 	p, res := &r.a.Parts[i], &r.results[i]
-	return res.err != nil && (p.OnError == Fail || p.OnError == Stale && res.value == nil)
+	return res.err != nil && !errors.Is(res.err, errStale) && (p.OnError == Fail || p.OnError == Stale && res.value == nil)
 }
 
 // value is the plain text that a reference stands for.

@@ -21,6 +21,8 @@ type Fetched struct {
 	Fresh time.Duration
 	// Shared is set where the response may answer others than the one it was asked for.
 	Shared bool
+	// Stale is set where it is served only because the origin fails.
+	Stale bool
 	// Silent is set where it may not be reused only because it says nothing of how long.
 	Silent bool
 }
@@ -97,6 +99,10 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 // fetched is what was taken, with what is known of its reuse.
 func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	got := &Fetched{Status: w.status, Header: w.header, Body: w.body}
+	switch reply.outcome.Reason {
+	case cachepolicy.ReasonUnreachable, cachepolicy.ReasonTimeout, cachepolicy.ReasonInvalidResponse, cachepolicy.ReasonOverload, cachepolicy.ReasonOriginError:
+		got.Stale = reply.Entry != nil
+	}
 	var m *cachepolicy.Meta
 	switch {
 	case reply.Entry != nil:

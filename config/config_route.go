@@ -10,6 +10,8 @@ type Route struct {
 	Match Match `key:"match" required:"true"`
 	// Upstream is the name of the upstream that answers.
 	Upstream string `key:"upstream"`
+	// Aggregate makes the answers out of several calls, in the place of an upstream.
+	Aggregate *Aggregate `key:"aggregate"`
 	// Rewrite changes the path before it goes upstream.
 	Rewrite Rewrite `key:"rewrite"`
 	// RequireHTTPS says what becomes of plain HTTP requests.

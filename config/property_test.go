@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -37,6 +39,9 @@ var textSamples = map[string][]string{
 	"prefix":         {"", "/a", "/a/b"},
 	"template":       {"", "/x"},
 	"serve":          {"", "/index.html"},
+	"part":           {"a", "_", "x-1"},
+	"part_path":      {"/x?y={query.z}"},
+	"json_path":      {""},
 	"cache_control":  {"no-store", "public, max-age=5", `private="a, b", x=1`},
 	"extension":      {"css", "7z", "true"},
 	"media_range":    {"text/*", "application/json", "application/*+json"},
@@ -48,6 +53,7 @@ var textSamples = map[string][]string{
 	"tag":            {"user:{id}", "yes", "~"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
+	"otlp_endpoint":  {"http://127.0.0.1:4318", "https://a.example/otlp", "grpc://127.0.0.1:4317", "grpcs://a.example:4317"},
 	"content_type":   {"", "text/html; charset=utf-8"},
 }
 
@@ -84,6 +90,8 @@ func draw(t *rapid.T, v reflect.Value, c column) {
 func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
 	pick := func(words []string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	switch {
+	case v.Type() == jsonType:
+		v.SetString(pick([]string{`1.50`, `"a: b $$"`, `[]`, `{"a b":[null,true,"null","1",{}],"é\u0001":"\u2028"}`, `null`, `"~"`}))
 	case v.Type() == urlType:
 		scheme := pick([]string{"http", "https"})
 		v.Set(reflect.ValueOf(&url.URL{Scheme: scheme, Host: pick([]string{"a", "b:1", "[::1]:80", "127.0.0.1:65535"})}))
@@ -260,6 +268,30 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+	if r.Aggregate != nil {
+		r.agreeParts()
+	}
+}
+
+// agreeParts leaves a route of parts what it may have.
+func (r *Route) agreeParts() {
+	for i, name := range slices.Sorted(maps.Keys(r.Aggregate.Parts)) {
+		p := r.Aggregate.Parts[name]
+		p.Order, p.Upstream, p.Limit, p.MaxBody = i, r.Upstream, max(p.Limit, 1), max(p.MaxBody, 1)
+		switch {
+		case p.OnError != OnErrorDefault:
+			p.Default = ""
+		case p.Default == "" || r.Aggregate.Merge == MergeDeep:
+			p.Default = "{}"
+		}
+		p.Path = cmp.Or(p.Path, "/")
+	}
+	r.Upstream, r.Rewrite, r.Match.Methods, r.Upgrade = "", Rewrite{}, nil, UpgradeOff
+	for i := range r.Errors {
+		r.Errors[i].Serve = ""
+		r.Errors[i].Body = cmp.Or(r.Errors[i].Body, "x")
+		r.Errors[i].ContentType = cmp.Or(r.Errors[i].ContentType, "text/plain")
+	}
 }
 
 // agree leaves no policy that the route can't have.

@@ -45,11 +45,11 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 }
 
 func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, g *Gateway) (*route, error) {
-	res, err := compileResource(cfg, r, next)
+	res, err := compileResource(cfg, r, next, s)
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Through = compileInvalidate(r, s), compileThrough(r, s)
+	res.Invalidate, res.Through = compileInvalidate(cfg, r, res.Target, s), compileThrough(r, s)
 	if plain(r) {
 		res.Memo = s.memo
 	}
@@ -64,7 +64,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil,
 		rules:    res.Rules, resource: res, handler: handler,
 	}, nil
 }
@@ -75,8 +75,12 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 func plain(r *config.Route) bool { return r.Cache.Enabled }
 
 // compileResource is the cache's side of a route.
-func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
-	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
+func compileResource(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*cache.Resource, error) {
+	origin, err := compileOrigin(cfg, r, next, s)
+	if err != nil {
+		return nil, err
+	}
+	origin, respond, err := compileHeaders(r, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +93,7 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers: cache.Tiers{
-			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
-		},
+		Tiers:       compileTiers(r),
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
@@ -102,6 +104,18 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		res.Compress, res.AcceptEncoding = compileCompress(r)
 	}
 	return res, nil
+}
+
+// compileOrigin is where a route's answers come from.
+func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
+	if r.Aggregate != nil {
+		return compileAggregate(cfg, r, next, s)
+	}
+	return next.pools[r.Upstream], nil
+}
+
+func compileTiers(r *config.Route) cache.Tiers {
+	return cache.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.

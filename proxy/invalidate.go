@@ -16,7 +16,8 @@ import (
 )
 
 // compileInvalidate gives what makes stale what a write on r has changed: in one purge, so that there is one moment at which all of it is.
-func compileInvalidate(r *config.Route, s *Snapshot) func(context.Context, *http.Request, *cachepolicy.Request, []string, bool) store.Epoch {
+func compileInvalidate(cfg *config.Config, r *config.Route, upstream cache.Target, s *Snapshot) func(context.Context, *http.Request, *cachepolicy.Request, []string, bool) store.Epoch {
+	parts := fetchesParts(cfg)[r.Upstream]
 	return func(ctx context.Context, req *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch {
 		var targets []store.Target
 		for _, url := range urls {
@@ -26,6 +27,9 @@ func compileInvalidate(r *config.Route, s *Snapshot) func(context.Context, *http
 			captured := observe.FromContext(req.Context()).Captured
 			for _, template := range r.Writes.Targets {
 				targets = s.writeTarget(ctx, targets, expand(template, captured), q)
+			}
+			if parts {
+				targets = partsWritten(targets, r, upstream, req)
 			}
 		}
 		return s.live.publish(ctx, targets)

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
 	"github.com/penstock/penstock/proxy/write"
@@ -51,7 +52,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
-		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Rewritten: edge.Rewrites,
+		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Rewritten: edge.Rewrites, Filled: fillTold(o.Sink),
 	}
 	if cfg.Cache.Redis != nil {
 		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {
@@ -67,6 +68,14 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	}
 	l.cache = cache.New(made)
 	return l, nil
+}
+
+// fillTold is what tells sink of fills; nil where it does not want to know.
+func fillTold(sink observe.Sink) func(*observe.Event) {
+	if f, ok := sink.(observe.Filler); ok {
+		return f.Fill
+	}
+	return nil
 }
 
 // generation is the set of resources that a configuration is going to run with. It is either committed or discarded.

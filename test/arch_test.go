@@ -28,6 +28,8 @@ var mayImport = map[string][]string{
 	"config":             {},
 	"proxy/flight":       {},
 	"proxy/observe":      {},
+	"proxy/rawjson":      {},
+	"proxy/aggregate":    {"proxy/rawjson"},
 	"proxy/store":        {"cachepolicy", "compress"},
 	"proxy/store/shared": {"cachepolicy", "compress", "proxy/store", "proxy/write"},
 	"proxy/write":        {"proxy/observe"},
@@ -37,7 +39,7 @@ var mayImport = map[string][]string{
 	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy": {
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
-		"proxy/write",
+		"proxy/write", "proxy/rawjson", "proxy/aggregate",
 	},
 	"cmd/penstock":      {"proxy", "proxy/wire", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},

@@ -13,12 +13,14 @@ import (
 type clientBody struct {
 	io.ReadCloser
 	whole atomic.Bool
-	late  atomic.Bool // no more of it came in time
+	late  atomic.Bool  // no more of it came in time
+	read  atomic.Int64 // bytes; they are read on another goroutine, and on it for a while after the answer
 }
 
 // Read reads from the body.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.read.Add(int64(n))
 	switch {
 	case err == io.EOF:
 		b.whole.Store(true)
@@ -48,6 +50,13 @@ func (x *exchange) watchBody(w http.ResponseWriter) {
 	x.r = &r
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).EnableFullDuplex() // a writer that does not know it has no such habit
+	}
+}
+
+// noteBody adds what was read of the body to what came from the client.
+func (x *exchange) noteBody() {
+	if x.body != nil {
+		x.ev.BytesIn += x.body.read.Load()
 	}
 }
 

@@ -18,7 +18,7 @@ func (d *delivery) relay(resp *http.Response) {
 		d.upgrade(resp)
 		return
 	}
-	d.x.counted = countedBody{ReadCloser: resp.Body, n: &d.x.ev.BytesIn}
+	d.x.counted = countedBody{ReadCloser: resp.Body, n: &d.x.ev.BytesFromOrigin}
 	resp.Body = &d.x.counted
 	defer d.x.counted.forget()
 	if err := d.begin(resp); err != nil {
@@ -44,6 +44,9 @@ func (d *delivery) relay(resp *http.Response) {
 	}
 	if err := d.pump(way.body, way.coder, way.size < 0); err != nil {
 		d.abort("relaying", err)
+	}
+	if way.coder != nil {
+		d.x.ev.BytesSaved = d.x.ev.BytesFromOrigin - d.x.ev.BytesOut
 	}
 	d.sendTrailers(resp, h)
 }

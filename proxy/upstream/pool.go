@@ -218,6 +218,7 @@ func (p *Pool) roundTrip(r *http.Request, ev *observe.Event) (*http.Response, er
 	started := time.Now()
 	t := p.targets[p.choose(r)]
 	ev.Target, ev.Err, ev.ProxyStatus = t.name, nil, ""
+	ev.OriginRequests++
 	var resp *http.Response
 	var err error
 	if t.lines != nil {

@@ -22,6 +22,7 @@ func validate(c *Config, root *node, d *decoder) {
 	k.stores(root.get("cache"))
 	k.upstreams(root.get("upstreams"))
 	k.routes(root.get("routes"))
+	k.cost(root.get("cost"))
 }
 
 // sound reports whether a part is written and could be read.

@@ -18,6 +18,7 @@ func difference(old, new *config.Config) []string {
 		{"server", old.Server, new.Server},
 		{"admin", old.Admin, new.Admin},
 		{"cache", old.Cache, new.Cache},
+		{"cost", old.Cost, new.Cost},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {
 			out = append(out, part.name)

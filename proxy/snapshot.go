@@ -16,6 +16,7 @@ type Snapshot struct {
 	router  *router
 	cache   *cache.Cache
 	live    *live
+	pools   map[string]*pool
 }
 
 // ServeHTTP answers r.

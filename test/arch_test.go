@@ -23,18 +23,21 @@ const module = "github.com/penstock/penstock/"
 // a new one is entered with its place in the architecture. Folders below a listed package follow its rules and may
 // import it.
 var mayImport = map[string][]string{
-	"cachepolicy":       {},
-	"compress":          {},
-	"config":            {},
-	"proxy/flight":      {},
-	"proxy/observe":     {},
-	"proxy/store":       {"cachepolicy", "compress"},
-	"proxy/edge":        {"proxy/observe"},
-	"proxy/upstream":    {"proxy/observe"},
-	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
-	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
-	"cmd/penstock/demo": {"proxy", "config"},
+	"cachepolicy":        {},
+	"compress":           {},
+	"config":             {},
+	"proxy/flight":       {},
+	"proxy/observe":      {},
+	"proxy/cost":         {"proxy/observe"},
+	"proxy/board":        {"proxy/observe"},
+	"proxy/store":        {"cachepolicy", "compress"},
+	"proxy/edge":         {"proxy/observe"},
+	"proxy/upstream":     {"proxy/observe"},
+	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
+	"proxy":              {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/cost", "proxy/board"},
+	"cmd/penstock":       {"proxy", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
+	"cmd/penstock/stats": {"proxy/board", "proxy/cost"},
+	"cmd/penstock/demo":  {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.

@@ -406,7 +406,7 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 func TestOldMonthsGo(t *testing.T) {
 	k := NewMemory()
 	for i := range 30 {
-		m := Month("2024-01").back(-i)
+		m := Month("2024-01").Back(-i)
 		if _, err := k.Add(t.Context(), &Batch{Serial: uint64(i + 1), Month: m, Since: time.Now(), Routes: map[string]Usage{"a": {Requests: 1}}}); err != nil {
 			t.Fatal(err)
 		}

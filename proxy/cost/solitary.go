@@ -22,7 +22,7 @@ func (b book) changed(m Month, change func(*Kept)) book {
 	change(k)
 	next.months[m] = k
 	for other := range next.months {
-		if other <= m.back(Months) {
+		if other <= m.Back(Months) {
 			delete(next.months, other)
 		}
 	}

@@ -99,8 +99,8 @@ func (m Month) bounds() (begin, end time.Time) {
 	return begin, begin.AddDate(0, 1, 0)
 }
 
-// back is the month n months before.
-func (m Month) back(n int) Month {
+// Back is the month n months before.
+func (m Month) Back(n int) Month {
 	begin, _ := m.bounds()
 	return MonthOf(begin.AddDate(0, -n, 0))
 }

@@ -200,6 +200,7 @@ func (p *Pool) roundTrip(r *http.Request, ev *observe.Event) (*http.Response, er
 	ev.Target, ev.Err, ev.ProxyStatus = t.name, nil, ""
 	ev.OriginRequests++
 	resp, err := p.attempt(r, t, ev)
+	t.record.note(r.Context(), err)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type target struct {
 	stock    *stock        // nil when nothing is kept ready
 	slots    chan struct{} // one for each exchange that may run; nil for no limit
 	inFlight atomic.Int64
+	record   record
 
 	escapedBase string
 }

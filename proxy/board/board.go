@@ -122,11 +122,11 @@ func (b *Board) next() <-chan struct{} {
 func (b *Board) window(d time.Duration) []*sample {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	from := b.last.At.Add(-d)
+	from := b.last.At.Add(fineStep/2 - d) // a sample that ends at the window's beginning is not in it, however late its tick came
 	if d <= fineCount*fineStep {
 		return b.fine.since(from)
 	}
-	out := b.coarse.since(from)
+	out := b.coarse.since(b.last.At.Add(-d))
 	if b.due > 0 {
 		out = append(out, joined(b.fine.samples[len(b.fine.samples)-b.due:]))
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	browser = "playwright-core@1.65.1"
+	driver  = "playwright-core@1.65.1"
 	checker = "axe-core@4.14.1"
 	token   = "operators-only"
 )
@@ -64,7 +64,7 @@ func tools(t *testing.T) string {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		npm := exec.Command("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix", dir, browser, checker)
+		npm := exec.Command("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix", dir, driver, checker)
 		npm.Dir = dir
 		if out, err := npm.CombinedOutput(); err != nil {
 			t.Fatalf("installing the browser's driver (needs node and npm, which make setup installs): %v\n%s", err, out)

@@ -157,13 +157,13 @@ func (f *fleetKeeper) Claim(ctx context.Context, a cost.AlertKey, writer string,
 	return f.tallies.Claim(ctx, tallyName(a.Month), a.Share.String(), writer, cost.ClaimTime)
 }
 
-// Settle notes that an alert was told.
-func (f *fleetKeeper) Settle(ctx context.Context, a cost.AlertKey, told cost.Told) error {
+// Conclude notes that an alert was told.
+func (f *fleetKeeper) Conclude(ctx context.Context, a cost.AlertKey, told cost.Told) error {
 	text, err := json.Marshal(told)
 	if err != nil {
 		return err
 	}
-	return f.tallies.Settle(ctx, tallyName(a.Month), a.Share.String(), string(text))
+	return f.tallies.Conclude(ctx, tallyName(a.Month), a.Share.String(), string(text))
 }
 
 // Close does nothing: the fleet is left by whoever joined it.
@@ -172,7 +172,7 @@ func (f *fleetKeeper) Close() error { return nil }
 // Place is Redis.
 func (f *fleetKeeper) Place() string { return "redis" }
 
-// keptOf reads a tally. What Add and Settle did not write is passed over.
+// keptOf reads a tally. What Add and Conclude did not write is passed over.
 func keptOf(t *shared.Tally) *cost.Kept {
 	k := &cost.Kept{Since: t.Began, Routes: make(map[string]cost.Usage), Alerts: make(map[cost.Share]cost.Told)}
 	for name, n := range t.Counters {

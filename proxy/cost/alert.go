@@ -99,14 +99,14 @@ func (a *Account) tell(ctx context.Context, key AlertKey, due *alert) {
 		}
 		a.claim(ctx, key) // renewed: this process still tries
 	}
-	a.settle(ctx, key, Told{At: due.At, Delivered: delivered})
+	a.conclude(ctx, key, Told{At: due.At, Delivered: delivered})
 }
 
-// settle notes that an alert was told, however long it takes: else another process would tell it again.
-func (a *Account) settle(ctx context.Context, key AlertKey, told Told) {
+// conclude notes that an alert was told, however long it takes: else another process would tell it again.
+func (a *Account) conclude(ctx context.Context, key AlertKey, told Told) {
 	for {
 		bounded, cancel := context.WithTimeout(ctx, keepTime)
-		err := a.Keeper.Settle(bounded, key, told)
+		err := a.Keeper.Conclude(bounded, key, told)
 		cancel()
 		if err == nil || !sleep(ctx, Interval) {
 			return

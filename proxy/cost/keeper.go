@@ -14,8 +14,8 @@ type Keeper interface {
 	Month(ctx context.Context, m Month) (*Kept, error)
 	// Claim reports whether writer is to tell of an alert: nobody has told of it, and nobody else has claimed it for the time of ClaimTime.
 	Claim(ctx context.Context, a AlertKey, writer string, now time.Time) (bool, error)
-	// Settle notes that an alert was told of.
-	Settle(ctx context.Context, a AlertKey, told Told) error
+	// Conclude notes that an alert was told of.
+	Conclude(ctx context.Context, a AlertKey, told Told) error
 	// Close ends it.
 	Close() error
 	// Place is a word for where it is kept: "redis", "file" or "memory".

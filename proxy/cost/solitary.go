@@ -97,7 +97,7 @@ func (s *solitary) Claim(_ context.Context, a AlertKey, writer string, now time.
 	return err == nil, err
 }
 
-func (s *solitary) Settle(_ context.Context, a AlertKey, told Told) error {
+func (s *solitary) Conclude(_ context.Context, a AlertKey, told Told) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.open(); err != nil {

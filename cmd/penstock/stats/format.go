@@ -15,7 +15,7 @@ func percent(r *float64) string {
 	if r == nil {
 		return dash
 	}
-	if *r >= 0.9995 || *r == 0 {
+	if *r >= 0.9995 && *r <= 1 || *r == 0 {
 		return fmt.Sprintf("%.0f%%", 100**r)
 	}
 	return fmt.Sprintf("%.1f%%", 100**r)

@@ -93,8 +93,8 @@ func (t *Tallies) Claim(ctx context.Context, name, what, writer string, holds ti
 	return ours, nil
 }
 
-// Settle notes that what is named was done.
-func (t *Tallies) Settle(ctx context.Context, name, what, word string) error {
+// Conclude notes that what is named was done.
+func (t *Tallies) Conclude(ctx context.Context, name, what, word string) error {
 	err := t.c.callFor(ctx, tallyTime, func(ctx context.Context) error {
 		_, err := t.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.HSet(ctx, t.key(name), tallyDone+what, word)

@@ -33,9 +33,7 @@ func (g *Gateway) account(cfg *config.Cost) {
 	}
 	g.accounting.running.Store(nil)
 	if a != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-		defer cancel()
-		g.closeAccount(ctx, a)
+		g.closeAccount(a)
 	}
 	if cfg == nil {
 		return
@@ -46,7 +44,10 @@ func (g *Gateway) account(cfg *config.Cost) {
 	}))
 }
 
-func (g *Gateway) closeAccount(ctx context.Context, a *cost.Account) {
+// closeAccount has a time of its own: that of a stopping gateway may have gone by while requests ended, and what they cost counts.
+func (g *Gateway) closeAccount(a *cost.Account) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
 	if err := a.Close(ctx); err != nil {
 		g.options.Log.Warn("closing the cost account", "error", err)
 	}

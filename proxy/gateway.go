@@ -158,7 +158,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.closed = true
 	g.board.Close()
 	if a := g.accounting.running.Load(); a != nil {
-		g.closeAccount(ctx, a)
+		g.closeAccount(a)
 	}
 	return g.live.close(ctx)
 }

@@ -55,6 +55,19 @@ func ask(t *testing.T, p *program.Process, n int) {
 	}
 }
 
+// settled waits until n requests more than was read are counted whole: a client has its answer a moment before that is.
+func settled(t *testing.T, p *program.Process, from account, n uint64) (a account) {
+	t.Helper()
+	for end := time.Now().Add(program.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if a = read(t, p); a.Total.Requests == from.Total.Requests+n && a.Total.OriginRequests == from.Total.OriginRequests+n &&
+			a.Total.BytesOut == from.Total.BytesOut+1000*n {
+			return a
+		}
+	}
+	t.Errorf("not %d requests more than %+v: %+v", n, from, a)
+	return a
+}
+
 // TestKill: of a gateway that is killed, the account loses what was counted in the seconds since it was written last, and no more; one that is
 // stopped loses nothing. Whether a file or Redis keeps it.
 func TestKill(t *testing.T) {
@@ -87,7 +100,7 @@ cost: {egress_per_gb: 1000, origin_per_gb: 2000, origin_per_million_requests: 10
 
 			first := binary.Start(t, config)
 			ask(t, first, 100)
-			if a := read(t, first); a.Total.Requests != 100 || a.Total.Spent.Amount != "1.30" || a.Kept.In != place { // 0.1 MB × 3000/GB + 100 × 0.01
+			if a := settled(t, first, account{}, 100); a.Total.Spent.Amount != "1.30" || a.Kept.In != place { // 0.1 MB × 3000/GB + 100 × 0.01
 				t.Fatalf("%+v", a)
 			}
 			time.Sleep(5 * time.Second) // two intervals and more: what is promised to be kept by now
@@ -104,17 +117,12 @@ cost: {egress_per_gb: 1000, origin_per_gb: 2000, origin_per_million_requests: 10
 				t.Errorf("after a kill: %+v", a)
 			}
 			ask(t, second, 3)
-			before := read(t, second)
+			before := settled(t, second, a, 3)
 			second.Signal(syscall.SIGTERM)
 			second.Wait()
 
 			third := binary.Start(t, config)
-			for end := time.Now().Add(program.Patience); ; time.Sleep(50 * time.Millisecond) {
-				if a = read(t, third); a == before || time.Now().After(end) {
-					break
-				}
-			}
-			if a != before {
+			if a = settled(t, third, before, 0); a != before {
 				t.Errorf("after a stop: %+v, before %+v", a, before)
 			}
 		})

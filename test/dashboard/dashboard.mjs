@@ -15,7 +15,7 @@ const context = await chromium.launchPersistentContext(PROFILE, {
   executablePath: '/usr/bin/chromium', headless: true, viewport: { width: 1440, height: 900 }, colorScheme: 'light', reducedMotion: 'reduce', bypassCSP: false,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
-context.setDefaultTimeout(8000);
+context.setDefaultTimeout(60000);
 const page = context.pages()[0] || await context.newPage();
 const complaints = [], foreign = [];
 page.on('console', (m) => { if (m.type() === 'error' && !/401|Failed to load resource|ERR_CONNECTION/.test(m.text())) complaints.push(m.text()); });

@@ -213,7 +213,6 @@ type hook struct {
 	status []int // one after the other; then 200
 	bodies []string
 	at     []time.Time
-	begin  time.Time
 }
 
 func (h *hook) RoundTrip(r *http.Request) (*http.Response, error) {

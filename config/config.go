@@ -35,6 +35,8 @@ type Config struct {
 	Upstreams map[string]*Upstream `key:"upstreams" keyas:"name" required:"true"`
 	// Routes say what happens to which requests. The most specific path wins, the order does not matter.
 	Routes []*Route `key:"routes" required:"true"`
+	// Cost says what the traffic costs; nil: no account is kept.
+	Cost *Cost `key:"cost"`
 }
 
 // Server is the client side of the gateway.

@@ -86,6 +86,12 @@ func (r *RedisStore) setDefaults() {
 	}
 }
 
+// setDefaults names the currency that most clouds bill in; prices nobody can guess.
+func (c *Cost) setDefaults() { c.Currency = "USD" }
+
+// setDefaults warns when there is still something to be done, and when there is not.
+func (b *Budget) setDefaults() { b.AlertAt = []float64{0.8, 1} }
+
 // defaultListener is where a server without `listen` listens: on loopback, for the reason of the admin's.
 func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080", Wire: true} }
 

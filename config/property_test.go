@@ -55,6 +55,9 @@ var textSamples = map[string][]string{
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
 	"otlp_endpoint":  {"http://127.0.0.1:4318", "https://a.example/otlp", "grpc://127.0.0.1:4317", "grpcs://a.example:4317"},
 	"content_type":   {"", "text/html; charset=utf-8"},
+	"currency":       {"USD", "EUR"},
+	"state_file":     {"", "cost.json", "/var/lib/$x"},
+	"webhook":        {"", "https://h.example/a?b=${c}"},
 }
 
 // freeText is for texts without a kind.
@@ -177,6 +180,7 @@ func agree(c *Config) {
 		l.H2C = l.H2C && l.TLS == nil
 	}
 	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
+	c.Cost.agree()
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
 	c.Writes.MaxBody = min(c.Writes.MaxBody, c.Writes.Size)
@@ -199,6 +203,20 @@ func agree(c *Config) {
 			r.Upgrade = UpgradeOff
 		}
 		r.agree(i)
+	}
+}
+
+func (c *Cost) agree() {
+	if c == nil {
+		return
+	}
+	c.EgressPerGB = max(c.EgressPerGB, 1)
+	if b := c.Budget; b != nil {
+		b.Monthly = max(b.Monthly, 1)
+		for i := range b.AlertAt {
+			b.AlertAt[i] = max(b.AlertAt[i], 0.01)
+		}
+		b.AlertAt = slices.Compact(b.AlertAt)
 	}
 }
 

@@ -168,7 +168,11 @@ func defaultOf(v reflect.Value, c column) any {
 	case v.IsZero():
 		return nil
 	case v.Kind() == reflect.Slice:
-		return v.Interface() // of words
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = defaultOf(v.Index(i), c)
+		}
+		return list
 	case kind == nil:
 		return nil
 	case kind == &intScalar, kind == &numberScalar:

@@ -43,6 +43,9 @@ var textKinds = map[string]*scalar{
 	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),
 	"otlp_endpoint":  text("a collector's URL", `^($|(https?|grpcs?)://)`, readOTLPEndpoint),
 	"content_type":   text("a media type", ``, readContentType),
+	"currency":       text("a currency", `^[A-Z]{3}$`, readCurrency),
+	"state_file":     text("a file's name", ``, readStateFile),
+	"webhook":        text("the URL of a webhook", `^($|[Hh][Tt][Tt][Pp][Ss]?://)`, readWebhook),
 }
 
 // readTag keeps tags to one word of a tag field.

@@ -24,6 +24,7 @@ func validate(c *Config, root *node, d *decoder) {
 	k.writeQueue(root.get("writes"))
 	k.upstreams(root.get("upstreams"))
 	k.routes(root.get("routes"))
+	k.cost(root.get("cost"))
 }
 
 // sound reports whether a part is written and could be read.

@@ -19,6 +19,7 @@ func Check(ctx context.Context, cfg *config.Config) error {
 		}
 		alone.Cache.Redis = nil
 	}
+	alone.Cost = nil // no account is begun
 	alone.Upstreams = maps.Clone(cfg.Upstreams)
 	for name, u := range cfg.Upstreams {
 		cold := *u

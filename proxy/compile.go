@@ -20,7 +20,7 @@ const memoShare = 32
 
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{cache: g.live.cache, live: g.live, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare)}
+	s := &Snapshot{cache: g.live.cache, live: g.live, pools: next.pools, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare)}
 	if q := cmp.Or(next.queue, g.live.queue); q != nil {
 		s.writes = q.Store
 	}

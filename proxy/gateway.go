@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/board"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/wire"
@@ -45,20 +46,23 @@ func (o Options) withDefaults() Options {
 
 // Gateway answers requests by its current configuration. It may be used concurrently.
 type Gateway struct {
-	options  Options
-	live     *live
-	meter    *observe.Meter
-	snapshot atomic.Pointer[Snapshot]
-	ready    atomic.Bool
-	applying sync.Mutex
-	closed   bool // guarded by applying
+	options    Options
+	live       *live
+	meter      *observe.Meter
+	board      *board.Board
+	accounting accounting
+	snapshot   atomic.Pointer[Snapshot]
+	ready      atomic.Bool
+	applying   sync.Mutex
+	closed     bool // guarded by applying
 }
 
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	meter := observe.NewMeter()
-	o.Sink = observe.Tee(meter, o.Sink)
+	slow := board.NewSlow(o.Now)
+	o.Sink = observe.Tee(meter, slow, o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
@@ -69,6 +73,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		l.close(context.Background())
 		return nil, err
 	}
+	g.board = g.newBoard(slow)
 	return g, nil
 }
 
@@ -92,6 +97,7 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	g.meter.Declare(routeNames(cfg)...)
 	g.snapshot.Store(snapshot)
 	next.commit()
+	g.account(cfg.Cost)
 	return nil
 }
 
@@ -167,5 +173,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	}
 	g.closed = true
+	g.board.Close()
+	if a := g.accounting.running.Load(); a != nil {
+		g.closeAccount(a)
+	}
 	return g.live.close(ctx)
 }

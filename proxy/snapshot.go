@@ -21,6 +21,7 @@ type Snapshot struct {
 	guard   edge.GuardConfig
 	memo    *cache.Memo // of hits that connections answer
 	writes  write.Store // those that are applied later; nil: none are
+	pools   map[string]*pool
 }
 
 // ServeHTTP answers r.

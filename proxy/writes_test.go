@@ -72,8 +72,8 @@ func newWritesBench(t *testing.T, status int, file, route string) *writesBench {
 	return b
 }
 
-// ask sends a request and decodes the answer.
-func ask(t *testing.T, h http.Handler, method, path, body string) (int, http.Header, map[string]any) {
+// askAdmin sends a request and decodes the answer.
+func askAdmin(t *testing.T, h http.Handler, method, path, body string) (int, http.Header, map[string]any) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body)))
@@ -86,7 +86,7 @@ func ask(t *testing.T, h http.Handler, method, path, body string) (int, http.Hea
 func (b *writesBench) reaches(path, state string) map[string]any {
 	b.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		_, _, answer := ask(b.t, b, "GET", path, "")
+		_, _, answer := askAdmin(b.t, b, "GET", path, "")
 		if answer["state"] == state {
 			return answer
 		}
@@ -124,7 +124,7 @@ func TestRouteThatGoes(t *testing.T) {
 	b.reaches(location, "dead")
 	var shown map[string]any
 	b.eventually("it is listed", func() bool {
-		_, _, shown = ask(t, admin, "GET", "/writes", "")
+		_, _, shown = askAdmin(t, admin, "GET", "/writes", "")
 		return shown["dead"] == 1.0 && shown["pending"] == 0.0
 	})
 	letters := fmt.Sprint(shown["letters"])
@@ -134,7 +134,7 @@ func TestRouteThatGoes(t *testing.T) {
 	if err := b.Apply(b.config("w.db", behindKeys)); err != nil {
 		t.Fatal(err)
 	}
-	if status, _, answer := ask(t, admin, "POST", "/writes/replay", `{"all": true}`); status != 200 || answer["count"] != 1.0 {
+	if status, _, answer := askAdmin(t, admin, "POST", "/writes/replay", `{"all": true}`); status != 200 || answer["count"] != 1.0 {
 		t.Errorf("%d %v", status, answer)
 	}
 	b.reaches(location, "done")
@@ -154,13 +154,13 @@ func TestReloadOfWrites(t *testing.T) {
 	if _, _, _, ok := b.QueuedWrites(t.Context()); ok {
 		t.Error("there are figures of a queue that is not there")
 	}
-	if status, _, _ := ask(t, b.Admin("", nil), "GET", "/writes", ""); status != 404 {
+	if status, _, _ := askAdmin(t, b.Admin("", nil), "GET", "/writes", ""); status != 404 {
 		t.Errorf("the admin API answers %d without a queue", status)
 	}
 	if err := b.Apply(b.config("w.db", behindKeys)); err != nil {
 		t.Fatal(err)
 	}
-	status, header, _ := ask(t, b, "DELETE", "/a/1", "")
+	status, header, _ := askAdmin(t, b, "DELETE", "/a/1", "")
 	if status != 202 {
 		t.Fatal(status)
 	}
@@ -203,11 +203,11 @@ func TestWritesAPIRefuses(t *testing.T) {
 		{"GET", "/writes/0123456789abcdef0123456789abcdef", "", 404}, {"GET", "/writes?limit=0", "", 400}, {"GET", "/writes?limit=5", "", 200},
 		{"POST", "/writes/drop", `{"all": true}`, 200}, {"DELETE", "/writes", "", 405},
 	} {
-		if status, _, answer := ask(t, admin, tt.method, tt.path, tt.body); status != tt.status {
+		if status, _, answer := askAdmin(t, admin, tt.method, tt.path, tt.body); status != tt.status {
 			t.Errorf("%s %s %s: %d %v, want %d", tt.method, tt.path, tt.body, status, answer, tt.status)
 		}
 	}
-	if status, _, _ := ask(t, b.Admin("token", nil), "GET", "/writes", ""); status != 401 {
+	if status, _, _ := askAdmin(t, b.Admin("token", nil), "GET", "/writes", ""); status != 401 {
 		t.Errorf("without the token: %d", status)
 	}
 }

@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"proxy/observe":      {},
 	"proxy/rawjson":      {},
 	"proxy/aggregate":    {"proxy/rawjson"},
+	"proxy/cost":         {"proxy/observe"},
+	"proxy/board":        {"proxy/observe"},
 	"proxy/store":        {"cachepolicy", "compress"},
 	"proxy/store/shared": {"cachepolicy", "compress", "proxy/store", "proxy/write"},
 	"proxy/write":        {"proxy/observe"},
@@ -39,10 +41,11 @@ var mayImport = map[string][]string{
 	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy": {
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
-		"proxy/write", "proxy/rawjson", "proxy/aggregate",
+		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/cost", "proxy/board",
 	},
-	"cmd/penstock":      {"proxy", "proxy/wire", "config", "cmd/penstock/demo"},
-	"cmd/penstock/demo": {"proxy", "config"},
+	"cmd/penstock":       {"proxy", "proxy/wire", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
+	"cmd/penstock/stats": {"proxy/board", "proxy/cost"},
+	"cmd/penstock/demo":  {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.

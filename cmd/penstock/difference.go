@@ -20,6 +20,7 @@ func difference(old, new *config.Config) []string {
 		{"telemetry", old.Telemetry, new.Telemetry},
 		{"cache", old.Cache, new.Cache},
 		{"writes", old.Writes, new.Writes},
+		{"cost", old.Cost, new.Cost},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {
 			out = append(out, part.name)

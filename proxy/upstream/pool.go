@@ -226,6 +226,7 @@ func (p *Pool) roundTrip(r *http.Request, ev *observe.Event) (*http.Response, er
 	} else {
 		resp, err = p.attempt(r, t, ev)
 	}
+	t.record.note(r.Context(), err)
 	if err != nil {
 		return nil, err
 	}

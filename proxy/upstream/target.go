@@ -23,6 +23,7 @@ type target struct {
 	lines    *lines        // idle connections of trips; nil where net/http speaks with the target
 	slots    chan struct{} // one for each exchange that may run; nil for no limit
 	inFlight atomic.Int64
+	record   record
 
 	escapedBase string
 	host        string // what Host says of it

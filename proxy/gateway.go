@@ -26,6 +26,7 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
+	Tracer  *observe.Tracer  // makes spans; nil: there are none
 }
 
 func (o Options) withDefaults() Options {
@@ -43,22 +44,27 @@ type Gateway struct {
 	options  Options
 	live     *live
 	meter    *observe.Meter
+	fills    *observe.Fills
+	started  time.Time
 	snapshot atomic.Pointer[Snapshot]
 	ready    atomic.Bool
 	applying sync.Mutex
 	closed   bool // guarded by applying
+
+	metricsMu sync.Mutex
+	sources   []observe.Source // guarded by metricsMu
 }
 
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter := observe.NewMeter()
-	o.Sink = observe.Tee(meter, o.Sink)
+	meter, fills := observe.NewMeter(), new(observe.Fills)
+	o.Sink = observe.Tee(meter, fills, tracing(o.Tracer), o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, started: o.Now()}
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
@@ -87,6 +93,14 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	g.snapshot.Store(snapshot)
 	next.commit()
 	return nil
+}
+
+// tracing is t as a Sink; nil where there is none.
+func tracing(t *observe.Tracer) observe.Sink {
+	if t == nil {
+		return nil
+	}
+	return t
 }
 
 func routeNames(cfg *config.Config) []string {

@@ -29,6 +29,7 @@ type Options struct {
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
 	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: none
+	Tracer  *observe.Tracer  // makes spans; nil: there are none
 
 	clock func() time.Time // Now as it was given
 	dry   bool             // see live
@@ -49,25 +50,30 @@ type Gateway struct {
 	options    Options
 	live       *live
 	meter      *observe.Meter
+	fills      *observe.Fills
+	started    time.Time
 	board      *board.Board
 	accounting accounting
 	snapshot   atomic.Pointer[Snapshot]
 	ready      atomic.Bool
 	applying   sync.Mutex
 	closed     bool // guarded by applying
+
+	metricsMu sync.Mutex
+	sources   []observe.Source // guarded by metricsMu
 }
 
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter := observe.NewMeter()
+	meter, fills := observe.NewMeter(), new(observe.Fills)
 	slow := board.NewSlow(o.Now)
-	o.Sink = observe.Tee(meter, slow, o.Sink)
+	o.Sink = observe.Tee(meter, slow, fills, tracing(o.Tracer), o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, started: o.Now()}
 	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
@@ -99,6 +105,14 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	next.commit()
 	g.account(cfg.Cost)
 	return nil
+}
+
+// tracing is t as a Sink; nil where there is none.
+func tracing(t *observe.Tracer) observe.Sink {
+	if t == nil {
+		return nil
+	}
+	return t
 }
 
 func routeNames(cfg *config.Config) []string {

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/config"
@@ -26,9 +29,11 @@ type live struct {
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
-	cache  *cache.Cache
-	pools  map[string]*pool
-	random func() float64
+	cache *cache.Cache
+	pools map[string]*pool // changed under poolsMu by commit alone
+	// poolsMu is for those who read pools while the gateway runs.
+	poolsMu sync.Mutex
+	random  func() float64
 
 	queue       *write.Queue // of writes that are applied later; nil: none are
 	queueConfig config.WriteQueue
@@ -129,6 +134,32 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 	return fresh, nil
 }
 
+// targetFigures are those of a target of an upstream.
+type targetFigures struct {
+	upstream string
+	upstream.TargetStats
+}
+
+// targets are the figures of all targets of the running configuration, by the names of their upstreams.
+func (l *live) targets() []targetFigures {
+	l.poolsMu.Lock()
+	pools := l.pools // never changed, but replaced
+	l.poolsMu.Unlock()
+	var out []targetFigures
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		seen := make(map[string]int)
+		for _, s := range pools[name].Stats() {
+			if i, twice := seen[s.Target]; twice { // targets that differ by path share their label
+				out[i].TargetStats = out[i].Plus(s)
+				continue
+			}
+			seen[s.Target] = len(out)
+			out = append(out, targetFigures{name, s})
+		}
+	}
+	return out
+}
+
 // commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
 func (n *generation) commit() {
 	if n.queue != nil {
@@ -136,7 +167,9 @@ func (n *generation) commit() {
 		n.queue.Start()
 	}
 	old := n.live.pools
+	n.live.poolsMu.Lock()
 	n.live.pools = n.pools
+	n.live.poolsMu.Unlock()
 	for name, p := range old {
 		if n.pools[name] != p {
 			p.Close()

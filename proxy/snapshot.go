@@ -22,6 +22,9 @@ type Snapshot struct {
 	memo    *cache.Memo // of hits that connections answer
 	writes  write.Store // those that are applied later; nil: none are
 	pools   map[string]*pool
+	tracer  *observe.Tracer
+	// prometheus says that the admin API has /metrics.
+	prometheus bool
 }
 
 // ServeHTTP answers r.
@@ -38,6 +41,7 @@ func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rt != nil:
 		ev.Route = rt.name
+		s.tracer.Begin(ev, r.Header, rt.path)
 		rt.handler.ServeHTTP(w, r)
 	case r.Method == http.MethodOptions && r.URL.Path == "*":
 		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).

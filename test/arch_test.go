@@ -43,26 +43,29 @@ var mayImport = map[string][]string{
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
 		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/cost", "proxy/board",
 	},
-	"cmd/penstock":       {"proxy", "proxy/wire", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
+	"cmd/penstock":       {"proxy", "proxy/observe", "proxy/wire", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
 	"cmd/penstock/stats": {"proxy/board", "proxy/cost"},
 	"cmd/penstock/demo":  {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.
 var onlyIn = map[string]string{
-	"github.com/go-chi/chi":           "proxy",
-	"go.yaml.in/yaml":                 "config",
-	"github.com/dgraph-io/ristretto":  "proxy/store",
-	"github.com/redis/go-redis":       "proxy/store/shared",
-	"go.etcd.io/bbolt":                "proxy/write/file",
-	"github.com/klauspost/compress":   "compress",
-	"github.com/molecule-man/go-brrr": "compress",
-	"github.com/andybalholm/brotli":   "compress",
-	"compress/gzip":                   "compress",
-	"compress/flate":                  "compress",
-	"compress/zlib":                   "compress",
-	"github.com/KimMachineGun":        "cmd/penstock",
-	"github.com/fsnotify/fsnotify":    "cmd/penstock",
+	"github.com/go-chi/chi":              "proxy",
+	"go.yaml.in/yaml":                    "config",
+	"github.com/dgraph-io/ristretto":     "proxy/store",
+	"github.com/redis/go-redis":          "proxy/store/shared",
+	"go.etcd.io/bbolt":                   "proxy/write/file",
+	"github.com/klauspost/compress":      "compress",
+	"github.com/molecule-man/go-brrr":    "compress",
+	"github.com/andybalholm/brotli":      "compress",
+	"compress/gzip":                      "compress",
+	"compress/flate":                     "compress",
+	"compress/zlib":                      "compress",
+	"github.com/KimMachineGun":           "cmd/penstock",
+	"github.com/fsnotify/fsnotify":       "cmd/penstock",
+	"github.com/prometheus":              "proxy/observe/prom",
+	"go.opentelemetry.io/otel/sdk":       "cmd/penstock",
+	"go.opentelemetry.io/otel/exporters": "cmd/penstock",
 }
 
 // impure are the imports and the calls that a pure file may not have: it is given the time and the bytes, and asks for neither.

@@ -30,6 +30,7 @@ type job struct {
 // job returns the fill of x in f. It is called while x's client is still there.
 func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
 	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: x.fillEvent()}
+	j.ev.FillFor(x.ev)
 	j.ask()
 	return j
 }
@@ -38,7 +39,7 @@ func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy
 func (x *exchange) fillEvent() *observe.Event {
 	return &observe.Event{
 		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
-		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss,
+		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted,
 	}
 }
 

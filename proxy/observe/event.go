@@ -25,6 +25,7 @@ type Event struct {
 	Captured           map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
 	Upgrade            string            // the protocol that the client asked to upgrade to, lower case, "" for none
 	RawHost, RawTarget string            // Host and target as net/http has them, before they were given their canonical form
+	PeerTrusted        bool              // the peer is one of the trusted proxies
 	Sampling           Sampling          // whether it is traced, where that was decided before a handler saw it
 
 	// The cache's side.
@@ -40,6 +41,7 @@ type Event struct {
 	Refreshed  bool   // a write's new representation was stored before the write was answered
 	Collapsed  bool   // answered by another request's fill
 	Background bool   // a fill that no client waits for
+	Lease      string // of a fill: what came of asking for the lease of all instances, "" where it did not ask
 	KeyHash    string
 	Chance     float64 // the draw by which a refresh is due before its time, where it was made before a handler saw the request; 0: it was not
 	Coding     string
@@ -56,6 +58,8 @@ type Event struct {
 	BytesFromOrigin int64  // of the content that those calls brought
 	Err             error  // what failed, nil if nothing did
 	ProxyStatus     string // RFC 9209 error type, "" when nothing failed
+
+	spans spans
 }
 
 // Sampling says whether a request is to be traced.

@@ -86,8 +86,13 @@ func newLines(keep time.Duration, limit int) *lines {
 	return &lines{keep: keep, max: limit}
 }
 
-// take hands out the line that was used last and has rested, or one that has not where there is no other, or nil. It may have died.
-func (s *lines) take(now time.Time) *line {
+// youngFor is how long an idle line is taken for a request that can't be sent a second time. A target closes idle connections after some seconds, and
+// its word of that may be on its way while the request is: what was used a moment ago is not about to be closed for that.
+const youngFor = time.Second
+
+// take hands out the line that was used last and has rested, or one that has not where there is no other, or nil. It may have died. Without again only
+// a young one will do.
+func (s *lines) take(now time.Time, again bool) *line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.idle) == 0 {
@@ -101,6 +106,9 @@ func (s *lines) take(now time.Time) *line {
 		}
 	}
 	l := s.idle[i]
+	if !again && now.Sub(l.since) > youngFor {
+		return nil
+	}
 	s.idle = slices.Delete(s.idle, i, i+1)
 	l.kept = true
 	return l

@@ -82,13 +82,13 @@ func TestLinesRest(t *testing.T) {
 	rested.kill, tired.kill = func() {}, func() {}
 	s.put(rested, false, now)
 	s.put(tired, true, now)
-	if got := s.take(now); got != rested || got.rest(now) > 0 {
+	if got := s.take(now, true); got != rested || got.rest(now) > 0 {
 		t.Error("the rested line was not taken")
 	}
-	if got := s.take(now); got != tired || got.rest(now) != restTime || got.rest(now.Add(restTime)) > 0 {
+	if got := s.take(now, true); got != tired || got.rest(now) != restTime || got.rest(now.Add(restTime)) > 0 {
 		t.Error("the other was not, or does not rest")
 	}
-	if s.take(now) != nil {
+	if s.take(now, true) != nil {
 		t.Error("there is a third")
 	}
 }

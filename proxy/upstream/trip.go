@@ -106,7 +106,7 @@ func (t *trip) drop() {
 
 // run goes as far as the header section of the response.
 func (t *trip) run(r *http.Request) error {
-	if err := t.board(); err != nil {
+	if err := t.board(replayable(r)); err != nil {
 		return err
 	}
 	if t.caller.Done() != nil {
@@ -126,10 +126,10 @@ func (t *trip) run(r *http.Request) error {
 	return t.arrive(framing)
 }
 
-// board takes a line.
-func (t *trip) board() error {
+// board takes a line. again says that the request may be sent anew should the line prove to be dead.
+func (t *trip) board(again bool) error {
 	now := time.Now()
-	l := t.target.lines.take(now)
+	l := t.target.lines.take(now, again)
 	if l == nil {
 		var err error
 		if l, err = t.open(); err != nil {

@@ -263,6 +263,9 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+	if r.Batch != nil {
+		r.agreeBatch(i)
+	}
 	if r.Aggregate != nil {
 		r.agreeParts()
 	}
@@ -279,8 +282,25 @@ func (r *Route) agreeParts() {
 		case p.Default == "" || r.Aggregate.Merge == MergeDeep:
 			p.Default = "{}"
 		}
-		p.Path = cmp.Or(p.Path, "/")
+		p.Path, p.Batch = cmp.Or(p.Path, "/"), ""
 	}
+	r.agreeWithoutUpstream()
+}
+
+// agreeBatch leaves a route with a batch what it may have, unless it is one of parts.
+func (r *Route) agreeBatch(i int) {
+	if r.Aggregate != nil {
+		r.Batch = nil
+		return
+	}
+	b := r.Batch
+	b.Upstream, b.Path, b.Key = r.Upstream, "/x?ids={ids}", cmp.Or(b.Key, "id")
+	r.Match.Path = fmt.Sprintf("/a/b/%d/x/{id}", i)
+	r.agreeWithoutUpstream()
+}
+
+// agreeWithoutUpstream takes away what needs an upstream of the route's own.
+func (r *Route) agreeWithoutUpstream() {
 	r.Upstream, r.Rewrite, r.Match.Methods, r.Upgrade = "", Rewrite{}, nil, UpgradeOff
 	for i := range r.Errors {
 		r.Errors[i].Serve = ""

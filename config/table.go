@@ -84,9 +84,8 @@ var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
 	reflect.TypeFor[Writes]():      {"refresh", "queue"},
-	reflect.TypeFor[Part]():        {"batch"},
 	reflect.TypeFor[Route](): {
-		"batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

@@ -27,6 +27,7 @@ func (k checker) routes(n *node) {
 		k.tiers(r, at)
 		k.captures(r, at)
 		k.aggregate(r, at)
+		k.batch(r, at)
 	}
 	k.distinctNames(n)
 	k.distinctMatches(n)

@@ -17,15 +17,10 @@ import (
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
 	s := &Snapshot{cache: g.live.cache, live: g.live}
-	routes := make([]*route, 0, len(cfg.Routes))
-	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s)
-		if err != nil {
-			return nil, fmt.Errorf("route %s: %w", r.Name, err)
-		}
-		routes = append(routes, compiled)
+	routes, err := compileRoutes(cfg, next, s)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if s.router, err = newRouter(routes); err != nil {
 		return nil, err
 	}
@@ -35,6 +30,24 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	})
 	s.handler = guard(http.HandlerFunc(s.dispatch))
 	return s, nil
+}
+
+// compileRoutes compiles the routes of parts last: a part may be read through another route, wherever that stands.
+func compileRoutes(cfg *config.Config, next *generation, s *Snapshot) ([]*route, error) {
+	routes := make([]*route, len(cfg.Routes))
+	for _, parts := range []bool{false, true} {
+		for i, r := range cfg.Routes {
+			if (r.Aggregate != nil) != parts {
+				continue
+			}
+			compiled, err := compileRoute(cfg, r, next, s)
+			if err != nil {
+				return nil, fmt.Errorf("route %s: %w", r.Name, err)
+			}
+			routes[i] = compiled
+		}
+	}
+	return routes, nil
 }
 
 func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
@@ -50,7 +63,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || r.Aggregate != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || r.Aggregate != nil || r.Batch != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
 
@@ -77,6 +90,9 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
+	if b := next.batches[r.Name]; b != nil {
+		b.resource = res
+	}
 	if r.Upgrade != config.UpgradeOff {
 		res.Upgrade = string(r.Upgrade)
 	}
@@ -90,6 +106,9 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
 	if r.Aggregate != nil {
 		return compileAggregate(cfg, r, next, s)
+	}
+	if r.Batch != nil {
+		return compileBatch(r, next, s)
 	}
 	return next.pools[r.Upstream], nil
 }

@@ -73,6 +73,8 @@ type generation struct {
 	live  *live
 	pools map[string]*pool
 	fresh []*pool // those that the running configuration does not have
+	// batches are the routes with a batch, once they are compiled.
+	batches map[string]*batchRoute
 }
 
 // prepare makes what cfg needs beside what is there already.
@@ -83,7 +85,7 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	if !reflect.DeepEqual(cfg.Cache.Redis, l.redis) {
 		return nil, errors.New("cache.redis can't be changed while the gateway runs: restart it")
 	}
-	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams))}
+	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams)), batches: make(map[string]*batchRoute)}
 	for name, u := range cfg.Upstreams {
 		p, err := l.pool(name, u, next)
 		if err != nil {

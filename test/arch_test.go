@@ -33,8 +33,9 @@ var mayImport = map[string][]string{
 	"proxy/upstream":    {"proxy/observe"},
 	"proxy/rawjson":     {},
 	"proxy/aggregate":   {"proxy/rawjson"},
+	"proxy/batch":       {"proxy/rawjson"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/rawjson", "proxy/aggregate"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/rawjson", "proxy/aggregate", "proxy/batch"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }

@@ -14,6 +14,8 @@ type Route struct {
 	Aggregate *Aggregate `key:"aggregate"`
 	// Batch makes one call of many single reads, in the place of an upstream.
 	Batch *Batch `key:"batch"`
+	// Paginate is about lists that come in pages.
+	Paginate *Paginate `key:"paginate"`
 	// Rewrite changes the path before it goes upstream.
 	Rewrite Rewrite `key:"rewrite"`
 	// RequireHTTPS says what becomes of plain HTTP requests.

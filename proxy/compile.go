@@ -60,10 +60,20 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	handler := s.cache.Handler(res)
+	pages, err := compilePages(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	if pages != nil {
+		tagPages(&res.Tags, r.Name)
+		handler = pagesHandler(r, pages, res, s.live, handler)
+	}
+	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
 	return &route{
-		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || r.Aggregate != nil || r.Batch != nil, rules: res.Rules, handler: handler,
+		pages: pages,
+		name:  r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || r.Aggregate != nil || r.Batch != nil || pages != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
 
@@ -110,7 +120,11 @@ func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Sna
 	if r.Batch != nil {
 		return compileBatch(r, next, s)
 	}
-	return next.pools[r.Upstream], nil
+	pages, err := compilePages(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	return linkedPages(cfg, r, pages, next.pools[r.Upstream]), nil
 }
 
 func compileTiers(r *config.Route) cache.Tiers {

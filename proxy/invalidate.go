@@ -39,7 +39,8 @@ func (s *Snapshot) written(ctx context.Context, scheme, host, path, query string
 	if key, ok := rt.rules.URLKey(q, url); ok {
 		s.cache.Drop(ctx, key)
 	}
-	s.live.publish(ctx, store.Purge{Targets: []store.Target{store.URLTarget(host, path, rt.rules.KeyQuery(query))}})
+	s.live.publish(ctx, store.Purge{Targets: []store.Target{store.URLTarget(host, path, rt.keyQuery(query))}})
+	s.listWritten(ctx, rt, host, path)
 }
 
 // compileWritten gives what a successful write on a route makes stale beside its own URL; nil: nothing.

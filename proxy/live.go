@@ -24,8 +24,9 @@ type live struct {
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
-	cache *cache.Cache
-	pools map[string]*pool
+	cache    *cache.Cache
+	prefetch *prefetcher
+	pools    map[string]*pool
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -56,7 +57,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 		}
 		l.purger, l.patience = l.fleet.purges, 2*cfg.Cache.Redis.Timeout
 	}
-	l.cache = cache.New(made)
+	l.cache, l.prefetch = cache.New(made), newPrefetcher(o.Now)
 	return l, nil
 }
 
@@ -135,6 +136,7 @@ func (n *generation) discard() {
 
 // close ends fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
+	l.prefetch.close()
 	err := l.cache.Close(ctx)
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {

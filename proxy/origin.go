@@ -27,7 +27,7 @@ func (o *plainOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	coding := compress.HeaderCoding(resp.Header)
-	if coding == compress.Identity || coding == compress.Unknown || resp.Body == http.NoBody {
+	if coding == compress.Identity || coding == compress.Unknown || resp.Body == http.NoBody || resp.StatusCode == http.StatusPartialContent {
 		return resp, nil
 	}
 	decoder, err := compress.NewReader(resp.Body, coding, compress.Limit{Bytes: o.limit + 1, Ratio: maxDecoded})

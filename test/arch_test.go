@@ -34,8 +34,9 @@ var mayImport = map[string][]string{
 	"proxy/rawjson":     {},
 	"proxy/aggregate":   {"proxy/rawjson"},
 	"proxy/batch":       {"proxy/rawjson"},
+	"proxy/paginate":    {"proxy/rawjson"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/rawjson", "proxy/aggregate", "proxy/batch"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }

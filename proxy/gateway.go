@@ -90,9 +90,15 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 }
 
 func routeNames(cfg *config.Config) []string {
-	names := make([]string, len(cfg.Routes))
-	for i, r := range cfg.Routes {
-		names[i] = r.Name
+	var names []string
+	for _, r := range cfg.Routes {
+		names = append(names, r.Name)
+		if r.Aggregate == nil {
+			continue
+		}
+		for part := range r.Aggregate.Parts {
+			names = append(names, partName(r, part))
+		}
 	}
 	return names
 }

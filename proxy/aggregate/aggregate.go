@@ -51,9 +51,9 @@ type Part struct {
 type Outcome string
 
 const (
-	Complete Outcome = "complete"
+	Complete Outcome = "complete" // with what was asked for
 	Replaced Outcome = "replaced" // by what OnError says
-	Failed   Outcome = "failed"
+	Failed   Outcome = "failed"   // and the whole with it
 )
 
 // Config is what an Aggregate is made of.

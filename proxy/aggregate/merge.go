@@ -40,6 +40,7 @@ func namespace(parts []named) []byte {
 // ConflictError lists the fields in which parts that were to be merged contradict each other.
 type ConflictError struct{ Fields []string }
 
+// Error lists the fields.
 func (e *ConflictError) Error() string {
 	return "parts contradict each other in " + strings.Join(e.Fields, ", ")
 }

@@ -19,9 +19,10 @@ const retryAfter = time.Second
 
 // result is what came of a part.
 type result struct {
-	value   []byte    // JSON; nil: left out
-	answers []*Answer // all that came for it
-	err     error     // why it is missing or replaced; nil: it is complete
+	value   []byte        // JSON; nil: left out
+	answers []*Answer     // that it was made of
+	status  []http.Header // of all answers that came
+	err     error         // why it is missing or replaced; nil: it is complete
 	retry   time.Duration
 }
 
@@ -84,7 +85,7 @@ func (r *run) stand(ctx context.Context, p *Part, element []byte, res result) re
 		res.value = p.Default
 	case Stale:
 		if old := r.stale(ctx, p, element); old.value != nil {
-			res.value, res.answers = old.value, append(res.answers, old.answers...)
+			res.value, res.answers, res.status = old.value, old.answers, append(res.status, old.status...)
 		}
 	}
 	return res
@@ -119,8 +120,12 @@ func (r *run) call(ctx context.Context, p *Part, element []byte, directives http
 	if err != nil {
 		return result{err: err}
 	}
-	res := result{answers: []*Answer{answer}}
-	if res.value, res.err = content(answer, p.Select); res.err == nil && answer.Stale {
+	res := result{status: []http.Header{answer.Header}}
+	if res.value, res.err = content(answer, p.Select); res.err != nil {
+		return res
+	}
+	res.answers = []*Answer{answer}
+	if answer.Stale {
 		res.err = errStale
 	}
 	return res
@@ -223,7 +228,7 @@ func joined(values [][]byte, firsts map[string]int, results []result) result {
 		if from != i {
 			continue
 		}
-		all.answers = append(all.answers, res.answers...)
+		all.answers, all.status = append(all.answers, res.answers...), append(all.status, res.status...)
 		if res.err != nil {
 			if all.err == nil || res.value == nil {
 				all.err = res.err

@@ -30,10 +30,10 @@ func (r *run) answer() (*http.Response, error) {
 		values = append(values, named{p.Name, res.value})
 		passed := r.mayPass(p)
 		for _, a := range res.answers {
-			if a.Status < 400 || res.err == nil {
-				u.add(a, passed, r.a.TagField)
-			}
-			status = append(status, partStatus(p.Name, a.Header)...)
+			u.add(a, passed, r.a.TagField)
+		}
+		for _, h := range res.status {
+			status = append(status, partStatus(p.Name, h)...)
 		}
 		if res.err != nil {
 			missing = append(missing, p.Name)

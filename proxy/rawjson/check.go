@@ -14,6 +14,7 @@ type SyntaxError struct {
 	What   string
 }
 
+// Error says where, and what.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: %s", e.Offset, e.What) }
 
 // Check returns nil when text is one JSON value that this package can work on, or a *SyntaxError.

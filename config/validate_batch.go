@@ -106,6 +106,9 @@ func (k checker) partBatch(p *Part, n *node) {
 	if n.get("foreach") == nil {
 		k.at(at, problemf("a batch is for many calls").or("write `foreach`, or leave `batch` out"))
 	}
+	if ttl := n.get("ttl"); k.sound(ttl) {
+		k.at(ttl, problemf("how long an answer is fresh is for route %s to say", clip(p.Batch)).or("its cache.ttl.default"))
+	}
 	if up := n.get("upstream"); k.sound(up) && p.Upstream != named.Batch.Upstream {
 		k.at(up, problemf("the batch %s has upstream %s", clip(p.Batch), clip(named.Batch.Upstream)).or("leave `upstream` out"))
 	}

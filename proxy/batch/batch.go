@@ -72,7 +72,7 @@ func New(c Config) (*Loader, error) {
 	return &Loader{Config: c, path: path, groups: make(map[string]*group)}, nil
 }
 
-// Gather says that about n reads are going to come now, until done is called. Then not even the first goes alone.
+// Gather says that about n reads are going to come now, until done is called. For as long as the window then not even the first goes alone.
 func (l *Loader) Gather(n int) (done func()) {
 	if n < 2 {
 		return func() {}
@@ -80,11 +80,16 @@ func (l *Loader) Gather(n int) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.crowds++
-	return sync.OnceFunc(func() {
+	over := sync.OnceFunc(func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.crowds--
 	})
+	timer := time.AfterFunc(l.Window, over)
+	return func() {
+		timer.Stop()
+		over()
+	}
 }
 
 // RoundTrip answers a read out of a call that it may share with others. It ends with the request's context; the call goes on while anybody waits for it.

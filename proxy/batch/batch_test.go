@@ -205,6 +205,19 @@ func TestMaxSendsAtOnceAndACrowdGathers(t *testing.T) {
 	})
 }
 
+func TestACrowdIsOneForAsLongAsTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := loader(t, &upstream{takes: 10 * time.Millisecond})
+		defer l.Gather(50)()
+		time.Sleep(3 * time.Millisecond)
+		begun := time.Now()
+		read(t.Context(), l, "1")
+		if took := time.Since(begun); took != 10*time.Millisecond {
+			t.Errorf("the only read waits for a crowd that did not come: %v", took)
+		}
+	})
+}
+
 func TestWhoDiffersIsNotMixed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: 10 * time.Millisecond}
@@ -310,6 +323,7 @@ func TestACallEndsWithItsLastMember(t *testing.T) {
 		first, leaveFirst := context.WithCancel(t.Context())
 		second, leaveSecond := context.WithCancel(t.Context())
 		done := l.Gather(2)
+		defer done()
 		var all sync.WaitGroup
 		all.Go(func() { read(first, l, "1") })
 		all.Go(func() { read(second, l, "1") })
@@ -325,11 +339,11 @@ func TestACallEndsWithItsLastMember(t *testing.T) {
 			t.Error("the call goes on, and nobody waits for it")
 		}
 		gone, leave := context.WithCancel(t.Context())
+		defer l.Gather(2)()
 		all.Go(func() { read(gone, l, "2") })
 		synctest.Wait()
 		leave()
 		all.Wait()
-		done()
 		time.Sleep(time.Second)
 		if calls := u.calls(); len(calls) != 1 || len(l.groups) != 0 {
 			t.Errorf("calls %q, %d groups", calls, len(l.groups))

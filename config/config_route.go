@@ -10,6 +10,12 @@ type Route struct {
 	Match Match `key:"match" required:"true"`
 	// Upstream is the name of the upstream that answers.
 	Upstream string `key:"upstream"`
+	// Aggregate answers from several calls, in the place of an upstream.
+	Aggregate *Aggregate `key:"aggregate"`
+	// Batch answers single reads from calls for many, in the place of an upstream.
+	Batch *Batch `key:"batch"`
+	// Paginate is for lists that come page by page.
+	Paginate *Paginate `key:"paginate"`
 	// Rewrite changes the path before it goes upstream.
 	Rewrite Rewrite `key:"rewrite"`
 	// RequireHTTPS says what becomes of plain HTTP requests.

@@ -35,6 +35,9 @@ func (d *decoder) value(n *node, v reflect.Value, c column) bool {
 
 // shape decodes by the kind of v.
 func (d *decoder) shape(n *node, v reflect.Value, c column) bool {
+	if v.Type() == jsonType {
+		return d.json(n, v)
+	}
 	if s := scalarOf(v.Type(), c); s != nil {
 		return d.scalar(n, v, c, s)
 	}
@@ -70,6 +73,10 @@ func (d *decoder) expect(n *node, want kind, name string) bool {
 
 // scalar decodes a single value.
 func (d *decoder) scalar(n *node, v reflect.Value, c column, s *scalar) bool {
+	if n.kind == kindNull && slices.Contains(c.enum, "null") { // on_error: null means the word
+		v.SetString("null")
+		return true
+	}
 	if !d.expect(n, kindScalar, s.name) {
 		return false
 	}
@@ -138,7 +145,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
 	}
 	v.SetZero()
 	ok := true
-	for _, f := range n.fields {
+	for i, f := range n.fields {
 		key := reflect.New(v.Type().Key()).Elem()
 		if !d.key(f.key, key, c) {
 			ok = false
@@ -153,6 +160,9 @@ func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
 		if !d.value(f.value, e, column{as: c.as}) {
 			ok = false
 			fill(e)
+		}
+		if o, ok := e.Interface().(ordered); ok && !e.IsNil() {
+			*o.order() = i
 		}
 		if v.IsNil() {
 			v.Set(reflect.MakeMap(v.Type()))

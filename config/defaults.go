@@ -158,6 +158,11 @@ func (r *Route) complete(n *node, limits Limits) {
 	if n.get("limits").get("body_bytes") == nil {
 		r.Limits.BodyBytes = limits.BodyBytes
 	}
+	if r.Aggregate != nil {
+		for _, p := range r.Aggregate.Parts {
+			p.complete()
+		}
+	}
 	for i := range r.Errors {
 		if e := &r.Errors[i]; e.Body != "" && e.ContentType == "" {
 			e.ContentType = "text/plain; charset=utf-8" // never sniffed: a body that could be taken for HTML runs scripts

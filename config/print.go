@@ -49,6 +49,9 @@ func hollow(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && len(n.Cont
 
 // printValue writes any value of the table; fresh is what it would be if it were left out.
 func printValue(v, fresh reflect.Value, c column) *yaml.Node {
+	if v.Type() == jsonType {
+		return printJSON(v.String())
+	}
 	if s := scalarOf(v.Type(), c); s != nil {
 		return printScalar(v, s)
 	}
@@ -74,7 +77,7 @@ func printList(v reflect.Value, c column) *yaml.Node {
 	return n
 }
 
-// printMap writes a map in the order of its keys, so that one configuration has one text.
+// printMap writes a map in the order of its keys, so that one configuration has one text; or in its own, where that counts.
 func printMap(v reflect.Value, c column) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	ks := v.MapKeys()
@@ -84,6 +87,7 @@ func printMap(v reflect.Value, c column) *yaml.Node {
 		}
 		return strings.Compare(a.String(), b.String())
 	})
+	sortOrdered(v, ks)
 	for _, key := range ks {
 		name := printScalar(key, scalarOf(key.Type(), column{}))
 		value := printValue(v.MapIndex(key), freshOf(v.Type().Elem()), column{as: c.as})

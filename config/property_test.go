@@ -48,6 +48,10 @@ var textSamples = map[string][]string{
 	"tag":            {"user:{id}", "yes", "~"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
+	"part_name":      {"a", "b_c-d"},
+	"part_path":      {"/a/{id}", "/a?b={c.d}"},
+	"path":           {"", "a.b", "a.#.c"},
+	"parameter":      {"", "limit", "page[size]"},
 	"content_type":   {"", "text/html; charset=utf-8"},
 }
 
@@ -219,6 +223,7 @@ func (u *Upstream) agree() {
 }
 
 func (r *Route) agree(i int) {
+	r.Aggregate, r.Batch, r.Paginate = nil, nil, nil // what they hold must fit together; testdata has such
 	r.Match.Path = fmt.Sprintf("/a/b/%d%s", i, r.Match.Path)
 	if r.Rewrite.Path != "" {
 		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""

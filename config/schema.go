@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -76,6 +77,9 @@ func (s schemer) object(fresh reflect.Value, cs []column) map[string]any {
 
 // value is the schema of any value of the table; fresh is what it is when it is left out.
 func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string]any {
+	if t == jsonType {
+		return map[string]any{} // anything
+	}
 	if kind := scalarOf(t, c); kind != nil {
 		return single(t, c, kind)
 	}
@@ -124,6 +128,8 @@ func single(t reflect.Type, c column, kind *scalar) map[string]any {
 		out = map[string]any{"const": c.only == "true"}
 	case c.enum != nil && number:
 		out = map[string]any{"enum": numbers(c.enum)}
+	case slices.Contains(c.enum, "null"):
+		out = map[string]any{"enum": append(anys(c.enum), nil)} // the word, which YAML takes for nothing when it is not quoted
 	case c.enum != nil:
 		out = map[string]any{"enum": c.enum}
 	case number:
@@ -133,6 +139,15 @@ func single(t reflect.Type, c column, kind *scalar) map[string]any {
 		return out // any text: a reference is one
 	}
 	return map[string]any{"anyOf": []any{out, map[string]any{"$ref": "#/$defs/reference"}}}
+}
+
+// anys are words as values of any type.
+func anys(words []string) []any {
+	out := make([]any, len(words))
+	for i, w := range words {
+		out[i] = w
+	}
+	return out
 }
 
 // numbers are the words of an enum of numbers.

@@ -85,7 +85,7 @@ var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
 	reflect.TypeFor[Writes]():      {"refresh", "queue"},
 	reflect.TypeFor[Route](): {
-		"aggregate", "batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

@@ -37,6 +37,10 @@ var textKinds = map[string]*scalar{
 	"tag":            text("a tag", `^[!-+--~]+$`, readTag),
 	"write_target":   text("a path or tag:NAME", `^(/|tag:)`, readWriteTarget),
 	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),
+	"part_name":      text("a part's name", `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`, readPartName),
+	"part_path":      text("a path", `^/`, readPartPath),
+	"path":           text("a path into JSON", ``, readPath),
+	"parameter":      text("a parameter's name", ``, readParameter),
 	"content_type":   text("a media type", ``, readContentType),
 }
 

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -25,6 +24,7 @@ func (k checker) routes(n *node) {
 		k.errorPages(r, at)
 		k.upgrade(r, at)
 		k.tiers(r, at)
+		k.combine(r, at)
 		k.captures(r, at)
 	}
 	k.distinctNames(n)
@@ -34,18 +34,10 @@ func (k checker) routes(n *node) {
 // origin wants exactly one kind of origin, which is an upstream, and one that exists.
 func (k checker) origin(r *Route, n *node) {
 	at := n.get("upstream")
-	switch {
-	case at == nil && slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "aggregate" || f.key.text == "batch" }):
-	case at == nil:
+	if at == nil && n.get("aggregate") == nil && n.get("batch") == nil {
 		k.at(n, problemf("the route has no origin").or("name one with `upstream`"))
-	case k.bad[at] || k.config.Upstreams[r.Upstream] != nil || k.root.get("upstreams").get(r.Upstream) != nil:
-	default:
-		p := problemf("there is no upstream %s", at.quoted())
-		if names := slices.Sorted(maps.Keys(k.config.Upstreams)); len(names) > 0 {
-			p.or("%s", suggestion(r.Upstream, names))
-		}
-		k.at(at, p)
 	}
+	k.hasUpstream(r.Upstream, at)
 }
 
 // https wants a way for https requests to come in, where plain ones are turned away.

@@ -18,8 +18,9 @@ import (
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
 	s := &Snapshot{cache: g.live.cache, live: g.live}
 	routes := make([]*route, 0, len(cfg.Routes))
-	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s)
+	shared := newBatches()
+	for _, r := range batchesFirst(cfg.Routes) { // aggregates call them
+		compiled, err := compileRoute(cfg, r, next, s, shared)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -37,8 +38,8 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	return s, nil
 }
 
-func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
-	res, err := compileResource(cfg, r, next)
+func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, b *batches) (*route, error) {
+	res, err := s.compileResource(cfg, r, next, b)
 	if err != nil {
 		return nil, err
 	}
@@ -47,16 +48,25 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	handler := s.cache.Handler(res)
+	if r.Paginate != nil {
+		handler = pagesOf(cfg, r).Settle(handler)
+	}
+	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
+	combined := r.Aggregate != nil || r.Batch != nil
 	return &route{
-		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods, paged: r.Paginate != nil,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil || combined, rules: res.Rules, handler: handler,
 	}, nil
 }
 
 // compileResource is the cache's side of a route.
-func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
-	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
+func (s *Snapshot) compileResource(cfg *config.Config, r *config.Route, next *generation, b *batches) (*cache.Resource, error) {
+	var pool http.RoundTripper
+	if r.Upstream != "" {
+		pool = next.pools[r.Upstream]
+	}
+	origin, respond, err := compileHeaders(r, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +74,13 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 	if err != nil {
 		return nil, err
 	}
+	rules := compileRules(r)
 	res := &cache.Resource{
-		Rules: compileRules(r), Origin: origin, Respond: respond, Target: target,
+		Rules: rules, Origin: origin, Respond: respond, Target: target,
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers: cache.Tiers{
-			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
-		},
+		Tiers:       compileTiers(r),
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
@@ -81,7 +90,36 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 	if r.Compress.Enabled {
 		res.Compress, res.AcceptEncoding = compileCompress(r)
 	}
-	return res, nil
+	return res, s.compileOrigin(cfg, r, res, next, b)
+}
+
+// compileOrigin puts what answers a route in the place of its upstream, or around it.
+func (s *Snapshot) compileOrigin(cfg *config.Config, r *config.Route, res *cache.Resource, next *generation, b *batches) error {
+	switch {
+	case r.Aggregate != nil:
+		whole, err := s.compileAggregate(cfg, r, res.Rules, next, b)
+		if err != nil {
+			return err
+		}
+		res.Origin, res.Target = whole, captureTarget(r.Match.Path)
+	case r.Batch != nil:
+		loader, err := compileBatch(cfg, r, next)
+		if err != nil {
+			return err
+		}
+		res.Origin, res.Target, res.Gate = loader, captureTarget(r.Match.Path), loader
+		b.add(r, res, loader)
+	case r.Paginate != nil:
+		compilePages(cfg, r, res)
+	}
+	return nil
+}
+
+// compileTiers are the stores that a route uses.
+func compileTiers(r *config.Route) cache.Tiers {
+	return cache.Tiers{
+		Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
+	}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.

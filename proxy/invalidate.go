@@ -38,7 +38,11 @@ func (s *Snapshot) written(ctx context.Context, scheme, host, path, query string
 	if key, ok := rt.rules.URLKey(q, url); ok {
 		s.cache.Drop(ctx, key)
 	}
-	s.live.publish(ctx, store.Purge{Targets: []store.Target{store.URLTarget(host, path, rt.rules.KeyQuery(query))}})
+	targets := []store.Target{store.URLTarget(host, path, rt.rules.KeyQuery(query))}
+	if rt.paged { // one page of the list has changed, and so, for all that is known, have all
+		targets = append(targets, store.Target{Kind: store.TargetTag, Value: listTag(host, path)})
+	}
+	s.live.publish(ctx, store.Purge{Targets: targets})
 }
 
 // compileWritten gives what a successful write on a route makes stale beside its own URL; nil: nothing.

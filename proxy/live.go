@@ -22,6 +22,7 @@ type live struct {
 	size   config.MemoryStore
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
+	now    func() time.Time
 	*publisher
 	cache *cache.Cache
 	pools map[string]*pool
@@ -38,7 +39,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), now: o.Now}
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,

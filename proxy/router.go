@@ -51,6 +51,7 @@ type route struct {
 	host     string
 	path     string
 	methods  []string
+	paged    bool // what it stores are pages of lists
 	captures bool // its handler needs what the path pattern captured
 	rules    *cachepolicy.Rules
 	handler  http.Handler

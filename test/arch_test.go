@@ -25,14 +25,19 @@ const module = "github.com/penstock/penstock/"
 var mayImport = map[string][]string{
 	"cachepolicy":       {},
 	"compress":          {},
-	"config":            {},
+	"config":            {"proxy/rawjson", "proxy/urltemplate"}, // what a path into JSON or a template is, is said once
+	"proxy/rawjson":     {},
+	"proxy/urltemplate": {},
 	"proxy/flight":      {},
 	"proxy/observe":     {},
 	"proxy/store":       {"cachepolicy", "compress"},
 	"proxy/edge":        {"proxy/observe"},
 	"proxy/upstream":    {"proxy/observe"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
+	"proxy/aggregate":   {"cachepolicy", "compress", "proxy/rawjson", "proxy/urltemplate"},
+	"proxy/batch":       {"cachepolicy", "compress", "proxy/rawjson", "proxy/urltemplate"},
+	"proxy/paginate":    {"compress", "proxy/rawjson"},
+	"proxy":             {"proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/rawjson", "proxy/urltemplate", "config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }
@@ -66,6 +71,10 @@ func isPure(f *file) bool {
 		return true
 	case "compress":
 		return f.name == "negotiate.go" || f.name == "eligible.go"
+	case "proxy/rawjson", "proxy/urltemplate":
+		return true
+	case "proxy/aggregate":
+		return f.name == "merge.go"
 	}
 	return false
 }

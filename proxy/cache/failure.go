@@ -32,13 +32,26 @@ func (f *failure) Error() string { return f.detail }
 // Unwrap gives the cause.
 func (f *failure) Unwrap() error { return f.err }
 
-// failureOf is what the client is told of err.
+// Status is what the client is answered with.
+func (f *failure) Status() int { return f.status }
+
+// ProxyStatus is the error type of RFC 9209.
+func (f *failure) ProxyStatus() string { return f.proxyError }
+
+// detailed is an error that has a sentence of its own for the client.
+type detailed interface{ Detail() string }
+
+// failureOf is what the client is told of err: what its outermost word on that says.
 func failureOf(err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f
-	}
 	if e, ok := errors.AsType[OriginError](err); ok {
-		return &failure{status: e.Status(), proxyError: e.ProxyStatus(), detail: failureDetail(e.Status()), err: err}
+		if f, ok := e.(*failure); ok {
+			return f
+		}
+		f := &failure{status: e.Status(), proxyError: e.ProxyStatus(), detail: failureDetail(e.Status()), err: err}
+		if d, ok := e.(detailed); ok {
+			f.detail = d.Detail()
+		}
+		return f
 	}
 	return &failure{status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: failureDetail(http.StatusBadGateway), err: err}
 }

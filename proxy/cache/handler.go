@@ -22,8 +22,20 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			x.target = target
 		}
 		x.watchBody(w)
-		c.deliver(w, x, c.do(x))
+		reply := c.answer(x)
+		c.prefetch(x, reply)
+		c.deliver(w, x, reply)
 	})
+}
+
+// answer is do with the origin told that x is about.
+func (c *Cache) answer(x *exchange) *Reply {
+	if x.res.Gate == nil {
+		return c.do(x)
+	}
+	x.res.Gate.Enter(1)
+	defer x.res.Gate.Leave(1) // also when what it calls panics
+	return c.do(x)
 }
 
 // writeInterim sends a 1xx response. Its fields are not those of the final one. HTTP/1.0 does not know such responses (RFC 9110 §15.2).

@@ -29,8 +29,18 @@ type Resource struct {
 	Upgrade     string // the protocol that connections may be upgraded to; "": none
 	// Invalidate makes another URL's stored responses stale, whatever route it is on (RFC 9111 §4.4).
 	Invalidate func(ctx context.Context, absoluteURL string, q *cachepolicy.Request)
+	// Gate is told of requests that are on their way to the origin, and when they have their answer; may be nil.
+	Gate Gate
+	// Prefetch fetches what is likely to be asked for next; may be nil.
+	Prefetch *Prefetch
 	// Written makes stale what a successful write on this route changes beside its own URL; nil: nothing.
 	Written func(ctx context.Context, r *http.Request, q *cachepolicy.Request)
+}
+
+// Gate counts requests that may still reach an origin.
+type Gate interface {
+	Enter(n int)
+	Leave(n int)
 }
 
 // Coalesce says how requests for one object share one call.

@@ -17,7 +17,8 @@ type Part struct {
 	Fields []string
 	// Credentials is set when it was asked with Authorization or Cookie.
 	Credentials bool
-	// Retry is set for one that is missing from the whole: how long until it may be tried again. Its other fields then do not count.
+	// Retry is set for one that is missing from the whole, which then has no Header, or that stands in for a newer one: how long until that may be tried again. It
+	// counts in the place of the lifetime.
 	Retry time.Duration
 }
 
@@ -45,11 +46,12 @@ type derivation struct {
 	left             time.Duration // freshness left for clients' own caches
 	shared           time.Duration // for shared caches
 	said             bool          // some part says how long it is fresh
+	windows          bool          // some part says how long it may be served stale
 	sMaxAge          bool
 	open             bool // every part says that it may be shared even when it was asked with credentials
 	credentials      bool // one was
 	age              time.Duration
-	revalid, onError time.Duration
+	revalid, onError time.Duration // from now on until a part may no longer be served stale
 	vary             []string
 	any              bool // Vary: *
 }
@@ -57,7 +59,9 @@ type derivation struct {
 func (d *derivation) add(r *Rules, p *Part) {
 	if p.Retry > 0 {
 		d.miss(r, p.Retry)
-		return
+		if p.Header == nil {
+			return
+		}
 	}
 	c := r.control(p.Header)
 	d.has |= c.has & (hasNoStore | hasMustRevalidate | hasProxyRevalidate)
@@ -70,7 +74,7 @@ func (d *derivation) add(r *Rules, p *Part) {
 		d.has |= hasNoCache
 	}
 	mayShare := c.any(hasMustRevalidate | hasPublic | hasSMaxAge)
-	d.open, d.credentials = d.open && mayShare, d.credentials || p.Credentials
+	d.open, d.credentials = d.open && (mayShare || !p.Credentials), d.credentials || p.Credentials
 	if c.any(hasPrivate) || len(c.private) > 0 || p.Credentials && !mayShare || r.refusesCookies(p.Header, &c) {
 		d.has |= hasPrivate // §3.5 for what was asked with credentials
 	}
@@ -94,6 +98,8 @@ func (d *derivation) life(r *Rules, p *Part, c *control) {
 	d.age = max(d.age, age)
 	lifetime, ok := explicitLifetime(p.Header, c, p.Received)
 	switch {
+	case p.Retry > 0:
+		return
 	case !known: // an age that can't be believed may be any
 		lifetime, d.said = 0, true
 	case ok:
@@ -105,14 +111,22 @@ func (d *derivation) life(r *Rules, p *Part, c *control) {
 			d.said = true
 		}
 	}
-	d.shared = min(d.shared, lifetime-age)
+	shared := lifetime - age
+	d.shared = min(d.shared, shared)
 	d.sMaxAge = d.sMaxAge || c.any(hasSMaxAge)
 	if c.any(hasMaxAge) && known {
 		lifetime = c.maxAge
 	}
 	d.left = min(d.left, lifetime-age)
+	d.windows = d.windows || c.any(hasStaleRevalid|hasStaleError|hasSMaxAge)
 	revalid, onError := r.windows(c)
-	d.revalid, d.onError = min(d.revalid, revalid), min(d.onError, max(0, onError))
+	d.revalid = min(d.revalid, shared+revalid)
+	if revalid == 0 {
+		d.revalid = min(d.revalid, 0)
+	}
+	if d.onError = min(d.onError, shared+onError); onError <= 0 {
+		d.onError = min(d.onError, 0)
+	}
 }
 
 // varyOn takes up the fields that the part varies on, of those that it was asked with. Codings are not passed on: its content was decoded.
@@ -168,9 +182,10 @@ func (d *derivation) cacheControl() string {
 	}
 	if d.has&(hasMustRevalidate|hasProxyRevalidate) != 0 {
 		word("must-revalidate")
-	} else if d.said {
-		seconds("stale-while-revalidate", d.revalid)
-		seconds("stale-if-error", d.onError)
+	} else if d.said || d.windows {
+		fresh := max(0, d.left, d.shared) // the windows begin behind it
+		seconds("stale-while-revalidate", d.revalid-fresh)
+		seconds("stale-if-error", d.onError-fresh)
 	}
 	return b.String()
 }

@@ -156,6 +156,7 @@ func (r *run) settle(p *Part, res *result, failed *Error, req *http.Request) {
 		res.value = p.Default
 	case Stale:
 		if a := r.stale(p, req); a != nil {
+			a.facts.Retry = max(res.retry, time.Second)
 			res.value, res.answers, res.status = a.value, []*answer{a}, a.status
 			return
 		}

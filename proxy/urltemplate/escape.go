@@ -94,7 +94,7 @@ const maxDecodings = 3
 // hasDots reports whether somebody who decodes path, once or more often, who takes backslashes for slashes, or who cuts path parameters off, would
 // find a dot segment in it.
 func hasDots(path string) bool {
-	for range maxDecodings {
+	for range maxDecodings + 1 {
 		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
 			name, _, _ := strings.Cut(segment, ";")
 			if name == "." || name == ".." {

@@ -48,6 +48,12 @@ func levers() []lever {
 		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
 		}, nil},
+		{"Three calls of 100 ms: one answer", "as long as the slowest, not as the sum", fanOut, func(b, a Sample) bool {
+			return b.Median >= time.Duration(len(partNames))*partTime && a.Calls == b.Calls
+		}, func(a Sample) bool { return a.Median < partTime*3/2 }},
+		{"N+1 in one answer, items in one batch", "100 item calls become 1", batched, func(b, a Sample) bool {
+			return b.Calls == itemsPerOrder+1 && a.Calls == 2
+		}, nil},
 		{"Compression of JSON", "under a third of the bytes", compressed, func(b, a Sample) bool {
 			return a.Bytes*3 < b.Bytes
 		}, nil},
@@ -180,30 +186,58 @@ func different(n int, path string) []ask {
 
 // nPlusOne times page views: the list, then each item that it names, one after the other as such code does.
 func nPlusOne(ctx context.Context, s *stage) (before, after Sample) {
-	return s.views(ctx, s.direct(s.orders)), s.views(ctx, s.through)
+	return s.sequences(ctx, s.direct(s.orders), itemByItem, visits), s.sequences(ctx, s.through, itemByItem, visits)
 }
 
-func (s *stage) views(ctx context.Context, c *client) Sample {
+// fanOut compares a client that makes three calls, one after the other, with one that makes one; each time for somebody nobody has asked about yet.
+func fanOut(ctx context.Context, s *stage) (before, after Sample) {
+	before = s.sequences(ctx, s.direct(s.api), func(i int) []string {
+		var paths []string
+		for _, name := range partNames {
+			paths = append(paths, fmt.Sprintf("/parts/%s/%d", name, i))
+		}
+		return paths
+	}, visits)
+	return before, s.sequences(ctx, s.through, func(i int) []string { return []string{fmt.Sprintf("/user-data/%d", i)} }, visits)
+}
+
+// batched is one page view on a cold cache: by 101 calls, and as one answer.
+func batched(ctx context.Context, s *stage) (before, after Sample) {
+	before = s.sequences(ctx, s.direct(s.orders), itemByItem, 1)
+	return before, s.sequences(ctx, s.through, func(int) []string { return []string{"/order-page"} }, 1)
+}
+
+// itemByItem is a list and each item that it names.
+func itemByItem(int) []string {
+	paths := []string{"/orders"}
+	for id := 1; id <= itemsPerOrder; id++ {
+		paths = append(paths, fmt.Sprintf("/items/%d", id))
+	}
+	return paths
+}
+
+// sequences times n sequences of requests, each as one answer.
+func (s *stage) sequences(ctx context.Context, c *client, paths func(i int) []string, n int) Sample {
 	c.warm(ctx, 1)
 	calls, bytes := s.calls(), c.received.Load()
-	var pages []answer
-	for range visits {
-		pages = append(pages, view(ctx, c))
+	var all []answer
+	for i := range n {
+		all = append(all, sequence(ctx, c, paths(i)))
 	}
-	sample := summary(pages)
+	sample := summary(all)
 	sample.Calls, sample.Bytes = s.calls()-calls, c.received.Load()-bytes
 	return sample
 }
 
-// view is one page view, as one answer: as long as all its requests together, as good as the worst of them.
-func view(ctx context.Context, c *client) answer {
+// sequence is requests one after the other, as one answer: as long as all together, as good as the worst of them.
+func sequence(ctx context.Context, c *client, paths []string) answer {
 	start := time.Now()
-	page := c.one(ctx, ask{"/orders", nil})
-	for id := 1; id <= itemsPerOrder; id++ {
-		if a := c.one(ctx, ask{fmt.Sprintf("/items/%d", id), nil}); !a.good() {
-			page = a
+	var whole answer
+	for i, path := range paths {
+		if a := c.one(ctx, ask{path, nil}); i == 0 || !a.good() {
+			whole = a
 		}
 	}
-	page.took = time.Since(start)
-	return page
+	whole.took = time.Since(start)
+	return whole
 }

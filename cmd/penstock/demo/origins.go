@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,7 @@ const (
 	reportTime = 500 * time.Millisecond
 	rateTime   = 300 * time.Millisecond
 	itemTime   = 5 * time.Millisecond
+	partTime   = 100 * time.Millisecond
 )
 
 // itemsPerOrder is how many items the order list names: the N of N+1.
@@ -34,8 +36,17 @@ func apiOrigin() http.Handler {
 	mux.HandleFunc("GET /api/account", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, "private, no-store", map[string]any{"user": "demo", "balance": 12.5})
 	})
+	for _, name := range partNames {
+		mux.HandleFunc("GET /parts/"+name+"/{id}", func(w http.ResponseWriter, r *http.Request) {
+			pause(r.Context(), partTime)
+			writeJSON(w, "max-age=60", map[string]any{"of": r.PathValue("id"), "what": name, "amount": 1284.5})
+		})
+	}
 	return mux
 }
+
+// partNames are the three services of which a page about a user is made.
+var partNames = []string{"user", "orders", "payments"}
 
 // quoteOrigin is the one that goes down.
 func quoteOrigin() http.Handler {
@@ -55,7 +66,24 @@ func ordersOrigin() http.Handler {
 	for _, path := range []string{"/items/{id}", "/api/orders/items/{id}"} {
 		mux.HandleFunc("GET "+path, showItem)
 	}
+	mux.HandleFunc("GET /items", showItems)
 	return mux
+}
+
+// showItems answers for many items at once.
+func showItems(w http.ResponseWriter, r *http.Request) {
+	var items []any
+	for text := range strings.SplitSeq(r.URL.Query().Get("ids"), ",") {
+		if id, err := strconv.Atoi(text); err == nil && id >= 1 && id <= itemsPerOrder {
+			items = append(items, item(id))
+		}
+	}
+	pause(r.Context(), itemTime)
+	writeJSON(w, "max-age=60", map[string]any{"data": items})
+}
+
+func item(id int) map[string]any {
+	return map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25}
 }
 
 func listOrders(w http.ResponseWriter, _ *http.Request) {
@@ -73,7 +101,7 @@ func showItem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pause(r.Context(), itemTime)
-	writeJSON(w, "max-age=60", map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25})
+	writeJSON(w, "max-age=60", item(id))
 }
 
 // webOrigin serves static files with validators and, like many file servers, no word on caching, also under /static/.

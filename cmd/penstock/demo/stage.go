@@ -36,6 +36,22 @@ routes:
   - {name: quotes, match: {path: /quotes}, upstream: quotes}
   - {name: orders, match: {path: /orders}, upstream: orders}
   - {name: items,  match: {path: "/items/{id}"}, upstream: orders}
+  - name: user-data
+    match: {path: "/user-data/{id}", methods: [GET, HEAD]}
+    aggregate:
+      parts:
+        user:     {upstream: api, path: "/parts/user/{id}"}
+        orders:   {upstream: api, path: "/parts/orders/{id}", on_error: default, default: []}
+        payments: {upstream: api, path: "/parts/payments/{id}", on_error: omit}
+  - name: items-by-id
+    match: {path: "/batched/{id}", methods: [GET, HEAD]}
+    batch: {upstream: orders, path: "/items?ids={ids}", window: 2ms, max: 100, key: id, items: data}
+  - name: order-page
+    match: {path: /order-page, methods: [GET, HEAD]}
+    aggregate:
+      parts:
+        order: {upstream: orders, path: /orders}
+        items: {foreach: "order.item_ids", path: "/items/{}", batch: items-by-id}
   - name: web
     match: {path: /*}
     upstream: web

@@ -11,7 +11,7 @@ import (
 
 // combine checks what answers a route in the place of an upstream, and what comes page by page.
 func (k checker) combine(r *Route, n *node) {
-	if r.Aggregate != nil && k.sound(n.get("aggregate")) {
+	if at := n.get("aggregate"); r.Aggregate != nil && at != nil && at.kind == kindMap { // a bad part does not hide the others' mistakes
 		k.aggregate(r, n)
 	}
 	if r.Batch != nil && k.sound(n.get("batch")) {
@@ -91,7 +91,7 @@ type parts struct {
 func (k checker) aggregate(r *Route, n *node) {
 	k.alone(r, n, "aggregate")
 	at := n.get("aggregate").get("parts")
-	if !k.sound(at) {
+	if at == nil || at.kind != kindMap {
 		return
 	}
 	if len(at.fields) == 0 {
@@ -103,9 +103,12 @@ func (k checker) aggregate(r *Route, n *node) {
 		all.names = append(all.names, f.key.text)
 	}
 	for _, f := range at.fields {
-		if p := r.Aggregate.Parts[f.key.text]; p != nil && k.sound(f.value) {
-			all.part(f.key.text, p, f.value)
+		p := r.Aggregate.Parts[f.key.text]
+		if p == nil || !k.sound(f.value) {
+			all.bad = true
+			continue
 		}
+		all.part(f.key.text, p, f.value)
 	}
 	if !all.bad {
 		all.cycles()

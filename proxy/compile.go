@@ -50,7 +50,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	}
 	handler := s.cache.Handler(res)
 	if r.Paginate != nil {
-		handler = pagesOf(cfg, r).Settle(handler)
+		handler = pagesOf(cfg, r).Handler(handler)
 	}
 	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
 	combined := r.Aggregate != nil || r.Batch != nil

@@ -4,9 +4,9 @@
 // # When a batch sets out
 //
 // The loader knows how many requests are about: those that have come to the route, or that an aggregate has announced ([Loader.Enter]), and have no answer
-// yet ([Loader.Leave]). A read that reaches the loader waits only while there are some that may still reach it too: about, and neither waiting here nor in a
-// call already. So a request alone waits for nobody, the reads of an aggregate set out the moment the last of them is there, and under load reads gather for
-// the time of the window at most. A batch also sets out when it has as many reads, or as long a URL, as it may.
+// yet ([Loader.Leave]). A read that reaches the loader waits only while others are about than those that wait here with it. So a request alone waits for
+// nobody, and the reads of an aggregate set out the moment the last of them is there; while a call is on its way, or requests are between route and loader,
+// reads gather for the time of the window at most. A batch also sets out when it has as many reads, or as long a URL, as it may.
 //
 // Reads whose forwarded fields differ are never in one call. Nobody's leaving ends a call that others wait for.
 //
@@ -59,7 +59,7 @@ type Loader struct {
 	Config
 	mu     sync.Mutex
 	about  int               // requests that are on their way
-	inside int               // of them, those that wait here or are in a call
+	inside int               // of them, those that wait here
 	open   map[string]*batch // that take reads, by what must be alike
 }
 
@@ -120,6 +120,7 @@ func (l *Loader) seal(group string, b *batch) {
 	}
 	if !b.gone {
 		b.gone = true
+		l.inside -= b.waiting
 		close(b.full)
 	}
 }
@@ -237,12 +238,8 @@ func (l *Loader) drive(ctx context.Context, b *batch, values []string) {
 	l.load(ctx, b, values)
 }
 
-// finish takes b out of the account, and fails the reads that were left without an answer: a panic must leave nobody waiting.
+// finish gives each read its answer, and fails those that were left without one: a panic must leave nobody waiting.
 func (l *Loader) finish(b *batch) {
-	l.mu.Lock()
-	l.inside -= b.waiting
-	l.dispatch()
-	l.mu.Unlock()
 	for _, rd := range b.reads {
 		if rd.resp == nil && rd.err == nil {
 			rd.err = &Error{Code: http.StatusBadGateway, Kind: "proxy_internal_error", What: "the call came to nothing"}

@@ -1,7 +1,7 @@
 // Package paginate is for lists that come page by page. It settles the size of a page before the request meets the cache, so that requests which come to the same
 // page share an object; and it finds the next page in the one that has come, and names it in Link (RFC 8288).
 //
-// It stands on both sides of the cache: [Pages.Settle] in front of it, [Pages.Origin] behind. It knows nothing of caching, routes and configuration.
+// It stands on both sides of the cache: [Pages.Handler] in front of it, [Pages.Origin] behind. It knows nothing of caching, routes and configuration.
 package paginate
 
 import (
@@ -25,8 +25,8 @@ type Pages struct {
 	Depth        int
 }
 
-// Settle gives requests for pages the limit that they come to.
-func (p *Pages) Settle(next http.Handler) http.Handler {
+// Handler gives requests for pages the limit that they come to.
+func (p *Pages) Handler(next http.Handler) http.Handler {
 	if p.LimitParam == "" {
 		return next
 	}

@@ -107,6 +107,7 @@ func compileBatch(cfg *config.Config, r *config.Route, next *generation) (*batch
 		Origin: origin, Target: target, Captured: names, ID: slices.Index(names, ids[0]),
 		Window: b.Window, Max: b.Max, URLBytes: int(b.URLBytes), Fields: b.Headers, Key: key, Items: items, Missing: b.Missing,
 		Limits: batch.Limits{Bytes: b.Bytes, Depth: maxDepth}, Timeout: callBound(cfg, b.Upstream),
+		Apart: func(ctx context.Context) context.Context { return observe.NewContext(ctx, new(observe.Event)) },
 	}), nil
 }
 

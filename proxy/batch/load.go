@@ -58,7 +58,11 @@ func (l *Loader) load(ctx context.Context, b *batch, values []string) {
 		all.Go(func() {
 			defer func() { <-slots }()
 			rd.resp, rd.err = nil, nil
-			l.call(ctx, []*read{rd}, values)
+			own := ctx
+			if l.Apart != nil {
+				own = l.Apart(ctx)
+			}
+			l.call(own, []*read{rd}, values)
 		})
 	}
 	all.Wait()

@@ -37,15 +37,17 @@ type Config struct {
 	Captured []string              // what a request's path holds, segment by segment
 	ID       int                   // which of them is the identifier
 	Window   time.Duration
-	Max      int                                                                // reads in a call
-	URLBytes int                                                                // of a call's URL
-	Fields   []string                                                           // request fields that are forwarded, in canonical form
-	Key      rawjson.Path                                                       // of an element: its identifier
-	Items    rawjson.Path                                                       // of the answer: the array of elements
-	Missing  int                                                                // status for an identifier that the answer does not have
-	Limits   Limits                                                             // of an answer
-	Timeout  time.Duration                                                      // of a call
-	Observe  func(ctx context.Context, size int) (context.Context, func(error)) // is told of each call; may be nil
+	Max      int           // reads in a call
+	URLBytes int           // of a call's URL
+	Fields   []string      // request fields that are forwarded, in canonical form
+	Key      rawjson.Path  // of an element: its identifier
+	Items    rawjson.Path  // of the answer: the array of elements
+	Missing  int           // status for an identifier that the answer does not have
+	Limits   Limits        // of an answer
+	Timeout  time.Duration // of a call
+	// Apart gives a call that is made beside others a context of its own to note facts in; may be nil.
+	Apart   func(context.Context) context.Context
+	Observe func(ctx context.Context, size int) (context.Context, func(error)) // is told of each call; may be nil
 }
 
 // Limits bound what an answer may cost.

@@ -141,7 +141,7 @@ func nextOf(h http.Header) string {
 			if !closed {
 				break
 			}
-			own, rest := cutLink(params)
+			own, rest := cut(params, ',')
 			if isNext(own) {
 				return target
 			}
@@ -151,8 +151,8 @@ func nextOf(h http.Header) string {
 	return ""
 }
 
-// cutLink parts the parameters of one link from those that follow: at a comma outside of quotes.
-func cutLink(s string) (params, rest string) {
+// cut parts s at the first sep outside of quotes.
+func cut(s string, sep byte) (before, after string) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -160,15 +160,18 @@ func cutLink(s string) (params, rest string) {
 			i++
 		case s[i] == '"':
 			quoted = !quoted
-		case s[i] == ',' && !quoted:
+		case s[i] == sep && !quoted:
 			return s[:i], s[i+1:]
 		}
 	}
 	return s, ""
 }
 
+// isNext reports whether the parameters of a link make it the next page's: of several rel the first counts (RFC 8288 §3.3).
 func isNext(params string) bool {
-	for param := range strings.SplitSeq(params, ";") {
+	for params != "" {
+		var param string
+		param, params = cut(params, ';')
 		name, value, _ := strings.Cut(param, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
 			continue

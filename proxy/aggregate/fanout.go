@@ -182,11 +182,14 @@ func (r *run) fail(failed *Error) {
 func (r *run) retry(failed *Error) time.Duration {
 	if failed.Header != nil {
 		if d, ok := cachepolicy.RetryAfter(failed.Code, failed.Header, r.Now()); ok {
-			return d
+			return min(d, max(maxRetry, r.Retry))
 		}
 	}
 	return r.Retry
 }
+
+// maxRetry bounds what an upstream may ask for: an answer that lacks a part is not to stay for a day because one is down that long.
+const maxRetry = time.Minute
 
 // each makes the calls of part i, one for each value, all at once.
 func (r *run) each(ctx context.Context, i int) {

@@ -45,7 +45,7 @@ routes:
         payments: {upstream: api, path: "/parts/payments/{id}", on_error: omit}
   - name: items-by-id
     match: {path: "/batched/{id}", methods: [GET, HEAD]}
-    batch: {upstream: orders, path: "/items?ids={ids}", window: 2ms, max: 100, key: id, items: data}
+    batch: {upstream: orders, path: "/items?ids={ids}", window: 250ms, max: 100, key: id, items: data} # not waited for: it sets out when the last of the page's items is there
   - name: order-page
     match: {path: /order-page, methods: [GET, HEAD]}
     aggregate:

@@ -107,32 +107,37 @@ func run() error {
 	}
 	defer plain.stop()
 
-	fmt.Printf("Three upstream calls of 100 ms each, nothing cached\n%-34s %8s %10s %10s\n", "", "requests", "median", "p99")
+	fmt.Printf("Three upstream calls of 100 ms each, nothing cached\n%-38s %8s %10s %10s\n", "", "requests", "median", "p99")
 	for _, c := range []struct {
 		name  string
 		who   *child
 		n, at int
-	}{{"gateway, 1 client", ours, 30, 1}, {"plain handler, 1 client", plain, 30, 1}, {"gateway, 200 clients", ours, 2000, 200}, {"plain handler, 200 clients", plain, 2000, 200}} {
-		load(c.who, "/slow/%d", c.at, c.at) // connections
-		m := load(c.who, "/slow/%d", c.n, c.at)
-		fmt.Printf("%-34s %8d %10v %10v\n", c.name, m.answered, m.quantile(0.5), m.quantile(0.99))
+		pause time.Duration
+	}{
+		{"gateway, 1 client", ours, 30, 1, 0}, {"plain handler, 1 client", plain, 30, 1, 0},
+		{"gateway, 200 clients, 2 a second each", ours, 2000, 200, 400 * time.Millisecond}, {"plain handler, the same", plain, 2000, 200, 400 * time.Millisecond},
+		{"gateway, 200 clients without pause", ours, 2000, 200, 0}, {"plain handler, the same", plain, 2000, 200, 0},
+	} {
+		load(c.who, "/slow/%d", c.at, c.at, 0) // connections
+		m := load(c.who, "/slow/%d", c.n, c.at, c.pause)
+		fmt.Printf("%-38s %8d %10v %10v\n", c.name, m.answered, m.quantile(0.5), m.quantile(0.99))
 	}
 
-	fmt.Printf("\nThree upstream calls that are answered at once, 64 clients\n%-34s %8s %14s %10s %10s %8s\n", "", "requests", "req/processor s", "median", "p99", "calls")
+	fmt.Printf("\nThree upstream calls that are answered at once, 64 clients\n%-38s %8s %14s %10s %10s %8s\n", "", "requests", "req/processor s", "median", "p99", "calls")
 	for round := range 2 {
 		for _, c := range []struct {
 			name, path string
 			who        *child
 		}{{"gateway, nothing cached", "/fast/%d", ours}, {"plain handler", "/fast/%d", plain}, {"gateway, 2 of 3 parts cached", "/mixed/%d", ours}} {
-			load(c.who, c.path, 2000, 64)
+			load(c.who, c.path, 2000, 64, 0)
 			calls, computed := up.calls(), c.who.processor()
-			m := load(c.who, c.path, 20000, 64)
+			m := load(c.who, c.path, 20000, 64, 0)
 			computed = c.who.processor() - computed
-			fmt.Printf("%-34s %8d %14.0f %10v %10v %8d\n", fmt.Sprintf("%s (%d)", c.name, round+1), m.answered, float64(m.answered)/computed.Seconds(), m.quantile(0.5), m.quantile(0.99), up.calls()-calls)
+			fmt.Printf("%-38s %8d %14.0f %10v %10v %8d\n", fmt.Sprintf("%s (%d)", c.name, round+1), m.answered, float64(m.answered)/computed.Seconds(), m.quantile(0.5), m.quantile(0.99), up.calls()-calls)
 		}
 	}
 
-	fmt.Printf("\n10 000 single reads over 200 ids, the upstream takes 5 ms a call\n%-34s %8s %10s %10s %8s\n", "", "requests", "mean", "p99", "calls")
+	fmt.Printf("\n10 000 single reads over 200 ids, the upstream takes 5 ms a call\n%-38s %8s %10s %10s %8s\n", "", "requests", "mean", "p99", "calls")
 	for _, c := range []struct {
 		name, path string
 		n, at      int
@@ -142,8 +147,8 @@ func run() error {
 		{"no batch, cached, 100 clients", "/single-cached/%d", 10000, 100}, {"batch, cached, 100 clients", "/batched-cached/%d", 10000, 100},
 	} {
 		calls := up.calls()
-		m := load(ours, c.path, c.n, c.at)
-		fmt.Printf("%-34s %8d %10v %10v %8d\n", c.name, m.answered, m.mean(), m.quantile(0.99), up.calls()-calls)
+		m := load(ours, c.path, c.n, c.at, 0)
+		fmt.Printf("%-38s %8d %10v %10v %8d\n", c.name, m.answered, m.mean(), m.quantile(0.99), up.calls()-calls)
 	}
 	return nil
 }
@@ -169,8 +174,12 @@ func (m *measured) mean() time.Duration {
 	return (sum / time.Duration(max(1, len(m.took)))).Round(10 * time.Microsecond)
 }
 
-// load asks n times, by so many clients at once, for pages that differ; of those about items there are 200.
-func load(c *child, path string, n, clients int) *measured {
+// spread is over which time clients begin: those that all began in one instant would go on in step, and measure the processors' queue.
+const spread = 100 * time.Millisecond
+
+// load asks n times, by so many clients at once, each with a pause between its requests, for pages that differ; of those about items
+// there are 200.
+func load(c *child, path string, n, clients int, pause time.Duration) *measured {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	m := &measured{}
@@ -181,8 +190,9 @@ func load(c *child, path string, n, clients int) *measured {
 		serial <- i
 	}
 	close(serial)
-	for range clients {
+	for k := range clients {
 		all.Go(func() {
+			time.Sleep((spread + pause) * time.Duration(k) / time.Duration(clients))
 			var took []time.Duration
 			good := 0
 			for i := range serial {
@@ -191,6 +201,7 @@ func load(c *child, path string, n, clients int) *measured {
 					good++
 				}
 				took = append(took, time.Since(begun))
+				time.Sleep(pause)
 			}
 			mu.Lock()
 			defer mu.Unlock()

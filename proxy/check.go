@@ -12,10 +12,19 @@ import (
 
 // Check reports whether a gateway could be made of cfg, without being one: it joins no fleet and connects to no upstream.
 func Check(ctx context.Context, cfg *config.Config) error {
+	g, err := NewOffline(cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return g.Close(ctx)
+}
+
+// NewOffline returns a Gateway that runs cfg for itself: it joins no fleet, and connects to an upstream only when that is asked.
+func NewOffline(cfg *config.Config, o Options) (*Gateway, error) {
 	alone := *cfg
 	if cfg.Cache.Redis != nil {
 		if err := shared.CheckURL(cfg.Cache.Redis.URL); err != nil {
-			return fmt.Errorf("cache.redis.url: %w", err)
+			return nil, fmt.Errorf("cache.redis.url: %w", err)
 		}
 		alone.Cache.Redis = nil
 	}
@@ -25,9 +34,5 @@ func Check(ctx context.Context, cfg *config.Config) error {
 		cold.Pool.Min = 0 // nothing is connected to in advance
 		alone.Upstreams[name] = &cold
 	}
-	g, err := New(&alone, Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	return g.Close(ctx)
+	return New(&alone, o)
 }

@@ -34,6 +34,7 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
 	})
 	s.handler = guard(http.HandlerFunc(s.dispatch))
+	s.explainer = guard(http.HandlerFunc(s.explain))
 	return s, nil
 }
 
@@ -47,10 +48,11 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	front := func(next http.Handler) http.Handler { return requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(next)) }
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules,
+		handler: front(s.cache.Handler(res)), explain: front(s.cache.Explainer(res)),
 	}, nil
 }
 

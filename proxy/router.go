@@ -22,6 +22,7 @@ type router struct {
 	exact    map[string]*hostMux
 	wildcard []suffixMux // the longest suffix first
 	any      *hostMux
+	routes   []*route  // in the order of the configuration
 	contexts sync.Pool // of *chi.Context
 }
 
@@ -54,6 +55,7 @@ type route struct {
 	captures bool // its handler needs what the path pattern captured
 	rules    *cachepolicy.Rules
 	handler  http.Handler
+	explain  http.Handler // like handler, but it only says what that would do
 }
 
 func newRouter(routes []*route) (rt *router, err error) {
@@ -63,7 +65,7 @@ func newRouter(routes []*route) (rt *router, err error) {
 			rt, err = nil, fmt.Errorf("the routes can't be combined: %v", p)
 		}
 	}()
-	rt = &router{exact: make(map[string]*hostMux), any: newHostMux(routes, "")}
+	rt = &router{exact: make(map[string]*hostMux), any: newHostMux(routes, ""), routes: routes}
 	rt.contexts.New = func() any { return chi.NewRouteContext() }
 	for _, r := range routes {
 		switch host := r.host; {

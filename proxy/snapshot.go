@@ -12,10 +12,11 @@ import (
 
 // Snapshot is a configuration compiled for answering requests. It is immutable.
 type Snapshot struct {
-	handler http.Handler // the guard, then the router
-	router  *router
-	cache   *cache.Cache
-	live    *live
+	handler   http.Handler // the guard, then the router
+	explainer http.Handler // the same, in front of routes that only say what they would do
+	router    *router
+	cache     *cache.Cache
+	live      *live
 }
 
 // ServeHTTP answers r.

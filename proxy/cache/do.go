@@ -38,20 +38,25 @@ func (c *Cache) do(x *exchange) *Reply {
 	if protocol := x.upgrade(); protocol != "" {
 		return c.passUpgrade(x, protocol)
 	}
-	if !x.res.Rules.Enabled {
-		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
+	if out, passes := x.identify(); passes {
+		return c.pass(x, out)
 	}
-	key, why := x.res.Rules.Key(&x.q)
-	if why != cachepolicy.ReasonNone {
-		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
-	}
-	x.key = key
-	x.ev.KeyHash = keyText(key)
+	x.ev.KeyHash = keyText(x.key)
 	for {
 		if reply := c.attempt(x); reply != nil {
 			return reply
 		}
 	}
+}
+
+// identify gives x its key, or the outcome of a request that keeps away from the cache.
+func (x *exchange) identify() (out cachepolicy.Outcome, passes bool) {
+	if !x.res.Rules.Enabled {
+		return cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass}, true
+	}
+	key, why := x.res.Rules.Key(&x.q)
+	x.key = key
+	return cachepolicy.Outcome{Forward: why.Forward(), Reason: why}, why != cachepolicy.ReasonNone
 }
 
 // attempt makes one lookup and does what Decide says of it. nil means that the flight it followed came to nothing that it may use.

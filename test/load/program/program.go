@@ -43,6 +43,9 @@ func Build(dir string, withRace bool) (*Binary, error) {
 	return b, nil
 }
 
+// Path is where the binary is.
+func (b *Binary) Path() string { return b.path }
+
 // Process is a gateway that runs.
 type Process struct {
 	t      testing.TB

@@ -13,7 +13,7 @@ IMAGE    ?= penstock:$(VERSION)
 export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check setup lint fuzz bench conformance image image-check tidy-check vuln clean
+.PHONY: help run demo build test deploy-test check setup lint fuzz bench conformance image image-check tidy-check vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +30,10 @@ build: ## bin/penstock, a static binary
 test: setup ## everything: vet, then all tests with the race detector, the conformance suite among them
 	go vet ./...
 	go test -race -shuffle=on -timeout 10m ./...
+	$(MAKE) deploy-test
+
+deploy-test: ## what is in deploy/, against what reads it: Kubernetes, Compose, the OpenTelemetry Collector, Prometheus
+	cd test/deploy && go vet ./... && go test -timeout 10m ./...
 
 setup: ## what the tests need beside Go; installs what is missing
 	@go mod download
@@ -64,6 +68,7 @@ image-check: ## what the image build compiles, for both of its architectures, wi
 
 tidy-check: ## go.mod and go.sum say exactly what the code needs
 	go mod tidy -diff
+	cd test/deploy && go mod tidy -diff
 	go mod verify
 
 vuln: ## known vulnerabilities; asks the Go vulnerability database over the network

@@ -25,6 +25,8 @@ type Config struct {
 	Server Server `key:"server"`
 	// Admin is the listener for operators.
 	Admin Admin `key:"admin"`
+	// Telemetry is what the gateway says of itself.
+	Telemetry Telemetry `key:"telemetry"`
 	// Cache holds the stores that all routes share.
 	Cache Stores `key:"cache"`
 	// Upstreams are the origins that routes name, by name.

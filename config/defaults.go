@@ -31,6 +31,18 @@ func (c *Config) setDefaults() {
 	}
 	// Loopback, so that nothing is open to others because a line was forgotten.
 	c.Admin = Admin{Address: "127.0.0.1:9901"}
+	c.Telemetry = Telemetry{
+		ServiceName: "penstock",
+		Traces: Traces{
+			Exporter:  TracesNone,  // nothing is sent to anybody unasked
+			Sample:    0.01,        // enough for a picture, and nothing that shows in the costs
+			Slow:      time.Second, // what users call slow
+			Untrusted: UntrustedLink,
+		},
+		Metrics: Metrics{Prometheus: true}, // costs nothing until somebody asks
+		// Off: a line costs more than the answer from memory that it tells of.
+		AccessLog: AccessLog{Output: AccessOff, Format: AccessJSON, Sample: 1},
+	}
 	c.Cache.Memory = MemoryStore{
 		Size:      256 * mib, // leaves room in a container of 512 MiB
 		MaxObject: 8 * mib,   // a thirty-second of Size: no single object pushes out many

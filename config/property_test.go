@@ -48,6 +48,7 @@ var textSamples = map[string][]string{
 	"tag":            {"user:{id}", "yes", "~"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
+	"otlp_endpoint":  {"http://127.0.0.1:4318", "https://a.example/otlp", "grpc://127.0.0.1:4317", "grpcs://a.example:4317"},
 	"content_type":   {"", "text/html; charset=utf-8"},
 }
 

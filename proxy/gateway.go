@@ -42,6 +42,7 @@ func (o Options) withDefaults() Options {
 type Gateway struct {
 	options  Options
 	live     *live
+	meter    *observe.Meter
 	snapshot atomic.Pointer[Snapshot]
 	ready    atomic.Bool
 	applying sync.Mutex
@@ -51,11 +52,13 @@ type Gateway struct {
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
+	meter := observe.NewMeter()
+	o.Sink = observe.Tee(meter, o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l}
+	g := &Gateway{options: o, live: l, meter: meter}
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
@@ -80,9 +83,18 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 		next.discard()
 		return err
 	}
+	g.meter.Declare(routeNames(cfg)...)
 	g.snapshot.Store(snapshot)
 	next.commit()
 	return nil
+}
+
+func routeNames(cfg *config.Config) []string {
+	names := make([]string, len(cfg.Routes))
+	for i, r := range cfg.Routes {
+		names[i] = r.Name
+	}
+	return names
 }
 
 // ServeHTTP answers r.
@@ -106,9 +118,10 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 			p = http.ErrAbortHandler
 		}
 	}
-	if g.options.Sink != nil {
-		g.options.Sink.Finish(ev, r)
+	if ev.Took == 0 {
+		ev.Took = g.options.Now().Sub(ev.Start)
 	}
+	g.options.Sink.Finish(ev, r)
 	if p != nil {
 		panic(p)
 	}
@@ -116,6 +129,9 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 
 // Preload takes into memory what the instances that share a cache use most, where the configuration asks for it. It returns when that is done, or ctx.
 func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
+
+// Meter is what counts all requests. It goes on over reloads.
+func (g *Gateway) Meter() *observe.Meter { return g.meter }
 
 // SetReady says whether /readyz is to answer 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
 )
@@ -42,7 +43,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
-		WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
+		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Filled: fillTold(o.Sink),
 	}
 	if cfg.Cache.Redis != nil {
 		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {
@@ -57,6 +58,14 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	}
 	l.cache = cache.New(made)
 	return l, nil
+}
+
+// fillTold is what tells sink of fills; nil where it does not want to know.
+func fillTold(sink observe.Sink) func(*observe.Event) {
+	if f, ok := sink.(observe.Filler); ok {
+		return f.Fill
+	}
+	return nil
 }
 
 // generation is the set of resources that a configuration is going to run with. It is either committed or discarded.

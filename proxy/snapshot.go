@@ -33,6 +33,7 @@ func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions && r.URL.Path == "*":
 		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		ev.Status = http.StatusNoContent
 		w.WriteHeader(http.StatusNoContent)
 	case refuse != nil:
 		refuse.ServeHTTP(w, r)

@@ -26,6 +26,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -39,10 +40,12 @@ type Config struct {
 	// Used is told of one in UsedSample hits, which then counts for as many; nil: nobody wants to know.
 	Used       func(k cachepolicy.Key, uses int)
 	UsedSample int
-	Now        func() time.Time // the clock, read once per decision
-	Random     func() float64   // in [0,1): jitter and early refresh
-	Log        *slog.Logger
-	Name       string // how the cache calls itself in Cache-Status (RFC 9211 §2)
+	// Filled is told of each fill that has ended. It must not keep the Event. nil: nobody wants to know.
+	Filled func(*observe.Event)
+	Now    func() time.Time // the clock, read once per decision
+	Random func() float64   // in [0,1): jitter and early refresh
+	Log    *slog.Logger
+	Name   string // how the cache calls itself in Cache-Status (RFC 9211 §2)
 	// WriteError answers with an error of the gateway's own making; kind is an error type of RFC 9209, or "".
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)
 	// WithInterim returns a context under which origins hand interim responses to deliver while RoundTrip runs. nil: they are dropped.

@@ -11,11 +11,13 @@ import (
 type clientBody struct {
 	io.ReadCloser
 	whole atomic.Bool
+	read  atomic.Int64 // bytes; they are read on another goroutine, and on it for a while after the answer
 }
 
 // Read reads from the body.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.read.Add(int64(n))
 	if err == io.EOF {
 		b.whole.Store(true)
 	}
@@ -34,6 +36,13 @@ func (x *exchange) watchBody(w http.ResponseWriter) {
 	x.r = &r
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).EnableFullDuplex() // a writer that does not know it has no such habit
+	}
+}
+
+// noteBody adds what was read of the body to what came from the client.
+func (x *exchange) noteBody() {
+	if x.body != nil {
+		x.ev.BytesIn += x.body.read.Load()
 	}
 }
 

@@ -57,7 +57,15 @@ func (d *delivery) entry(e *store.Entry) {
 		d.head(e.Status, as.Body.Size)
 		if d.x.q.Method != http.MethodHead {
 			d.body(as.Body.Segments)
+			d.spared(e, &as.Representation)
 		}
+	}
+}
+
+// spared notes what was not sent because e's content, which the origin sent as it is, was coded here.
+func (d *delivery) spared(e *store.Entry, rep *store.Representation) {
+	if first := &e.Representations[0]; first.Coding == compress.Identity && rep.Coding != compress.Identity {
+		d.x.ev.BytesSaved = first.Body.Size - rep.Body.Size
 	}
 }
 
@@ -187,6 +195,9 @@ func (d *delivery) along(l *landing) {
 	}
 	if err := d.read(src); err != nil {
 		d.abort("reading along", err)
+	}
+	if l.coding == compress.Identity && src.Coding != compress.Identity {
+		d.x.ev.BytesSaved = l.total - d.x.ev.BytesOut
 	}
 	d.trailers(l)
 }

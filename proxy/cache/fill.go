@@ -15,6 +15,8 @@ import (
 
 // fill asks the origin and carries out what Settle says of its answer. It always ends the flight.
 func (c *Cache) fill(ctx context.Context, j *job) {
+	j.ev.Start = c.Now()
+	defer c.filled(j.ev)
 	ctx, cancel := context.WithCancel(observe.NewContext(ctx, j.ev))
 	held := &holder{cancel: cancel}
 	defer held.release()
@@ -40,6 +42,15 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 		j.plain()
 	}
 	c.failed(j, invalid("the origin answers a plain request with a part or a 304"))
+}
+
+// filled tells of the end of a fill, whose facts are in ev.
+func (c *Cache) filled(ev *observe.Event) {
+	if c.Filled == nil {
+		return
+	}
+	ev.Took, ev.Status = c.Now().Sub(ev.Start), ev.UpstreamStatus
+	c.Filled(ev)
 }
 
 // rescue ends the flight of a fill that panicked. Those who follow start over, once.
@@ -76,6 +87,9 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.landEntry(j, j.stored, a, out)
 	case cachepolicy.Freshen:
 		a.discard()
+		if !j.ev.Background {
+			j.ev.Cache = observe.CacheRevalidated
+		}
 		j.kept = c.freshen(ctx, j.to, j.stored, &v)
 		c.landEntry(j, j.kept, nil, out)
 	case cachepolicy.Combine:

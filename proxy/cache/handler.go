@@ -17,6 +17,7 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 		}
 		x.interim = func(status int, h http.Header) { writeInterim(w, r, status, h) }
 		x.watchBody(w)
+		defer x.noteBody()
 		c.deliver(w, x, c.do(x))
 	})
 }

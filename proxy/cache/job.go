@@ -27,9 +27,17 @@ type job struct {
 
 // job returns the fill of x in f. It is called while x's client is still there.
 func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
-	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: x.r.Header.Clone(), tags: x.res.Tags.of(x.r), ev: new(observe.Event)}
+	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: x.r.Header.Clone(), tags: x.res.Tags.of(x.r), ev: x.fillEvent()}
 	j.ask()
 	return j
+}
+
+// fillEvent is the Event of a fill for x.
+func (x *exchange) fillEvent() *observe.Event {
+	return &observe.Event{
+		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
+		Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss,
+	}
 }
 
 // outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.

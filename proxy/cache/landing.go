@@ -29,6 +29,7 @@ type landing struct {
 	spool  *flight.Flight[uint64, struct{}] // the same body under another coding, made as it comes; nil: none
 	// trailer is set before the flight ends; read it after the body.
 	trailer http.Header
+	total   int64 // of the body as it came; set as trailer is
 	tags    []string
 	epoch   store.Epoch // at which its fill began
 }

@@ -26,7 +26,7 @@ func (d *delivery) relay(resp *http.Response) {
 		d.withoutContent(http.StatusNotModified)
 		return
 	}
-	resp.Body = &countedBody{resp.Body, &d.x.ev.BytesIn}
+	resp.Body = &countedBody{resp.Body, &d.x.ev.BytesFromOrigin}
 	way := d.conduit(resp, h)
 	defer way.close()
 	delete(h, "Content-Length")
@@ -42,6 +42,9 @@ func (d *delivery) relay(resp *http.Response) {
 	}
 	if err := d.pump(way.body, way.coder, way.size < 0); err != nil {
 		d.abort("relaying", err)
+	}
+	if way.coder != nil {
+		d.x.ev.BytesSaved = d.x.ev.BytesFromOrigin - d.x.ev.BytesOut
 	}
 	d.sendTrailers(resp, h)
 }

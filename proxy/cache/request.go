@@ -31,6 +31,8 @@ type exchange struct {
 	impatient bool
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
+	// refreshing is set when it has begun a refresh in the background.
+	refreshing bool
 	// tier is where the response was found.
 	tier string
 	// body is the client's body on its way up; nil: there is none.

@@ -32,6 +32,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	code.start()
 	j.leader.give(reply)
 	size, err := copyBody(j.flight, resp.Body)
+	j.ev.BytesFromOrigin += size
 	if err == nil && resp.ContentLength >= 0 && size != resp.ContentLength {
 		err = io.ErrUnexpectedEOF
 	}
@@ -40,7 +41,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		code.fail(err)
 		return
 	}
-	l.trailer = resp.Trailer
+	l.trailer, l.total = resp.Trailer, size
 	if c.reusable(j, &v.Meta) {
 		c.unshareable.forget(j.key)
 	}

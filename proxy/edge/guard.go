@@ -65,6 +65,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ev, c := observe.FromContext(r.Context()), g.trust.identify(r)
 	ev.ClientIP, ev.Scheme = c.ip, c.scheme // also of a request that is refused
+	ev.BytesIn = headBytes(r)
 	if no := g.check(r); no != nil {
 		no.answer(w, r)
 		return
@@ -112,6 +113,17 @@ func (g *guard) check(r *http.Request) *refusal {
 }
 
 var bodyTooLarge = &refusal{http.StatusRequestEntityTooLarge, requestError, "the request body is too large", true}
+
+// headBytes is the size of r's head as HTTP/1.1 would write it.
+func headBytes(r *http.Request) int64 {
+	n := len(r.Method) + len(r.RequestURI) + len(" ") + len(" HTTP/1.1\r\n") + len("Host: \r\n") + len(r.Host) + len("\r\n")
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return int64(n)
+}
 
 func (g *guard) checkFields(r *http.Request) *refusal {
 	lines, size := 0, 0

@@ -11,10 +11,12 @@ import (
 // Event is the one record of what happened to one request. It belongs to the request's goroutine until Finish.
 type Event struct {
 	Start    time.Time
+	Took     time.Duration // until its end; set at Finish
 	Route    string
 	Method   string
-	Status   int
-	BytesOut int64
+	Status   int   // 0: the client left before there was a response
+	BytesIn  int64 // from the client: the head, as HTTP/1.1 would write it, and what was read of the content
+	BytesOut int64 // of content to the client
 
 	// The client's side, found at ingress.
 	ClientIP netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
@@ -25,6 +27,7 @@ type Event struct {
 	Sampling Sampling          // whether it is traced, where that was decided before a handler saw it
 
 	// The cache's side.
+	Cache      string // what it did for the request: one of the Cache words, "" for none
 	Hit        bool
 	Action     string // of cachepolicy.Action
 	Reason     string // of cachepolicy.Reason
@@ -33,19 +36,22 @@ type Event struct {
 	Age        time.Duration
 	Stored     bool
 	Collapsed  bool // answered by another request's fill
+	Background bool // a fill that no client waits for
 	KeyHash    string
 	Coding     string
+	BytesSaved int64  // of content, by coding it here
 	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit
 
 	// The origin's side.
-	Upstream       string
-	Target         string
-	UpstreamStatus int
-	Tries          int
-	FirstByte      time.Duration
-	BytesIn        int64
-	Err            error  // what failed, nil if nothing did
-	ProxyStatus    string // RFC 9209 error type, "" when nothing failed
+	Upstream        string
+	Target          string
+	UpstreamStatus  int
+	Tries           int
+	FirstByte       time.Duration
+	OriginRequests  int    // calls to origins that were made for this Event; those of a fill are in the fill's own
+	BytesFromOrigin int64  // of the content that those calls brought
+	Err             error  // what failed, nil if nothing did
+	ProxyStatus     string // RFC 9209 error type, "" when nothing failed
 }
 
 // Sampling says whether a request is to be traced.

@@ -198,6 +198,7 @@ func (p *Pool) roundTrip(r *http.Request, ev *observe.Event) (*http.Response, er
 	started := time.Now()
 	t := p.targets[p.choose(r)]
 	ev.Target, ev.Err, ev.ProxyStatus = t.name, nil, ""
+	ev.OriginRequests++
 	resp, err := p.attempt(r, t, ev)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,14 @@ func (r *Rules) Remedies(q *Request, a *Answer) (list []Remedy, whole bool) {
 	return list, t.obstacle() == ReasonNone
 }
 
+// Obstacle is the first thing, beside Enabled, that would keep a GET like q, answered with a, from being answered from the cache the next time.
+func (r *Rules) Obstacle(q *Request, a *Answer) Reason {
+	rules, answer := *r, *a
+	rules.Enabled = true
+	answer.Header, answer.Stored = a.Header.Clone(), nil
+	return (&trial{&rules, q, &answer}).obstacle()
+}
+
 // trial is a request and its answer under rules, all of which may be changed.
 type trial struct {
 	rules *Rules

@@ -2,11 +2,10 @@ package proxy
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/advice"
 	"github.com/penstock/penstock/proxy/cache"
 )
 
@@ -21,10 +20,7 @@ const sameForAll = "only if the response is the same for everybody: "
 
 // remedyOf says how a Fix is made for a response of the given status.
 func remedyOf(fix cachepolicy.Fix, status int, lifetime time.Duration) remedy {
-	ttl := strings.TrimSuffix(lifetime.String(), "m0s")
-	if ttl != lifetime.String() {
-		ttl += "m"
-	}
+	ttl := advice.Duration(lifetime)
 	switch fix {
 	case cachepolicy.FixEnable:
 		return remedy{"route", "give the route a cache; then the origin's Cache-Control decides", "cache.enabled", "true"}
@@ -82,43 +78,9 @@ func remedies(r *cache.Response) (list []ExplainedRemedy, yaml string) {
 
 // yamlOf nests the keys as they stand under a route.
 func yamlOf(keys []remedy) string {
-	root := &branch{}
-	for _, k := range keys {
-		root.set(strings.Split(k.path, "."), k.value)
+	settings := make([]advice.Setting, len(keys))
+	for i, k := range keys {
+		settings[i] = advice.Setting{Path: k.path, Value: k.value}
 	}
-	var b strings.Builder
-	root.print(&b, "")
-	return b.String()
-}
-
-// branch is a map of YAML, its keys in the order in which they came.
-type branch struct {
-	keys   []string
-	values []*branch
-	leaf   string
-}
-
-func (b *branch) set(path []string, value string) {
-	if len(path) == 0 {
-		b.leaf = value
-		return
-	}
-	i := slices.Index(b.keys, path[0])
-	if i < 0 {
-		i = len(b.keys)
-		b.keys, b.values = append(b.keys, path[0]), append(b.values, &branch{})
-	}
-	b.values[i].set(path[1:], value)
-}
-
-func (b *branch) print(w *strings.Builder, indent string) {
-	for i, key := range b.keys {
-		v := b.values[i]
-		if len(v.keys) == 0 {
-			fmt.Fprintf(w, "%s%s: %s\n", indent, key, v.leaf)
-			continue
-		}
-		fmt.Fprintf(w, "%s%s:\n", indent, key)
-		v.print(w, indent+"  ")
-	}
+	return advice.YAML(settings...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/advice"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -43,6 +44,8 @@ type Gateway struct {
 	options  Options
 	live     *live
 	meter    *observe.Meter
+	evidence *advice.Collector
+	started  time.Time // of the evidence
 	snapshot atomic.Pointer[Snapshot]
 	ready    atomic.Bool
 	applying sync.Mutex
@@ -53,12 +56,13 @@ type Gateway struct {
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	meter := observe.NewMeter()
-	o.Sink = observe.Tee(meter, o.Sink)
+	evidence := advice.NewCollector(cfg.Cache.Memory.Size)
+	o.Sink = observe.Tee(meter, evidence, o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter}
+	g := &Gateway{options: o, live: l, meter: meter, evidence: evidence, started: o.Now()}
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
@@ -84,6 +88,7 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 		return err
 	}
 	g.meter.Declare(routeNames(cfg)...)
+	g.evidence.Declare(advisedRoutes(cfg))
 	g.snapshot.Store(snapshot)
 	next.commit()
 	return nil

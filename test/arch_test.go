@@ -29,10 +29,11 @@ var mayImport = map[string][]string{
 	"proxy/flight":      {},
 	"proxy/observe":     {},
 	"proxy/store":       {"cachepolicy", "compress"},
+	"proxy/advice":      {"proxy/observe"},
 	"proxy/edge":        {"proxy/observe"},
 	"proxy/upstream":    {"proxy/observe"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
-	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache"},
+	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/advice"},
 	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/http"
 
@@ -41,7 +42,7 @@ func (c *Cache) do(x *exchange) *Reply {
 	if out, passes := x.identify(); passes {
 		return c.pass(x, out)
 	}
-	x.ev.KeyHash = keyText(x.key)
+	x.ev.KeyHash, x.ev.Key = keyText(x.key), binary.BigEndian.Uint64(x.key.Hash[:8])
 	for {
 		if reply := c.attempt(x); reply != nil {
 			return reply

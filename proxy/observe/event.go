@@ -38,9 +38,14 @@ type Event struct {
 	Collapsed  bool // answered by another request's fill
 	Background bool // a fill that no client waits for
 	KeyHash    string
+	Key        uint64 // the beginning of the key's hash; 0: it has none
 	Coding     string
-	BytesSaved int64  // of content, by coding it here
-	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit
+	BytesSaved int64 // of content, by coding it here
+	// Obstacle is, of some of the requests to a route without a cache, what would keep their like from being answered from one; "": not looked at.
+	Obstacle    string
+	ContentType string // of the answer
+	ETag        string // of the answer
+	ForwardFor  string // why it went forward, RFC 9211 fwd value, "" for a hit
 
 	// The origin's side.
 	Upstream        string

@@ -14,6 +14,7 @@ type Hit struct {
 	ClientIP netip.Addr
 	Scheme   string // "http" or "https"
 	Host     string // canonical
+	Key      uint64 // the beginning of the key's hash
 	Head     []byte // the request as it came: its first line is the request line; the bytes are the connection's own
 	Start    time.Time
 	Took     time.Duration // from the request's last byte to the response's

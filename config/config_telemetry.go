@@ -75,7 +75,7 @@ const (
 
 // Outputs of the access log that are no paths.
 const (
-	AccessOff    = "off"
-	AccessStdout = "stdout"
-	AccessStderr = "stderr"
+	AccessOff    = "off"    // nothing is logged
+	AccessStdout = "stdout" // to standard output
+	AccessStderr = "stderr" // to standard error
 )

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge, POST /explain, GET /advice.
-// It belongs on a listener of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
+// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge, GET /metrics, POST /explain,
+// GET /advice. It belongs on a listener of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
 // no web page can reach it by a name of its own (DNS rebinding). reload does what a SIGHUP does.
 func (g *Gateway) Admin(token string, reload func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
@@ -34,6 +34,7 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 		adminAnswer(w, http.StatusOK, map[string]any{"status": "reloaded"})
 	})))
 	mux.Handle("POST /purge", authorized(token, g.purges()))
+	mux.Handle("GET /metrics", authorized(token, g.scrapes()))
 	mux.Handle("GET /advice", authorized(token, http.HandlerFunc(g.serveAdvice)))
 	mux.Handle("POST /explain", authorized(token, http.HandlerFunc(g.serveExplain)))
 	return http.NewCrossOriginProtection().Handler(ownNames(token, mux))

@@ -16,7 +16,7 @@ import (
 
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{cache: g.live.cache, live: g.live}
+	s := &Snapshot{cache: g.live.cache, live: g.live, tracer: g.options.Tracer, prometheus: cfg.Telemetry.Metrics.Prometheus}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
 		compiled, err := compileRoute(cfg, r, next, s)

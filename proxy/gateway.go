@@ -27,6 +27,7 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
+	Tracer  *observe.Tracer  // makes spans; nil: there are none
 }
 
 func (o Options) withDefaults() Options {
@@ -44,25 +45,28 @@ type Gateway struct {
 	options  Options
 	live     *live
 	meter    *observe.Meter
+	fills    *observe.Fills
 	evidence *advice.Collector
-	started  time.Time // of the evidence
+	started  time.Time
 	snapshot atomic.Pointer[Snapshot]
 	ready    atomic.Bool
 	applying sync.Mutex
 	closed   bool // guarded by applying
+
+	metricsMu sync.Mutex
+	sources   []observe.Source // guarded by metricsMu
 }
 
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter := observe.NewMeter()
-	evidence := advice.NewCollector(cfg.Cache.Memory.Size)
-	o.Sink = observe.Tee(meter, evidence, o.Sink)
+	meter, fills, evidence := observe.NewMeter(), new(observe.Fills), advice.NewCollector(cfg.Cache.Memory.Size)
+	o.Sink = observe.Tee(meter, fills, evidence, tracing(o.Tracer), o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter, evidence: evidence, started: o.Now()}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, evidence: evidence, started: o.Now()}
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
@@ -92,6 +96,14 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	g.snapshot.Store(snapshot)
 	next.commit()
 	return nil
+}
+
+// tracing is t as a Sink; nil where there is none.
+func tracing(t *observe.Tracer) observe.Sink {
+	if t == nil {
+		return nil
+	}
+	return t
 }
 
 func routeNames(cfg *config.Config) []string {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/config"
@@ -25,7 +28,9 @@ type live struct {
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
 	cache *cache.Cache
-	pools map[string]*pool
+	pools map[string]*pool // changed under poolsMu by commit alone
+	// poolsMu is for those who read pools while the gateway runs.
+	poolsMu sync.Mutex
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -113,10 +118,38 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 	return fresh, nil
 }
 
+// targetFigures are those of a target of an upstream.
+type targetFigures struct {
+	upstream string
+	upstream.TargetStats
+}
+
+// targets are the figures of all targets of the running configuration, by the names of their upstreams.
+func (l *live) targets() []targetFigures {
+	l.poolsMu.Lock()
+	pools := l.pools // never changed, but replaced
+	l.poolsMu.Unlock()
+	var out []targetFigures
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		seen := make(map[string]int)
+		for _, s := range pools[name].Stats() {
+			if i, twice := seen[s.Target]; twice { // targets that differ by path share their label
+				out[i].TargetStats = out[i].Plus(s)
+				continue
+			}
+			seen[s.Target] = len(out)
+			out = append(out, targetFigures{name, s})
+		}
+	}
+	return out
+}
+
 // commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
 func (n *generation) commit() {
 	old := n.live.pools
+	n.live.poolsMu.Lock()
 	n.live.pools = n.pools
+	n.live.poolsMu.Unlock()
 	for name, p := range old {
 		if n.pools[name] != p {
 			p.Close()

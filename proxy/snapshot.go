@@ -17,6 +17,9 @@ type Snapshot struct {
 	router    *router
 	cache     *cache.Cache
 	live      *live
+	tracer    *observe.Tracer
+	// prometheus says that the admin API has /metrics.
+	prometheus bool
 }
 
 // ServeHTTP answers r.
@@ -29,6 +32,7 @@ func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rt != nil:
 		ev.Route = rt.name
+		s.tracer.Begin(ev, r.Header, rt.path)
 		rt.handler.ServeHTTP(w, r)
 	case r.Method == http.MethodOptions && r.URL.Path == "*":
 		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).

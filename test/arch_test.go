@@ -34,24 +34,27 @@ var mayImport = map[string][]string{
 	"proxy/upstream":    {"proxy/observe"},
 	"proxy/cache":       {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy":             {"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/advice"},
-	"cmd/penstock":      {"proxy", "config", "cmd/penstock/demo"},
+	"cmd/penstock":      {"proxy", "proxy/observe", "config", "cmd/penstock/demo"},
 	"cmd/penstock/demo": {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.
 var onlyIn = map[string]string{
-	"github.com/go-chi/chi":           "proxy",
-	"go.yaml.in/yaml":                 "config",
-	"github.com/dgraph-io/ristretto":  "proxy/store",
-	"github.com/redis/go-redis":       "proxy/store/shared",
-	"github.com/klauspost/compress":   "compress",
-	"github.com/molecule-man/go-brrr": "compress",
-	"github.com/andybalholm/brotli":   "compress",
-	"compress/gzip":                   "compress",
-	"compress/flate":                  "compress",
-	"compress/zlib":                   "compress",
-	"github.com/KimMachineGun":        "cmd/penstock",
-	"github.com/fsnotify/fsnotify":    "cmd/penstock",
+	"github.com/go-chi/chi":              "proxy",
+	"go.yaml.in/yaml":                    "config",
+	"github.com/dgraph-io/ristretto":     "proxy/store",
+	"github.com/redis/go-redis":          "proxy/store/shared",
+	"github.com/klauspost/compress":      "compress",
+	"github.com/molecule-man/go-brrr":    "compress",
+	"github.com/andybalholm/brotli":      "compress",
+	"compress/gzip":                      "compress",
+	"compress/flate":                     "compress",
+	"compress/zlib":                      "compress",
+	"github.com/KimMachineGun":           "cmd/penstock",
+	"github.com/fsnotify/fsnotify":       "cmd/penstock",
+	"github.com/prometheus":              "proxy/observe/prom",
+	"go.opentelemetry.io/otel/sdk":       "cmd/penstock",
+	"go.opentelemetry.io/otel/exporters": "cmd/penstock",
 }
 
 // impure are the imports and the calls that a pure file may not have: it is given the time and the bytes, and asks for neither.

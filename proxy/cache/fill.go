@@ -24,6 +24,7 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	j.to = c.place(j.x)
 	j.to.tags = j.tags
 	lease, landed := c.holdLease(ctx, j)
+	j.noteLease(lease, landed)
 	if landed {
 		return
 	}
@@ -42,6 +43,16 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 		j.plain()
 	}
 	c.failed(j, invalid("the origin answers a plain request with a part or a 304"))
+}
+
+// noteLease notes what came of asking for the lease of all instances, where that was asked for and did not come to nothing.
+func (j *job) noteLease(lease Lease, landed bool) {
+	switch {
+	case landed:
+		j.ev.Lease = observe.LeaseShared
+	case lease != nil:
+		j.ev.Lease = observe.LeaseHeld
+	}
 }
 
 // filled tells of the end of a fill, whose facts are in ev.
@@ -138,7 +149,7 @@ func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepoli
 	}
 	out.TTL, out.HasTTL = d.TTL, true
 	if instead != nil || c.reusable(j, &e.Meta) {
-		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead}, 0)
+		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead, fill: j.ev.SpanContext()}, 0)
 		j.flight.End(flight.Shared, nil)
 	} else {
 		c.unshareable.add(j.key)

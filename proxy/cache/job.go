@@ -28,6 +28,7 @@ type job struct {
 // job returns the fill of x in f. It is called while x's client is still there.
 func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
 	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: x.r.Header.Clone(), tags: x.res.Tags.of(x.r), ev: x.fillEvent()}
+	j.ev.FillFor(x.ev)
 	j.ask()
 	return j
 }
@@ -36,7 +37,7 @@ func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy
 func (x *exchange) fillEvent() *observe.Event {
 	return &observe.Event{
 		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
-		Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss,
+		Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted,
 	}
 }
 

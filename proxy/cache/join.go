@@ -170,6 +170,7 @@ func (c *Cache) regroup(x *exchange, e *store.Entry, d cachepolicy.Decision, fro
 func (c *Cache) collapse(x *exchange, f *fillFlight, l *landing) *Reply {
 	outcome := l.outcome
 	outcome.Collapsed = true
+	x.ev.Follows(l.fill)
 	if l.entry == nil {
 		return &Reply{landing: l, flight: f, outcome: outcome}
 	}

@@ -3,6 +3,8 @@ package cache
 import (
 	"net/http"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/flight"
@@ -15,6 +17,7 @@ type landing struct {
 	instead  *answer      // the failure in whose place entry is served; nil: none
 	decision cachepolicy.Decision
 	outcome  cachepolicy.Outcome
+	fill     trace.SpanContext // the span of the fill
 
 	// For reading along:
 	facts  cachepolicy.Meta

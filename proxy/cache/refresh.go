@@ -24,6 +24,7 @@ func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
 		return
 	}
 	j := x.job(f, k, e, d)
+	j.ev.RefreshFor(x.ev)
 	j.ev.Background, j.ev.Cache = true, observe.CacheRefreshed
 	if x.refreshing = c.background(func(ctx context.Context) { c.fill(ctx, j) }); !x.refreshing {
 		f.End(flight.Retry, errClosed)

@@ -19,7 +19,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return 
 func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
 	defer discard(resp)
 	l := newLanding(j.x.res, resp, v.Meta, j.tags)
-	l.epoch = j.to.epoch
+	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
 	out, keep := c.streamed(ctx, j.x, &v.Meta, resp.ContentLength, out)
 	l.outcome = out
 	code := c.newCoder(ctx, j, l)

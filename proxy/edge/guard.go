@@ -64,7 +64,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	ev, c := observe.FromContext(r.Context()), g.trust.identify(r)
-	ev.ClientIP, ev.Scheme = c.ip, c.scheme // also of a request that is refused
+	ev.ClientIP, ev.Scheme, ev.PeerTrusted = c.ip, c.scheme, c.trusted // also of a request that is refused
 	ev.BytesIn = headBytes(r)
 	if no := g.check(r); no != nil {
 		no.answer(w, r)

@@ -19,12 +19,13 @@ type Event struct {
 	BytesOut int64 // of content to the client
 
 	// The client's side, found at ingress.
-	ClientIP netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
-	Scheme   string            // "http" or "https", as the client used it
-	Host     string            // canonical: lower case, no default port, no trailing dot
-	Captured map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
-	Upgrade  string            // the protocol that the client asked to upgrade to, lower case, "" for none
-	Sampling Sampling          // whether it is traced, where that was decided before a handler saw it
+	ClientIP    netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
+	Scheme      string            // "http" or "https", as the client used it
+	Host        string            // canonical: lower case, no default port, no trailing dot
+	Captured    map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
+	Upgrade     string            // the protocol that the client asked to upgrade to, lower case, "" for none
+	PeerTrusted bool              // the peer is one of the trusted proxies
+	Sampling    Sampling          // whether it is traced, where that was decided before a handler saw it
 
 	// The cache's side.
 	Cache      string // what it did for the request: one of the Cache words, "" for none
@@ -35,8 +36,9 @@ type Event struct {
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool
-	Collapsed  bool // answered by another request's fill
-	Background bool // a fill that no client waits for
+	Collapsed  bool   // answered by another request's fill
+	Background bool   // a fill that no client waits for
+	Lease      string // of a fill: what came of asking for the lease of all instances, "" where it did not ask
 	KeyHash    string
 	Key        uint64 // the beginning of the key's hash; 0: it has none
 	Coding     string
@@ -57,6 +59,8 @@ type Event struct {
 	BytesFromOrigin int64  // of the content that those calls brought
 	Err             error  // what failed, nil if nothing did
 	ProxyStatus     string // RFC 9209 error type, "" when nothing failed
+
+	spans spans
 }
 
 // Sampling says whether a request is to be traced.

@@ -26,3 +26,9 @@ type Hit struct {
 	Coding     string // of the content, "" for identity
 	Shard      uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
 }
+
+// Sampler decides whether a request is traced before a handler has seen it. It may be called concurrently, and must not allocate.
+type Sampler interface {
+	// Sample is given the Traceparent field of a peer that is trusted, else "". What it is given is not kept.
+	Sample(traceparent string) bool
+}

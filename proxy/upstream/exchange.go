@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // maxInterim bounds the interim responses to one request: a target that sends more is not going to answer.
@@ -41,6 +43,9 @@ type exchange struct {
 	waited    atomic.Bool          // the connection had been open and idle before this request
 	interim   interim
 	upgrading string
+
+	event        *observe.Event // of the caller; for send alone
+	step, resend int            // in it, and how often the request was sent before
 
 	body      *requestBody  // nil for none
 	continued atomic.Bool   // the target has asked for the body with 100
@@ -119,6 +124,9 @@ func (e *exchange) send(r *http.Request) (*http.Response, error) {
 		Got1xxResponse:       e.got1xx,
 	})
 	out := e.pool.outgoing(ctx, r, e.target)
+	if parent := e.event.Ask(e.step, out.URL, e.resend); parent != "" {
+		out.Header["Traceparent"] = []string{parent}
+	}
 	if e.body, _ = out.Body.(*requestBody); e.body != nil {
 		e.body.e = e
 	}

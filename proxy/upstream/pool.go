@@ -233,16 +233,24 @@ const maxTries = 8
 func (p *Pool) attempt(r *http.Request, t *target, ev *observe.Event) (*http.Response, error) {
 	for try := 1; ; try++ {
 		ev.Tries++
+		t.tries.Add(1)
+		step := ev.Step(observe.StepUpstream, t.name)
 		e, err := p.begin(r, t)
 		if err != nil {
+			ev.EndStep(step, err)
+			t.failures.Add(1)
 			closeBody(r)
 			return nil, err
 		}
+		e.event, e.step, e.resend = ev, step, try-1
 		resp, err := e.send(r)
+		ev.EndStep(step, err)
 		if err == nil {
+			ev.Answered(step, resp.StatusCode)
 			e.receive(resp)
 			return resp, nil
 		}
+		t.failures.Add(1)
 		e.end()
 		if !e.again(err, r, try) {
 			if e.untouched() {

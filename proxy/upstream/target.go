@@ -21,6 +21,9 @@ type target struct {
 	stock    *stock        // nil when nothing is kept ready
 	slots    chan struct{} // one for each exchange that may run; nil for no limit
 	inFlight atomic.Int64
+	waiting  atomic.Int64 // of those in flight, those that have no slot yet
+	tries    atomic.Uint64
+	failures atomic.Uint64
 
 	escapedBase string
 }
@@ -77,6 +80,8 @@ func (t *target) queue(ctx context.Context, wait time.Duration) error {
 	if wait <= 0 {
 		return &Error{Kind: PoolExhausted, Target: t.name, Err: errBusy}
 	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -65,6 +65,7 @@ func TestComposeNames(t *testing.T) {
 	p := project(t)
 	for _, c := range []struct{ file, name, service string }{
 		{"compose/gateway/gateway.yaml", "redis://redis:6379/", "redis"},
+		{"compose/gateway/gateway.yaml", "http://otel-collector:4318", "otel-collector"},
 		{"compose/otel-collector.yaml", "http://prometheus:9090/", "prometheus"},
 		{"compose/prometheus.yaml", `"gateway:9901"`, "gateway"},
 		{"grafana/provisioning/datasources/prometheus.yaml", "http://prometheus:9090", "prometheus"},

@@ -156,6 +156,9 @@ func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 // Waiting is the number of requests that wait for the answer to another's call.
 func (g *Gateway) Waiting() int { return g.live.cache.Waiting() }
 
+// Filling is the number of calls under way that fill the cache. One may go on for a moment after the client that it was made for has its whole answer.
+func (g *Gateway) Filling() int { return g.live.cache.Flights() }
+
 // CloseUpgraded ends all upgraded connections, which net/http's own shutdown does not know of.
 func (g *Gateway) CloseUpgraded() { g.live.cache.CloseTunnels() }
 

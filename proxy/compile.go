@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,21 +14,12 @@ import (
 	"github.com/penstock/penstock/proxy/upstream"
 )
 
-// memoShare is the part of the memory for responses that knowing where to find them may take beside it.
-const memoShare = 32
-
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{
-		cache: g.live.cache, live: g.live, pools: next.pools, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare),
-		tracer: g.options.Tracer, prometheus: cfg.Telemetry.Metrics.Prometheus,
-	}
-	if q := cmp.Or(next.queue, g.live.queue); q != nil {
-		s.writes = q.Store
-	}
+	s := &Snapshot{cache: g.live.cache, live: g.live}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s, g)
+		compiled, err := compileRoute(cfg, r, next, s)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -39,51 +29,34 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	if s.router, err = newRouter(routes); err != nil {
 		return nil, err
 	}
-	s.guard = edge.GuardConfig{
+	guard := edge.NewGuard(edge.GuardConfig{
 		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
-	}
-	s.handler = edge.NewGuard(s.guard)(http.HandlerFunc(s.dispatch))
+	})
+	s.handler = guard(http.HandlerFunc(s.dispatch))
 	return s, nil
 }
 
-func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, g *Gateway) (*route, error) {
-	res, err := compileResource(cfg, r, next, s)
+func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
+	res, err := compileResource(cfg, r, next)
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Through = compileInvalidate(cfg, r, res.Target, s), compileThrough(r, s)
-	if plain(r) {
-		res.Memo = s.memo
-	}
+	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
 	}
-	handler := s.cache.Handler(res)
-	if behind := compileBehind(cfg, r, res, s); behind != nil {
-		handler = behind(handler)
-	}
-	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
+	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil,
-		rules:    res.Rules, resource: res, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
 	}, nil
 }
 
-// plain reports whether a hit may be answered without the route's handler, once it has answered the same request: what it does beside asking the cache
-// is the same each time, or concerns other requests. Requiring HTTPS goes by the scheme, which is remembered with the request, and a limit for bodies
-// by a body. A route that counts, admits or marks single requests is not plain.
-func plain(r *config.Route) bool { return r.Cache.Enabled }
-
 // compileResource is the cache's side of a route.
-func compileResource(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*cache.Resource, error) {
-	origin, err := compileOrigin(cfg, r, next, s)
-	if err != nil {
-		return nil, err
-	}
-	origin, respond, err := compileHeaders(r, origin)
+func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
+	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +69,9 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers:       compileTiers(r),
+		Tiers: cache.Tiers{
+			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
+		},
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
@@ -107,18 +82,6 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		res.Compress, res.AcceptEncoding = compileCompress(r)
 	}
 	return res, nil
-}
-
-// compileOrigin is where a route's answers come from.
-func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
-	if r.Aggregate != nil {
-		return compileAggregate(cfg, r, next, s)
-	}
-	return next.pools[r.Upstream], nil
-}
-
-func compileTiers(r *config.Route) cache.Tiers {
-	return cache.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.

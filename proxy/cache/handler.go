@@ -22,7 +22,6 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			x.target = target
 		}
 		x.watchBody(w)
-		defer x.noteBody()
 		c.deliver(w, x, c.do(x))
 	})
 }

@@ -10,7 +10,7 @@ import (
 // client is what is known of who sent a request, and how.
 type client struct {
 	ip     netip.Addr
-	hops   []netip.Addr // from the client to the peer; nil where those are one
+	hops   []netip.Addr // from the client to the peer
 	scheme string
 	host   string // canonical, as the client named it
 	port   string
@@ -31,17 +31,21 @@ func (t trust) has(ip netip.Addr) bool {
 }
 
 // identify finds the client behind r, its scheme and its address. Host and port are known once the target is canonical.
-func (t trust) identify(peer netip.Addr, tls bool, h http.Header) client {
+func (t trust) identify(r *http.Request) client {
+	peer := peerAddr(r.RemoteAddr)
 	c := client{ip: peer, scheme: "http"}
-	if tls {
+	if r.TLS != nil {
 		c.scheme = "https"
+	}
+	if peer.IsValid() {
+		c.hops = []netip.Addr{peer}
 	}
 	if c.trusted = t.has(peer); !c.trusted {
 		return c
 	}
-	c.hops = t.walk(peer, claimedChain(h))
+	c.hops = t.walk(peer, claimedChain(r.Header))
 	c.ip = c.hops[0]
-	if proto := claimedProto(h); proto != "" {
+	if proto := claimedProto(r.Header); proto != "" {
 		c.scheme = proto
 	}
 	return c
@@ -215,10 +219,11 @@ func (c *client) forwarded(ip, host string) string {
 	if strings.ContainsAny(host, ":[") {
 		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
 	}
+	target := "host=" + host + ";proto=" + c.scheme
 	if ip == "" {
-		return "host=" + host + ";proto=" + c.scheme
+		return target
 	}
-	first := "for=" + forwardedNode(ip) + ";host=" + host + ";proto=" + c.scheme
+	first := "for=" + forwardedNode(ip) + ";" + target
 	if len(c.hops) < 2 {
 		return first
 	}

@@ -12,7 +12,7 @@ import (
 func (m *Memory) All(yield func(*Object) bool) {
 	var objects []*Object
 	for i := range m.shards {
-		objects = m.appendObjects(objects[:0], &m.shards[i])
+		objects = m.shards[i].appendObjects(objects[:0])
 		for _, o := range objects {
 			if !yield(o) {
 				return
@@ -21,18 +21,12 @@ func (m *Memory) All(yield func(*Object) bool) {
 	}
 }
 
-func (m *Memory) appendObjects(objects []*Object, s *shard) []*Object {
+func (s *shard) appendObjects(objects []*Object) []*Object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, slot := range s.index.slots {
-		if slot == 0 {
-			continue
-		}
-		r := m.items.at(slot.item()).ref
-		if i, ok := r.large(); ok {
-			objects = append(objects, m.large.at(i).Load())
-		} else {
-			objects = append(objects, m.unpack(r))
+	for _, it := range s.items {
+		if o := it.object.Load(); o != nil {
+			objects = append(objects, o)
 		}
 	}
 	return objects
@@ -61,16 +55,11 @@ func (m *Memory) key(hash [16]byte) (k cachepolicy.Key, ok bool) {
 	s := m.shard(id)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	at := s.index.find(&m.items, id)
-	if at < 0 {
+	it := s.items[id]
+	if it == nil {
 		return k, false
 	}
-	r := m.items.at(s.index.slots[at].item()).ref
-	if i, ok := r.large(); ok {
-		k = m.large.at(i).Load().Key
-	} else {
-		k = recordKey(m.chunks.from(r))
-	}
+	k = it.object.Load().Key
 	return k, k.Hash == hash
 }
 

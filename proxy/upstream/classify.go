@@ -10,8 +10,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-
-	"github.com/penstock/penstock/proxy/upstream/h1"
 )
 
 // phase says how far an exchange had come when it failed, which decides what the same error means.
@@ -128,9 +126,6 @@ var lostTexts = [...]string{
 }
 
 func headerTooLarge(err error) bool {
-	if errors.Is(err, h1.ErrHeaderTooLarge) {
-		return true
-	}
 	s := err.Error()
 	return strings.Contains(s, "response headers exceeded") || strings.Contains(s, "response header list larger")
 }

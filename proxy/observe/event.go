@@ -22,6 +22,7 @@ type Event struct {
 	Host     string            // canonical: lower case, no default port, no trailing dot
 	Captured map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
 	Upgrade  string            // the protocol that the client asked to upgrade to, lower case, "" for none
+	Sampling Sampling          // whether it is traced, where that was decided before a handler saw it
 
 	// The cache's side.
 	Hit        bool
@@ -47,6 +48,15 @@ type Event struct {
 	ProxyStatus    string // RFC 9209 error type, "" when nothing failed
 }
 
+// Sampling says whether a request is to be traced.
+type Sampling uint8
+
+const (
+	Undecided   Sampling = iota // whoever traces decides
+	Recorded                    // decided already, when the request was read: it is traced
+	NotRecorded                 // decided already: it is not
+)
+
 type contextKey struct{}
 
 // NewContext returns a context that carries e.
@@ -62,7 +72,10 @@ func FromContext(ctx context.Context) *Event {
 	return new(Event)
 }
 
-// Sink is told of each finished request. It must not keep e or r, and must return quickly.
+// Sink is told of each finished request. It must not keep what it is given, and must return quickly. Its methods may be called concurrently.
 type Sink interface {
+	// Finish is told of a request that a handler answered.
 	Finish(e *Event, r *http.Request)
+	// Hit is told of a request that the connection answered from memory by itself: no handler has seen it. It must not allocate.
+	Hit(h *Hit)
 }

@@ -90,6 +90,9 @@ func (g *Gateway) Finish(e *observe.Event, _ *http.Request) {
 	}
 }
 
+// Hit is told of nothing: no connection here answers by itself.
+func (*Gateway) Hit(*observe.Hit) {}
+
 // Event is that of the next finished request.
 func (g *Gateway) Event() observe.Event {
 	g.t.Helper()

@@ -1,0 +1,25 @@
+package observe
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Hit is a response that the connection answered from memory by itself. There is one for each connection, used again for each hit: a sink
+// keeps nothing of it.
+type Hit struct {
+	Route    string
+	Method   string // "GET" or "HEAD"
+	Status   int
+	ClientIP netip.Addr
+	Scheme   string // "http" or "https"
+	Host     string // canonical
+	Head     []byte // the request as it came: its first line is the request line; the bytes are the connection's own
+	Start    time.Time
+	Took     time.Duration // from the request's last byte to the response's
+	BytesIn  int64         // of the request, head included
+	BytesOut int64         // of the response's content, without its head
+	Age, TTL time.Duration
+	Coding   string // of the content, "" for identity
+	Shard    uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
+}

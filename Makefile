@@ -7,13 +7,15 @@ TOOL     := go tool -modfile=test/tools/go.mod
 FUZZTIME ?= 30s
 BENCH    ?= .
 COUNT    ?= 1
+OBJECTS  ?= 1000000
+PARTS    ?= peers herd ratio scale
 IMAGE    ?= penstock:$(VERSION)
 
 # Where the public cache conformance suite is kept; inside the tree and ignored by git.
 export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check setup lint fuzz bench conformance image image-check tidy-check vuln clean
+.PHONY: help run demo build test check setup lint fuzz bench microbench telemetry conformance image image-check tidy-check vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +32,7 @@ build: ## bin/penstock, a static binary
 test: setup ## everything: vet, then all tests with the race detector, the conformance suite among them
 	go vet ./...
 	go test -race -shuffle=on -timeout 10m ./...
+	go test -C test/telemetry -timeout 5m ./...
 
 setup: ## what the tests need beside Go; installs what is missing
 	@go mod download
@@ -43,12 +46,19 @@ lint:
 	  if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
+	go vet -C test/telemetry ./...
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@./test/tools/fuzz.sh $(FUZZTIME)
 
-bench: ## benchmarks matching BENCH (all), COUNT times
+bench: ## everything that README's figures come from, as Markdown: peers, herd, hit ratios, OBJECTS (1000000) stored objects; PARTS chooses
+	@OBJECTS=$(OBJECTS) PARTS="$(PARTS)" ./test/bench/bench.sh $(if $(INSTALL),--install)
+
+microbench: ## Go benchmarks matching BENCH (all), COUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+telemetry: setup ## a running gateway against the OpenTelemetry Collector's receiver and Prometheus' linter
+	go test -C test/telemetry -count 1 ./...
 
 conformance: setup ## the public HTTP cache test suite against a gateway of this tree
 	go test -count 1 -v ./test/conformance/...
@@ -64,6 +74,7 @@ image-check: ## what the image build compiles, for both of its architectures, wi
 
 tidy-check: ## go.mod and go.sum say exactly what the code needs
 	go mod tidy -diff
+	cd test/telemetry && go mod tidy -diff
 	go mod verify
 
 vuln: ## known vulnerabilities; asks the Go vulnerability database over the network

@@ -62,6 +62,7 @@ const (
 	ReasonContentLocation // the response to a POST that says it is what a GET would bring (RFC 9110 §9.3.3)
 	ReasonValidated       // 304: the stored response is still right
 	ReasonCombined        // a part joined the parts that are stored (RFC 9111 §3.4)
+	ReasonQueued          // what a write brings about that was accepted and is yet to be applied
 
 	reasonEnd // no reason: the number of them
 )
@@ -109,6 +110,7 @@ var reasonWords = [reasonEnd]string{
 	ReasonContentLocation:      "content-location",
 	ReasonValidated:            "validated",
 	ReasonCombined:             "combined",
+	ReasonQueued:               "queued",
 }
 
 // String is the reason's word: an sf-token (RFC 9651 §3.3.4).

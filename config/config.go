@@ -25,12 +25,18 @@ type Config struct {
 	Server Server `key:"server"`
 	// Admin is the listener for operators.
 	Admin Admin `key:"admin"`
+	// Telemetry is what the gateway says of itself.
+	Telemetry Telemetry `key:"telemetry"`
 	// Cache holds the stores that all routes share.
 	Cache Stores `key:"cache"`
+	// Writes is the queue of the routes whose writes are applied later.
+	Writes WriteQueue `key:"writes"`
 	// Upstreams are the origins that routes name, by name.
 	Upstreams map[string]*Upstream `key:"upstreams" keyas:"name" required:"true"`
 	// Routes say what happens to which requests. The most specific path wins, the order does not matter.
 	Routes []*Route `key:"routes" required:"true"`
+	// Cost says what the traffic costs; nil: no account is kept.
+	Cost *Cost `key:"cost"`
 }
 
 // Server is the client side of the gateway.
@@ -53,6 +59,8 @@ type Listener struct {
 	H2C bool `key:"h2c"`
 	// HTTP3 would serve HTTP/3 beside HTTPS.
 	HTTP3 bool `key:"http3" only:"false"`
+	// Wire answers plain hits in memory on the connection itself, at a third of the cost. The answers are the same; false is for finding out.
+	Wire bool `key:"wire" print:"always"`
 	// TLS makes it an HTTPS listener with HTTP/1.1 and HTTP/2 by ALPN; nil: plain.
 	TLS *ListenerTLS `key:"tls"`
 }

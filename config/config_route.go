@@ -10,6 +10,8 @@ type Route struct {
 	Match Match `key:"match" required:"true"`
 	// Upstream is the name of the upstream that answers.
 	Upstream string `key:"upstream"`
+	// Aggregate makes the answers out of several calls, in the place of an upstream.
+	Aggregate *Aggregate `key:"aggregate"`
 	// Rewrite changes the path before it goes upstream.
 	Rewrite Rewrite `key:"rewrite"`
 	// RequireHTTPS says what becomes of plain HTTP requests.
@@ -171,19 +173,4 @@ type Upgrade string
 const (
 	UpgradeOff       Upgrade = "off"       // none
 	UpgradeWebSocket Upgrade = "websocket" // RFC 6455
-)
-
-// Writes say what becomes of requests that change something.
-type Writes struct {
-	// Policy is how the cache learns of a write.
-	Policy WritePolicy `key:"policy" enum:"invalidate" later:"through|behind"`
-	// Targets are what a write makes stale beside its own URL: paths, or tag: and a tag, with {name} for what the match's pattern captured.
-	Targets []string `key:"targets" as:"write_target"`
-}
-
-// WritePolicy is how the cache learns of a write.
-type WritePolicy string
-
-const (
-	WriteInvalidate WritePolicy = "invalidate" // what a write has changed goes stale (cache-aside): the next read asks the origin
 )

@@ -35,6 +35,13 @@ func (d *decoder) value(n *node, v reflect.Value, c column) bool {
 
 // shape decodes by the kind of v.
 func (d *decoder) shape(n *node, v reflect.Value, c column) bool {
+	switch {
+	case v.Type() == jsonType:
+		return d.json(n, v)
+	case v.Type() == onErrorType && n.kind == kindNull: // the word null, which YAML takes for nothing
+		v.SetString(string(OnErrorNull))
+		return true
+	}
 	if s := scalarOf(v.Type(), c); s != nil {
 		return d.scalar(n, v, c, s)
 	}

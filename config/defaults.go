@@ -31,9 +31,48 @@ func (c *Config) setDefaults() {
 	}
 	// Loopback, so that nothing is open to others because a line was forgotten.
 	c.Admin = Admin{Address: "127.0.0.1:9901"}
+	c.Writes.setDefaults()
+	c.Telemetry = Telemetry{
+		ServiceName: "penstock",
+		Traces: Traces{
+			Exporter:  TracesNone,  // nothing is sent to anybody unasked
+			Sample:    0.01,        // enough for a picture, and nothing that shows in the costs
+			Slow:      time.Second, // what users call slow
+			Untrusted: UntrustedLink,
+		},
+		Metrics: Metrics{Prometheus: true}, // costs nothing until somebody asks
+		// Off: a line costs more than the answer from memory that it tells of.
+		AccessLog: AccessLog{Output: AccessOff, Format: AccessJSON, Sample: 1},
+	}
 	c.Cache.Memory = MemoryStore{
 		Size:      256 * mib, // leaves room in a container of 512 MiB
 		MaxObject: 8 * mib,   // a thirty-second of Size: no single object pushes out many
+	}
+}
+
+// setDefaults fills in what a file may leave out.
+func (w *WriteQueue) setDefaults() {
+	*w = WriteQueue{
+		Max:     10_000,                                          // a quarter of an hour's writes of a busy API; beyond it somebody has to look
+		Size:    256 * mib,                                       // with bodies of 25 KiB Max comes first
+		MaxBody: mib,                                             // documents and forms; uploads are not for a queue
+		Workers: 32,                                              // at 20 ms a call 1600 writes a second
+		Keep:    time.Hour,                                       // longer than clients repeat a request
+		Dead:    DeadLetters{Max: 1000, Age: 7 * 24 * time.Hour}, // a week in which somebody comes to look
+	}
+}
+
+// defaultWrites leaves writes to the origin.
+func defaultWrites() Writes {
+	return Writes{
+		Policy:  WriteInvalidate,
+		Refresh: RefreshRefetch, // what a GET brings is right whatever an API answers to writes
+		Queue: RouteQueue{
+			Retries:    8,                      // a minute or so with the waits below: a restart of the origin
+			Backoff:    200 * time.Millisecond, // a lost packet
+			MaxBackoff: 30 * time.Second,
+			DeadLetter: true, // what was acknowledged is not thrown away
+		},
 	}
 }
 
@@ -47,8 +86,17 @@ func (r *RedisStore) setDefaults() {
 	}
 }
 
+// setDefaults names the currency that most clouds bill in; prices nobody can guess.
+func (c *Cost) setDefaults() { c.Currency = "USD" }
+
+// setDefaults warns when there is still something to be done, and when there is not.
+func (b *Budget) setDefaults() { b.AlertAt = []float64{0.8, 1} }
+
 // defaultListener is where a server without `listen` listens: on loopback, for the reason of the admin's.
-func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080"} }
+func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080", Wire: true} }
+
+// setDefaults fills in what a file may leave out.
+func (l *Listener) setDefaults() { l.Wire = true }
 
 // setDefaults fills in what a file may leave out.
 func (u *Upstream) setDefaults() {
@@ -86,7 +134,7 @@ func (r *Route) setDefaults() {
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),
-		Writes:   Writes{Policy: WriteInvalidate},
+		Writes:   defaultWrites(),
 		Upgrade:  UpgradeOff, // an upgraded connection passes all checks of single requests
 	}
 }
@@ -134,6 +182,7 @@ func (c *Config) complete(root *node) {
 	for i, r := range c.Routes {
 		r.complete(item(root.get("routes"), i), c.Server.Limits)
 		r.completeTiers(item(root.get("routes"), i), c.Cache.Redis != nil)
+		r.completeParts(item(root.get("routes"), i))
 	}
 }
 

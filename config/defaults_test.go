@@ -22,7 +22,7 @@ func parse(t *testing.T, src string) *Config {
 func TestDefaults(t *testing.T) {
 	c := parse(t, someUpstream+someRoute)
 	want := Server{
-		Listen:   []Listener{{Address: "127.0.0.1:8080"}},
+		Listen:   []Listener{{Address: "127.0.0.1:8080", Wire: true}},
 		Limits:   Limits{32 << 10, 16 << 20, 8 << 10, 1000, 20000},
 		Timeouts: ServerTimeouts{5 * time.Second, time.Minute, 0, 2 * time.Minute, 30 * time.Second},
 	}

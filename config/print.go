@@ -37,7 +37,7 @@ func printStruct(v, fresh reflect.Value) *yaml.Node {
 		if single && f.IsZero() && before.IsZero() && !c.always {
 			continue
 		}
-		if value := printValue(f, before, c); !hollow(value) {
+		if value := printValue(f, before, c); !hollow(value) || f.Type() == jsonType {
 			n.Content = append(n.Content, printText(c.key), value)
 		}
 	}
@@ -49,6 +49,9 @@ func hollow(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && len(n.Cont
 
 // printValue writes any value of the table; fresh is what it would be if it were left out.
 func printValue(v, fresh reflect.Value, c column) *yaml.Node {
+	if v.Type() == jsonType {
+		return printJSON(v)
+	}
 	if s := scalarOf(v.Type(), c); s != nil {
 		return printScalar(v, s)
 	}
@@ -74,11 +77,14 @@ func printList(v reflect.Value, c column) *yaml.Node {
 	return n
 }
 
-// printMap writes a map in the order of its keys, so that one configuration has one text.
+// printMap writes a map in the order of its keys, so that one configuration has one text; parts in their own.
 func printMap(v reflect.Value, c column) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	ks := v.MapKeys()
 	slices.SortFunc(ks, func(a, b reflect.Value) int {
+		if v.Type().Elem() == partType {
+			return cmp.Compare(v.MapIndex(a).Interface().(*Part).Order, v.MapIndex(b).Interface().(*Part).Order)
+		}
 		if a.CanInt() {
 			return cmp.Compare(a.Int(), b.Int())
 		}

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -37,6 +39,9 @@ var textSamples = map[string][]string{
 	"prefix":         {"", "/a", "/a/b"},
 	"template":       {"", "/x"},
 	"serve":          {"", "/index.html"},
+	"part":           {"a", "_", "x-1"},
+	"part_path":      {"/x?y={query.z}"},
+	"json_path":      {""},
 	"cache_control":  {"no-store", "public, max-age=5", `private="a, b", x=1`},
 	"extension":      {"css", "7z", "true"},
 	"media_range":    {"text/*", "application/json", "application/*+json"},
@@ -48,7 +53,11 @@ var textSamples = map[string][]string{
 	"tag":            {"user:{id}", "yes", "~"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
+	"otlp_endpoint":  {"http://127.0.0.1:4318", "https://a.example/otlp", "grpc://127.0.0.1:4317", "grpcs://a.example:4317"},
 	"content_type":   {"", "text/html; charset=utf-8"},
+	"currency":       {"USD", "EUR"},
+	"state_file":     {"", "cost.json", "/var/lib/$x"},
+	"webhook":        {"", "https://h.example/a?b=${c}"},
 }
 
 // freeText is for texts without a kind.
@@ -84,6 +93,8 @@ func draw(t *rapid.T, v reflect.Value, c column) {
 func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
 	pick := func(words []string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	switch {
+	case v.Type() == jsonType:
+		v.SetString(pick([]string{`1.50`, `"a: b $$"`, `[]`, `{"a b":[null,true,"null","1",{}],"é\u0001":"\u2028"}`, `null`, `"~"`}))
 	case v.Type() == urlType:
 		scheme := pick([]string{"http", "https"})
 		v.Set(reflect.ValueOf(&url.URL{Scheme: scheme, Host: pick([]string{"a", "b:1", "[::1]:80", "127.0.0.1:65535"})}))
@@ -169,8 +180,13 @@ func agree(c *Config) {
 		l.H2C = l.H2C && l.TLS == nil
 	}
 	c.Server.TrustedProxies = append(c.Server.TrustedProxies, netip.MustParsePrefix("203.0.113.0/24")) // for require_https
+	c.Cost.agree()
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
+	c.Writes.MaxBody = min(c.Writes.MaxBody, c.Writes.Size)
+	if c.Writes.Path == "" {
+		c.Writes.Path = "writes.db"
+	}
 	for _, r := range c.Routes {
 		agreeTiers(r, c.Cache.Redis != nil)
 	}
@@ -187,6 +203,20 @@ func agree(c *Config) {
 			r.Upgrade = UpgradeOff
 		}
 		r.agree(i)
+	}
+}
+
+func (c *Cost) agree() {
+	if c == nil {
+		return
+	}
+	c.EgressPerGB = max(c.EgressPerGB, 1)
+	if b := c.Budget; b != nil {
+		b.Monthly = max(b.Monthly, 1)
+		for i := range b.AlertAt {
+			b.AlertAt[i] = max(b.AlertAt[i], 0.01)
+		}
+		b.AlertAt = slices.Compact(b.AlertAt)
 	}
 }
 
@@ -230,6 +260,7 @@ func (r *Route) agree(i int) {
 	if r.Upgrade == UpgradeWebSocket {
 		r.Match.Methods = nil
 	}
+	r.Writes.agree(r.Cache.Enabled)
 	seen := map[int]bool{}
 	var pages []ErrorPage
 	for _, e := range r.Errors {
@@ -255,6 +286,42 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+	if r.Aggregate != nil {
+		r.agreeParts()
+	}
+}
+
+// agreeParts leaves a route of parts what it may have.
+func (r *Route) agreeParts() {
+	for i, name := range slices.Sorted(maps.Keys(r.Aggregate.Parts)) {
+		p := r.Aggregate.Parts[name]
+		p.Order, p.Upstream, p.Limit, p.MaxBody = i, r.Upstream, max(p.Limit, 1), max(p.MaxBody, 1)
+		switch {
+		case p.OnError != OnErrorDefault:
+			p.Default = ""
+		case p.Default == "" || r.Aggregate.Merge == MergeDeep:
+			p.Default = "{}"
+		}
+		p.Path = cmp.Or(p.Path, "/")
+	}
+	r.Upstream, r.Rewrite, r.Match.Methods, r.Upgrade = "", Rewrite{}, nil, UpgradeOff
+	for i := range r.Errors {
+		r.Errors[i].Serve = ""
+		r.Errors[i].Body = cmp.Or(r.Errors[i].Body, "x")
+		r.Errors[i].ContentType = cmp.Or(r.Errors[i].ContentType, "text/plain")
+	}
+}
+
+// agree leaves no policy that the route can't have.
+func (w *Writes) agree(cached bool) {
+	if !cached {
+		w.Policy = WriteInvalidate
+	}
+	if w.Policy != WriteThrough {
+		w.Refresh = RefreshRefetch
+	}
+	w.Queue.Backoff = min(w.Queue.Backoff, w.Queue.MaxBackoff)
+	w.Queue.CacheBody = false // which methods there are is another matter
 }
 
 // agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.

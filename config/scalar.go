@@ -37,6 +37,8 @@ func scalarOf(t reflect.Type, c column) *scalar {
 		return &prefixScalar
 	case hashOnType:
 		return &hashOnScalar
+	case moneyType:
+		return &moneyScalar
 	}
 	switch t.Kind() {
 	case reflect.String:

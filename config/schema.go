@@ -76,8 +76,15 @@ func (s schemer) object(fresh reflect.Value, cs []column) map[string]any {
 
 // value is the schema of any value of the table; fresh is what it is when it is left out.
 func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string]any {
+	if t == jsonType {
+		return map[string]any{}
+	}
 	if kind := scalarOf(t, c); kind != nil {
-		return single(t, c, kind)
+		out := single(t, c, kind)
+		if t == onErrorType { // the word null, as YAML has it without quotes
+			out["anyOf"] = append(out["anyOf"].([]any), map[string]any{"type": "null"})
+		}
+		return out
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -161,7 +168,11 @@ func defaultOf(v reflect.Value, c column) any {
 	case v.IsZero():
 		return nil
 	case v.Kind() == reflect.Slice:
-		return v.Interface() // of words
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = defaultOf(v.Index(i), c)
+		}
+		return list
 	case kind == nil:
 		return nil
 	case kind == &intScalar, kind == &numberScalar:

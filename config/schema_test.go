@@ -148,7 +148,7 @@ func TestTableTags(t *testing.T) {
 		if c.as != "" && c.as != "size" && c.as != "share" && textKinds[c.as] == nil || c.keyAs != "" && textKinds[c.keyAs] == nil {
 			t.Errorf("%s.%s: unknown kind %q or %q", owner.Name(), c.field, c.as, c.keyAs)
 		}
-		if (value.Kind() == reflect.Int64 && value != durationType) != (c.as == "size") {
+		if (value.Kind() == reflect.Int64 && value != durationType && value != moneyType) != (c.as == "size") {
 			t.Errorf("%s.%s: int64 is for sizes", owner.Name(), c.field)
 		}
 		for _, bound := range []string{c.min, c.max} {
@@ -189,13 +189,13 @@ func TestSchemaDefaults(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"default": "32KiB"`, `"default": "127.0.0.1:9901"`, `"default": "256MiB"`, `"default": "p2c"`, `"default": 512`,
-		`"default": "1m30s"`, `"default": "absent"`, `"default": "rfc"`, `"default": 10000`, `"default": 32`, `"default": 1`,
+		`"default": "1m30s"`, `"default": "absent"`, `"default": "rfc"`, `"default": 10000`, `"default": 32`, `"default": 1`, `"default": "USD"`, `"80%",`,
 	} {
 		if !bytes.Contains(text, []byte(want)) {
 			t.Errorf("the schema has no %s", want)
 		}
 	}
-	if bytes.Contains(text, []byte("aggregate")) || bytes.Contains(text, []byte("rate_limit")) {
+	if bytes.Contains(text, []byte("concurrency")) || bytes.Contains(text, []byte("rate_limit")) {
 		t.Error("the schema has keys that are not supported")
 	}
 }

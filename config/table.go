@@ -80,12 +80,11 @@ const defaultsKey = "defaults"
 // laterKeys are the keys of the contract that this version does not support, by the struct they belong to. They are known
 // so that they are refused as what they are, and not taken for misspelt ones.
 var laterKeys = map[reflect.Type][]string{
-	reflect.TypeFor[Config]():      {"telemetry", "cost"},
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
-	reflect.TypeFor[Writes]():      {"refresh", "queue"},
+	reflect.TypeFor[Part]():        {"batch"},
 	reflect.TypeFor[Route](): {
-		"aggregate", "batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

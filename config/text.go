@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/textproto"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,6 +26,9 @@ var textKinds = map[string]*scalar{
 	"method":         text("a method", "^[!#$%&'*+.^_`|~0-9A-Z-]+$", readMethod),
 	"prefix":         text("a path prefix", `^($|/)`, readPathPrefix),
 	"template":       text("a path", `^($|/)`, readTemplate),
+	"part":           text("a name", `^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`, readPart),
+	"part_path":      text("a path", `^/`, readPartPath),
+	"json_path":      text("a path into JSON", ``, readJSONPath),
 	"serve":          text("a path", `^($|/)`, readServe),
 	"cache_control":  text("a Cache-Control value", `.`, readCacheControl),
 	"extension":      text("an extension", `^[a-z0-9_+-]+$`, readExtension),
@@ -37,7 +41,11 @@ var textKinds = map[string]*scalar{
 	"tag":            text("a tag", `^[!-+--~]+$`, readTag),
 	"write_target":   text("a path or tag:NAME", `^(/|tag:)`, readWriteTarget),
 	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),
+	"otlp_endpoint":  text("a collector's URL", `^($|(https?|grpcs?)://)`, readOTLPEndpoint),
 	"content_type":   text("a media type", ``, readContentType),
+	"currency":       text("a currency", `^[A-Z]{3}$`, readCurrency),
+	"state_file":     text("a file's name", ``, readStateFile),
+	"webhook":        text("the URL of a webhook", `^($|[Hh][Tt][Tt][Pp][Ss]?://)`, readWebhook),
 }
 
 // readTag keeps tags to one word of a tag field.
@@ -67,6 +75,21 @@ func readRedisURL(s string) (string, *problem) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !slices.Contains(redisSchemes, scheme) || rest == "" || rest[0] == '/' {
 		return "", problemf("not a Redis URL").or("redis://127.0.0.1:6379/0, rediss://, redis+sentinel://h1:26379,h2:26379/name, or redis+cluster://h1:6379,h2:6379")
+	}
+	return s, nil
+}
+
+// readOTLPEndpoint wants scheme and host; what else OTLP needs is in its environment variables.
+func readOTLPEndpoint(s string) (string, *problem) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "grpc", "grpcs"}, u.Scheme) {
+		return "", not("http://127.0.0.1:4318, or grpc://127.0.0.1:4317 for gRPC; https:// and grpcs:// over TLS")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasPrefix(u.Scheme, "grpc") && strings.Trim(u.Path, "/") != "" {
+		return "", problemf("a collector's URL has neither user, query nor fragment, and for gRPC no path").or("credentials go into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	return s, nil
 }

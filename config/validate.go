@@ -19,9 +19,12 @@ func validate(c *Config, root *node, d *decoder) {
 	k := checker{d, c, root}
 	k.server(root.get("server"))
 	k.admin(root.get("admin"))
+	k.telemetry(root.get("telemetry"))
 	k.stores(root.get("cache"))
+	k.writeQueue(root.get("writes"))
 	k.upstreams(root.get("upstreams"))
 	k.routes(root.get("routes"))
+	k.cost(root.get("cost"))
 }
 
 // sound reports whether a part is written and could be read.
@@ -107,6 +110,13 @@ func isLocal(address string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// telemetry refuses what would be the name of a file and is meant to be none.
+func (k checker) telemetry(n *node) {
+	if out := n.get("access_log").get("output"); k.sound(out) && strings.EqualFold(out.text, "none") {
+		k.at(out, problemf("none would be a file's name").or(`write "off"`))
+	}
 }
 
 func (k checker) stores(n *node) {

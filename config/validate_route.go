@@ -26,6 +26,8 @@ func (k checker) routes(n *node) {
 		k.upgrade(r, at)
 		k.tiers(r, at)
 		k.captures(r, at)
+		k.writes(r, at)
+		k.aggregate(r, at)
 	}
 	k.distinctNames(n)
 	k.distinctMatches(n)
@@ -38,14 +40,21 @@ func (k checker) origin(r *Route, n *node) {
 	case at == nil && slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "aggregate" || f.key.text == "batch" }):
 	case at == nil:
 		k.at(n, problemf("the route has no origin").or("name one with `upstream`"))
-	case k.bad[at] || k.config.Upstreams[r.Upstream] != nil || k.root.get("upstreams").get(r.Upstream) != nil:
-	default:
-		p := problemf("there is no upstream %s", at.quoted())
-		if names := slices.Sorted(maps.Keys(k.config.Upstreams)); len(names) > 0 {
-			p.or("%s", suggestion(r.Upstream, names))
-		}
-		k.at(at, p)
+	case !k.bad[at]:
+		k.upstreamExists(at, r.Upstream)
 	}
+}
+
+// upstreamExists wants the upstream that is named at a place to be there.
+func (k checker) upstreamExists(at *node, name string) {
+	if k.config.Upstreams[name] != nil || k.root.get("upstreams").get(name) != nil {
+		return
+	}
+	p := problemf("there is no upstream %s", at.quoted())
+	if names := slices.Sorted(maps.Keys(k.config.Upstreams)); len(names) > 0 {
+		p.or("%s", suggestion(name, names))
+	}
+	k.at(at, p)
 }
 
 // https wants a way for https requests to come in, where plain ones are turned away.

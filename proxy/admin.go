@@ -9,10 +9,14 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/proxy/board"
+	"github.com/penstock/penstock/proxy/write"
 )
 
-// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge. It belongs on a listener
-// of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
+// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge, GET /metrics, what
+// writesAPI has of the queue of writes, the JSON of package board under /api/, and its page at /, which is nothing without it. It belongs on a
+// listener of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
 // no web page can reach it by a name of its own (DNS rebinding). reload does what a SIGHUP does.
 func (g *Gateway) Admin(token string, reload func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
@@ -34,6 +38,12 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 		adminAnswer(w, http.StatusOK, map[string]any{"status": "reloaded"})
 	})))
 	mux.Handle("POST /purge", authorized(token, g.purges()))
+	(&writesAPI{store: func() write.Store { return g.snapshot.Load().writes }}).register(mux, token)
+	mux.Handle("GET /api/cost", authorized(token, http.HandlerFunc(g.serveCost)))
+	mux.Handle("GET /api/", authorized(token, g.board.Handler()))
+	mux.Handle("GET /{$}", board.Page())
+	mux.Handle("GET /board/", board.Page())
+	mux.Handle("GET /metrics", authorized(token, g.scrapes()))
 	return http.NewCrossOriginProtection().Handler(ownNames(token, mux))
 }
 

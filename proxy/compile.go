@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,12 +15,21 @@ import (
 	"github.com/penstock/penstock/proxy/upstream"
 )
 
+// memoShare is the part of the memory for responses that knowing where to find them may take beside it.
+const memoShare = 32
+
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
-	s := &Snapshot{cache: g.live.cache, live: g.live}
+	s := &Snapshot{
+		cache: g.live.cache, live: g.live, pools: next.pools, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare),
+		tracer: g.options.Tracer, prometheus: cfg.Telemetry.Metrics.Prometheus,
+	}
+	if q := cmp.Or(next.queue, g.live.queue); q != nil {
+		s.writes = q.Store
+	}
 	routes := make([]*route, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s)
+		compiled, err := compileRoute(cfg, r, next, s, g)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -29,34 +39,51 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	if s.router, err = newRouter(routes); err != nil {
 		return nil, err
 	}
-	guard := edge.NewGuard(edge.GuardConfig{
+	s.guard = edge.GuardConfig{
 		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
-	})
-	s.handler = guard(http.HandlerFunc(s.dispatch))
+	}
+	s.handler = edge.NewGuard(s.guard)(http.HandlerFunc(s.dispatch))
 	return s, nil
 }
 
-func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*route, error) {
-	res, err := compileResource(cfg, r, next)
+func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, g *Gateway) (*route, error) {
+	res, err := compileResource(cfg, r, next, s)
 	if err != nil {
 		return nil, err
 	}
-	res.Invalidate, res.Written = s.invalidate, compileWritten(r, s)
+	res.Invalidate, res.Through = compileInvalidate(cfg, r, res.Target, s), compileThrough(r, s)
+	if plain(r) {
+		res.Memo = s.memo
+	}
 	requireHTTPS, err := edge.RequireHTTPS(edge.HTTPSMode(r.RequireHTTPS))
 	if err != nil {
 		return nil, err
 	}
-	handler := requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(s.cache.Handler(res)))
+	handler := s.cache.Handler(res)
+	if behind := compileBehind(cfg, r, res, s); behind != nil {
+		handler = behind(handler)
+	}
+	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
 	return &route{
 		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || res.Written != nil, rules: res.Rules, handler: handler,
+		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil,
+		rules:    res.Rules, resource: res, handler: handler,
 	}, nil
 }
 
+// plain reports whether a hit may be answered without the route's handler, once it has answered the same request: what it does beside asking the cache
+// is the same each time, or concerns other requests. Requiring HTTPS goes by the scheme, which is remembered with the request, and a limit for bodies
+// by a body. A route that counts, admits or marks single requests is not plain.
+func plain(r *config.Route) bool { return r.Cache.Enabled }
+
 // compileResource is the cache's side of a route.
-func compileResource(cfg *config.Config, r *config.Route, next *generation) (*cache.Resource, error) {
-	origin, respond, err := compileHeaders(r, next.pools[r.Upstream])
+func compileResource(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*cache.Resource, error) {
+	origin, err := compileOrigin(cfg, r, next, s)
+	if err != nil {
+		return nil, err
+	}
+	origin, respond, err := compileHeaders(r, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +96,7 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers: cache.Tiers{
-			Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis),
-		},
+		Tiers:       compileTiers(r),
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
@@ -82,6 +107,18 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation) (*ca
 		res.Compress, res.AcceptEncoding = compileCompress(r)
 	}
 	return res, nil
+}
+
+// compileOrigin is where a route's answers come from.
+func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
+	if r.Aggregate != nil {
+		return compileAggregate(cfg, r, next, s)
+	}
+	return next.pools[r.Upstream], nil
+}
+
+func compileTiers(r *config.Route) cache.Tiers {
+	return cache.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream, after the key was made: they can't split the cache.

@@ -55,6 +55,11 @@ func (f *fleet) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (
 	return nil, wait, nil
 }
 
+// Fence gives a token that is greater than those of all leases on the object.
+func (f *fleet) Fence(ctx context.Context, k cachepolicy.Key) (uint64, error) {
+	return f.leases.Fence(ctx, k)
+}
+
 // close leaves the fleet.
 func (f *fleet) close(log *slog.Logger) {
 	ends := []func() error{f.leases.Close, f.purges.Close, f.Client.Close}
@@ -87,25 +92,31 @@ type publisher struct {
 	running  sync.WaitGroup
 }
 
-// publish makes p known. Where that takes longer than patience it goes on in the background.
-func (pb *publisher) publish(ctx context.Context, p store.Purge) {
-	done := make(chan struct{})
+// publish has the targets purged and returns the moment of it. Where that takes longer than patience it goes on in the background, and the moment
+// is not known.
+func (pb *publisher) publish(ctx context.Context, targets []store.Target) store.Epoch {
+	if len(targets) == 0 {
+		return store.Epoch{}
+	}
+	done := make(chan store.Epoch, 1)
 	ctx = context.WithoutCancel(ctx)
 	pb.running.Go(func() {
-		defer close(done)
-		_, err := pb.purger.Purge(ctx, p, pb.patience)
+		report, err := pb.purger.Purge(ctx, store.Purge{Targets: targets}, pb.patience)
 		switch {
 		case errors.Is(err, store.ErrUnreached): // they are told when Redis is back, and that it is away has been logged: a line for each write adds nothing
 			pb.log.Debug("a write's invalidation has yet to reach the other instances", "error", err)
 		case err != nil:
 			pb.log.Warn("a write's invalidation failed", "error", err)
 		}
+		done <- report.Epoch
 	})
 	timer := time.NewTimer(pb.patience)
 	defer timer.Stop()
 	select {
-	case <-done:
+	case at := <-done:
+		return at
 	case <-timer.C:
+		return store.Epoch{}
 	}
 }
 

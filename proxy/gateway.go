@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/board"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/wire"
 )
 
 // Name is how the gateway calls itself in Via, Cache-Status and Proxy-Status.
@@ -26,13 +28,18 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
+	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: none
+	Tracer  *observe.Tracer  // makes spans; nil: there are none
+
+	clock func() time.Time // Now as it was given
+	dry   bool             // see live
 }
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if o.Now == nil {
+	if o.clock = o.Now; o.Now == nil {
 		o.Now = time.Now
 	}
 	return o
@@ -40,26 +47,39 @@ func (o Options) withDefaults() Options {
 
 // Gateway answers requests by its current configuration. It may be used concurrently.
 type Gateway struct {
-	options  Options
-	live     *live
-	snapshot atomic.Pointer[Snapshot]
-	ready    atomic.Bool
-	applying sync.Mutex
-	closed   bool // guarded by applying
+	options    Options
+	live       *live
+	meter      *observe.Meter
+	fills      *observe.Fills
+	started    time.Time
+	board      *board.Board
+	accounting accounting
+	snapshot   atomic.Pointer[Snapshot]
+	ready      atomic.Bool
+	applying   sync.Mutex
+	closed     bool // guarded by applying
+
+	metricsMu sync.Mutex
+	sources   []observe.Source // guarded by metricsMu
 }
 
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
+	meter, fills := observe.NewMeter(), new(observe.Fills)
+	slow := board.NewSlow(o.Now)
+	o.Sink = observe.Tee(meter, slow, fills, tracing(o.Tracer), o.Sink)
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, started: o.Now()}
+	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
 	}
+	g.board = g.newBoard(slow)
 	return g, nil
 }
 
@@ -80,15 +100,44 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 		next.discard()
 		return err
 	}
+	g.meter.Declare(routeNames(cfg)...)
 	g.snapshot.Store(snapshot)
 	next.commit()
+	g.account(cfg.Cost)
 	return nil
+}
+
+// tracing is t as a Sink; nil where there is none.
+func tracing(t *observe.Tracer) observe.Sink {
+	if t == nil {
+		return nil
+	}
+	return t
+}
+
+func routeNames(cfg *config.Config) []string {
+	var names []string
+	for _, r := range cfg.Routes {
+		names = append(names, r.Name)
+		if r.Aggregate == nil {
+			continue
+		}
+		for part := range r.Aggregate.Parts {
+			names = append(names, partName(r, part))
+		}
+	}
+	return names
 }
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ev := &observe.Event{Start: g.options.Now(), Method: r.Method}
-	r = r.WithContext(observe.NewContext(r.Context(), ev))
+	ctx, ev := observe.Begin(r.Context())
+	ev.Start, ev.Method, ev.RawHost, ev.RawTarget = g.options.Now(), r.Method, r.Host, r.RequestURI
+	handed := wire.HandedOver(r.Context())
+	if ev.Chance = handed.Chance; handed.Recorded {
+		ev.Sampling = observe.Recorded
+	}
+	r = r.WithContext(ctx)
 	defer g.finish(w, r, ev)
 	g.snapshot.Load().ServeHTTP(w, r)
 }
@@ -106,9 +155,10 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 			p = http.ErrAbortHandler
 		}
 	}
-	if g.options.Sink != nil {
-		g.options.Sink.Finish(ev, r)
+	if ev.Took == 0 {
+		ev.Took = g.options.Now().Sub(ev.Start)
 	}
+	g.options.Sink.Finish(ev, r)
 	if p != nil {
 		panic(p)
 	}
@@ -116,6 +166,9 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 
 // Preload takes into memory what the instances that share a cache use most, where the configuration asks for it. It returns when that is done, or ctx.
 func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
+
+// Meter is what counts all requests. It goes on over reloads.
+func (g *Gateway) Meter() *observe.Meter { return g.meter }
 
 // SetReady says whether /readyz is to answer 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
@@ -134,5 +187,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	}
 	g.closed = true
+	g.board.Close()
+	if a := g.accounting.running.Load(); a != nil {
+		g.closeAccount(a)
+	}
 	return g.live.close(ctx)
 }

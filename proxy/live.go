@@ -1,18 +1,24 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
+	"github.com/penstock/penstock/proxy/write"
 )
 
 // live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
@@ -24,7 +30,16 @@ type live struct {
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
 	cache *cache.Cache
-	pools map[string]*pool
+	pools map[string]*pool // changed under poolsMu by commit alone
+	// poolsMu is for those who read pools while the gateway runs.
+	poolsMu sync.Mutex
+	random  func() float64
+
+	queue       *write.Queue // of writes that are applied later; nil: none are
+	queueConfig config.WriteQueue
+	dry         bool // it only shows that it can be made: no queue is opened
+	applyWrite  func(context.Context, *write.Write, bool) write.Outcome
+	tried       func(*write.Record, time.Duration)
 }
 
 // pool is an upstream's pool and what it was made of.
@@ -38,11 +53,11 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool)}
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random}
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
-		WriteError: edge.WriteError, WithInterim: upstream.WithInterim,
+		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Rewritten: edge.Rewrites, Filled: fillTold(o.Sink),
 	}
 	if cfg.Cache.Redis != nil {
 		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {
@@ -50,6 +65,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 			return nil, err
 		}
 		made.Shared, made.SharedBudget = l.fleet, cfg.Cache.Redis.Timeout
+		made.Applied = func() store.Epoch { return l.fleet.purges.State().Position }
 		if l.fleet.hot != nil {
 			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
 		}
@@ -59,11 +75,20 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	return l, nil
 }
 
+// fillTold is what tells sink of fills; nil where it does not want to know.
+func fillTold(sink observe.Sink) func(*observe.Event) {
+	if f, ok := sink.(observe.Filler); ok {
+		return f.Fill
+	}
+	return nil
+}
+
 // generation is the set of resources that a configuration is going to run with. It is either committed or discarded.
 type generation struct {
 	live  *live
 	pools map[string]*pool
-	fresh []*pool // those that the running configuration does not have
+	fresh []*pool      // those that the running configuration does not have
+	queue *write.Queue // set when it is the first that needs one
 }
 
 // prepare makes what cfg needs beside what is there already.
@@ -82,6 +107,11 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 			return nil, err
 		}
 		next.pools[name] = p
+	}
+	var err error
+	if next.queue, err = l.openQueue(cfg); err != nil {
+		next.discard()
+		return nil, err
 	}
 	return next, nil
 }
@@ -104,10 +134,42 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 	return fresh, nil
 }
 
+// targetFigures are those of a target of an upstream.
+type targetFigures struct {
+	upstream string
+	upstream.TargetStats
+}
+
+// targets are the figures of all targets of the running configuration, by the names of their upstreams.
+func (l *live) targets() []targetFigures {
+	l.poolsMu.Lock()
+	pools := l.pools // never changed, but replaced
+	l.poolsMu.Unlock()
+	var out []targetFigures
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		seen := make(map[string]int)
+		for _, s := range pools[name].Stats() {
+			if i, twice := seen[s.Target]; twice { // targets that differ by path share their label
+				out[i].TargetStats = out[i].Plus(s)
+				continue
+			}
+			seen[s.Target] = len(out)
+			out = append(out, targetFigures{name, s})
+		}
+	}
+	return out
+}
+
 // commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
 func (n *generation) commit() {
+	if n.queue != nil {
+		n.live.queue = n.queue
+		n.queue.Start()
+	}
 	old := n.live.pools
+	n.live.poolsMu.Lock()
 	n.live.pools = n.pools
+	n.live.poolsMu.Unlock()
 	for name, p := range old {
 		if n.pools[name] != p {
 			p.Close()
@@ -120,11 +182,18 @@ func (n *generation) discard() {
 	for _, p := range n.fresh {
 		p.Close()
 	}
+	if n.queue != nil {
+		_ = n.queue.Close(context.Background()) // nothing was begun
+	}
 }
 
-// close ends fills and refreshes, then the stores and connections that they use.
+// close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
-	err := l.cache.Close(ctx)
+	var queued error
+	if l.queue != nil {
+		queued = l.queue.Close(ctx)
+	}
+	err := cmp.Or(l.cache.Close(ctx), queued)
 	l.cache.CloseTunnels()
 	for _, p := range l.pools {
 		p.Close()

@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 )
 
@@ -53,6 +54,7 @@ type route struct {
 	methods  []string
 	captures bool // its handler needs what the path pattern captured
 	rules    *cachepolicy.Rules
+	resource *cache.Resource
 	handler  http.Handler
 }
 

@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/write"
 )
 
 // Snapshot is a configuration compiled for answering requests. It is immutable.
@@ -16,6 +18,13 @@ type Snapshot struct {
 	router  *router
 	cache   *cache.Cache
 	live    *live
+	guard   edge.GuardConfig
+	memo    *cache.Memo // of hits that connections answer
+	writes  write.Store // those that are applied later; nil: none are
+	pools   map[string]*pool
+	tracer  *observe.Tracer
+	// prometheus says that the admin API has /metrics.
+	prometheus bool
 }
 
 // ServeHTTP answers r.
@@ -23,15 +32,21 @@ func (s *Snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler
 
 // dispatch hands r, in canonical form, to its route.
 func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
+	if s.writes != nil && strings.HasPrefix(r.URL.Path, write.StatePath) {
+		write.States(s.writes, edge.WriteError).ServeHTTP(w, r)
+		return
+	}
 	ev := observe.FromContext(r.Context())
 	rt, refuse := s.router.find(r.Host, r.URL.EscapedPath(), r.Method, func(c *chi.Context) { ev.Captured = captured(c) })
 	switch {
 	case rt != nil:
 		ev.Route = rt.name
+		s.tracer.Begin(ev, r.Header, rt.path)
 		rt.handler.ServeHTTP(w, r)
 	case r.Method == http.MethodOptions && r.URL.Path == "*":
 		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		ev.Status = http.StatusNoContent
 		w.WriteHeader(http.StatusNoContent)
 	case refuse != nil:
 		refuse.ServeHTTP(w, r)

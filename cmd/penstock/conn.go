@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"github.com/penstock/penstock/proxy/wire"
 )
 
 // conn is a client's connection that says when it is closed. It is how connections are counted and, once net/http has
@@ -11,8 +13,9 @@ import (
 type conn struct {
 	net.Conn
 	once sync.Once
-	left func()   // gives the place at the gate back; nil: none was taken
-	set  *connSet // the server's open connections; nil until a server has it
+	left func()     // gives the place at the gate back; nil: none was taken
+	set  *connSet   // the server's open connections; nil until a server has it
+	wire *wire.Conn // what answers hits on it; nil: net/http answers all. Guarded by set.mu
 }
 
 // Close closes the connection.
@@ -64,13 +67,7 @@ func newConnSet() *connSet {
 }
 
 func (s *connSet) add(nc net.Conn) {
-	var c *conn
-	switch nc := nc.(type) {
-	case *tcpConn:
-		c = nc.conn
-	case *conn:
-		c = nc
-	}
+	c := below(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.set = s
@@ -78,6 +75,36 @@ func (s *connSet) add(nc net.Conn) {
 		s.empty = make(chan struct{})
 	}
 	s.open[c] = struct{}{}
+}
+
+// below is the conn that nc is, or wraps.
+func below(nc net.Conn) *conn {
+	if tcp, ok := nc.(*tcpConn); ok {
+		return tcp.conn
+	}
+	return nc.(*conn)
+}
+
+// wire notes what answers hits on a connection.
+func (s *connSet) wire(c *conn, w *wire.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.wire = w
+}
+
+// closeIdle closes the connections that have no request in flight, of those on which net/http does not know whether they have.
+func (s *connSet) closeIdle() {
+	s.mu.Lock()
+	var wires []*wire.Conn
+	for c := range s.open {
+		if c.wire != nil {
+			wires = append(wires, c.wire)
+		}
+	}
+	s.mu.Unlock()
+	for _, w := range wires {
+		w.CloseIdle()
+	}
 }
 
 func (s *connSet) remove(c *conn) {

@@ -17,7 +17,10 @@ func difference(old, new *config.Config) []string {
 	}{
 		{"server", old.Server, new.Server},
 		{"admin", old.Admin, new.Admin},
+		{"telemetry", old.Telemetry, new.Telemetry},
 		{"cache", old.Cache, new.Cache},
+		{"writes", old.Writes, new.Writes},
+		{"cost", old.Cost, new.Cost},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {
 			out = append(out, part.name)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -19,7 +20,9 @@ type instance struct {
 	source    source
 	gateway   *proxy.Gateway
 	listeners *listeners
-	watcher   *watcher                     // nil where the system has none to give
+	watcher   *watcher // nil where the system has none to give
+	telemetry *telemetry
+	reloads   reloads
 	admin     atomic.Pointer[http.Handler] // with the token in force
 
 	mu    sync.Mutex     // serialises reloads
@@ -29,12 +32,22 @@ type instance struct {
 }
 
 // startInstance serves the configuration that was read first from src.
-func startInstance(src source, first *reading, log *slog.Logger) (*instance, error) {
-	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText()})
+func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logger) (*instance, error) {
+	t, err := newTelemetry(first.config, src.env, stdout, log)
 	if err != nil {
+		return nil, err
+	}
+	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText(), Sink: t.access, Tracer: t.tracer})
+	if err != nil {
+		t.close(log)
 		return nil, usageError(src.path + ": " + err.Error())
 	}
-	i := &instance{log: log, source: src, gateway: g, inUse: first.config, seen: first}
+	i := &instance{log: log, source: src, gateway: g, telemetry: t, inUse: first.config, seen: first}
+	i.reloads.done(first, nil)
+	g.AddMetrics(&i.reloads)
+	if err := t.push(g, src.env, log); err != nil {
+		return nil, i.giveUp(err)
+	}
 	i.admit(first.config.Admin.Token)
 	i.listeners = newListeners(log, g, http.HandlerFunc(i.serveAdmin))
 	if i.watcher, err = newWatcher(log); err != nil {
@@ -43,7 +56,7 @@ func startInstance(src source, first *reading, log *slog.Logger) (*instance, err
 	change, err := i.listeners.prepare(first.config)
 	if err != nil {
 		i.closeWatcher()
-		return nil, errors.Join(err, g.Close(context.Background()))
+		return nil, i.giveUp(err)
 	}
 	i.mu.Lock() // a reload may come through the admin listener from here on
 	change.commit()
@@ -53,6 +66,13 @@ func startInstance(src source, first *reading, log *slog.Logger) (*instance, err
 	g.SetReady(true)
 	log.Info("ready")
 	return i, nil
+}
+
+// giveUp ends what was begun of an instance that can't start for err.
+func (i *instance) giveUp(err error) error {
+	err = errors.Join(err, i.gateway.Close(context.Background()))
+	i.telemetry.close(i.log)
+	return err
 }
 
 // preloadTime is how long readiness waits for what is preloaded: an instance that starts cold is better than one that does not start.
@@ -77,6 +97,7 @@ func (i *instance) reload(why string) error {
 		err = i.apply(next.config)
 	}
 	i.follow()
+	i.reloads.done(next, err)
 	if err != nil {
 		i.complain(why, err)
 		return err
@@ -93,10 +114,17 @@ func (i *instance) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := i.gateway.Apply(cfg); err != nil {
+	said, unsaid, err := i.telemetry.prepare(cfg, i.source.env)
+	if err != nil {
 		change.abandon()
 		return err
 	}
+	if err := i.gateway.Apply(cfg); err != nil {
+		change.abandon()
+		unsaid()
+		return err
+	}
+	said()
 	i.admit(cfg.Admin.Token)
 	change.commit()
 	return nil
@@ -188,6 +216,7 @@ func (i *instance) stop(atOnce context.Context, delay time.Duration) error {
 	i.listeners.stop(ctx)
 	err := i.gateway.Close(ctx)
 	i.listeners.stopAdmin(ctx)
+	i.telemetry.close(i.log)
 	if err != nil && ctx.Err() != nil {
 		i.log.Warn("what did not end in time was cut off", "drain", drain)
 		err = nil

@@ -50,6 +50,8 @@ func commands() []command {
 		{"schema", "", "print the configuration's JSON Schema", runSchema},
 		{"demo", "[--once | --origins]", "sample origins and a gateway on loopback: measure what the gateway does, then stay up", runDemo},
 		{"purge", "--tag TAG | --url URL | …", "remove what a running gateway has stored, on all instances; --help lists what can be named", runPurge},
+		{"writes", "[list | show ID | replay ID… | drop ID…]", "the queue of writes of a running gateway, and those that could not be applied", runWrites},
+		{"stats", "[--once] [--json] [--cost]", "what a running gateway does, live: rates, hit ratio, latency, routes, upstreams, tiers; or what it costs", runStats},
 		{"version", "", "print the version", runVersion},
 		{"healthcheck", "[--config gateway.yaml]", "ask the gateway of a configuration whether it is ready", runHealthcheck},
 		{"help", "", "print this", runHelp},

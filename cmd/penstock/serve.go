@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"log/slog"
-	"math"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // runGateway is `penstock run`: it serves until it is told to stop.
@@ -25,18 +24,22 @@ func runGateway(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(c.stderr, nil))
+	folder := observe.Fold(slog.NewTextHandler(c.stderr, nil))
+	defer folder.Close()
+	log := slog.New(folder)
 	defer captureStdLog(log)()
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, syscall.SIGHUP, reopenSignal, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
 	log.Info("penstock starts", "version", versionText(), "config", *path, "pid", os.Getpid())
 	limitMemory(log)
-	i, err := startInstance(src, first, log)
+	defer boundGarbage(c.env)()
+	i, err := startInstance(src, first, c.stdout, log)
 	if err != nil {
 		return err
 	}
+	i.gateway.AddMetrics(folder)
 	reason := i.serve(ctx, signals)
 	log.Info("asked to stop", "by", reason)
 	return i.stopUnlessHurried(signals, *delay)
@@ -49,13 +52,25 @@ func (i *instance) serve(ctx context.Context, signals <-chan os.Signal) (reason 
 		case <-ctx.Done():
 			return context.Cause(ctx).Error()
 		case s := <-signals:
-			if s != syscall.SIGHUP {
+			switch s {
+			case syscall.SIGHUP:
+			case reopenSignal:
+				i.reopen()
+				continue
+			default:
 				return s.String()
 			}
 			_ = i.reload("SIGHUP") // reload has logged it; whoever sent the signal does not wait for an answer
 		case <-i.changes():
 			i.filesChanged()
 		}
+	}
+}
+
+// reopen opens the access log's file again.
+func (i *instance) reopen() {
+	if err := i.telemetry.access.Reopen(); err != nil {
+		i.log.Error("the access log goes on where it was", "error", err)
 	}
 }
 
@@ -68,25 +83,12 @@ func (i *instance) stopUnlessHurried(signals <-chan os.Signal, delay time.Durati
 	for {
 		select {
 		case s := <-signals:
-			if s != syscall.SIGHUP {
+			if s != syscall.SIGHUP && s != reopenSignal {
 				i.log.Warn("stopping at once", "by", s.String())
 				hurry()
 			}
 		case err := <-stopped:
 			return err
 		}
-	}
-}
-
-// limitMemory tells the garbage collector of the container's limit. GOMEMLIMIT and AUTOMEMLIMIT, where set, win.
-func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set()
-	switch {
-	case err != nil:
-		log.Warn("the container's memory limit cannot be read; set GOMEMLIMIT", "error", err)
-	case limit == math.MaxInt64 || limit == 0:
-		log.Info("memory is not limited")
-	default:
-		log.Info("memory limit of the garbage collector", "bytes", limit)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/wire"
 )
 
 // lameDuck is how long a stopping server leaves connections open that have no request, so that a client that is about to
@@ -42,15 +43,22 @@ func (s settings) equal(o settings) bool {
 type server struct {
 	settings settings
 	http     *http.Server
+	wire     *wire.Server // nil: all is net/http's
 	tap      *tap
 	certs    *certificates // nil: plain
 	stopping atomic.Bool
+	log      *slog.Logger
 	served   chan struct{} // closed when Serve has returned
+}
+
+// answerer is a handler whose hits connections may answer by themselves; now is its clock, nil for that of the system.
+type answerer interface {
+	Wire() (hot wire.Hot, now func() time.Time)
 }
 
 // newServer makes a server that does not serve yet. Errors are about its certificates.
 func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) {
-	s := &server{settings: set, served: make(chan struct{})}
+	s := &server{settings: set, log: log, served: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(set.listener.H2C && set.listener.TLS == nil)
@@ -66,6 +74,10 @@ func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) 
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:                    protocols,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingWait},
+	}
+	if a, ok := h.(answerer); ok && set.listener.Wire {
+		hot, now := a.Wire()
+		s.wire = wire.Attach(s.http, hot, now)
 	}
 	if set.listener.TLS == nil {
 		return s, nil
@@ -100,18 +112,27 @@ func (s *server) start(sock *socket, log *slog.Logger) {
 }
 
 func (s *server) serve() error {
-	if s.certs != nil {
+	switch {
+	case s.wire == nil && s.certs == nil:
+		return s.http.Serve(s.tap)
+	case s.wire == nil:
 		return s.http.ServeTLS(s.tap, "", "")
+	case s.certs == nil:
+		return s.http.Serve(&wired{s.tap, s.wire})
 	}
-	return s.http.Serve(s.tap)
+	return s.serveTLS()
 }
 
 // retire takes no new connections, lets requests in flight and upgraded connections end, and closes what is left when ctx
 // ends. When it returns nothing of the server runs.
 func (s *server) retire(ctx context.Context) {
 	s.stopping.Store(true)
+	if s.wire != nil {
+		s.wire.Stop()
+	}
 	s.tap.Close()
 	s.awaitEmpty(ctx, lameDuck)
+	s.tap.conns.closeIdle()
 	if s.http.Shutdown(ctx) == nil {
 		s.awaitEmpty(ctx, 0) // what is open now was upgraded
 	}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,15 +18,15 @@ type answer struct {
 	err   error
 }
 
-// call makes one call to the origin and describes its answer, after the route's own changes to the header. stored is what the answer may
+// call makes one call to the origin and describes its answer in a, after the route's own changes to the header. stored is what the answer may
 // update; nil: nothing.
-func (c *Cache) call(ctx context.Context, x *exchange, out *http.Request, stored *store.Entry) *answer {
+func (c *Cache) call(a *answer, x *exchange, out *http.Request, stored *store.Entry) {
 	sent := c.Now()
-	resp, err := x.res.Origin.RoundTrip(out.WithContext(ctx))
-	a := &answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: headerOf(stored)}}
+	resp, err := x.res.Origin.RoundTrip(out)
+	*a = answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: headerOf(stored)}}
 	if err != nil {
 		a.facts.Failure = failureKind(err)
-		return a
+		return
 	}
 	if x.res.Respond != nil {
 		x.res.Respond(resp.Header)
@@ -35,7 +34,6 @@ func (c *Cache) call(ctx context.Context, x *exchange, out *http.Request, stored
 	x.res.Rules.ApplyCacheControl(&x.q, resp.StatusCode, resp.Header)
 	varyOnOrigin(resp.Header)
 	a.facts.Status, a.facts.Header = resp.StatusCode, resp.Header
-	return a
 }
 
 // varyOnOrigin adds the Vary that belongs to a response which allows one origin (Fetch, section 3.2.5): many that reflect the request's Origin

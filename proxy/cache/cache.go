@@ -26,6 +26,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -36,15 +37,21 @@ type Config struct {
 	// SharedBudget is what one request may lose to Shared in all.
 	SharedBudget time.Duration
 	Epochs       *store.Epochs // what purges have left of stored responses; nil: there are no purges
+	// Applied is the moment up to which this instance has applied all purges that there are, of the other instances' too. nil: Epochs.Now.
+	Applied func() store.Epoch
 	// Used is told of one in UsedSample hits, which then counts for as many; nil: nobody wants to know.
 	Used       func(k cachepolicy.Key, uses int)
 	UsedSample int
-	Now        func() time.Time // the clock, read once per decision
-	Random     func() float64   // in [0,1): jitter and early refresh
-	Log        *slog.Logger
-	Name       string // how the cache calls itself in Cache-Status (RFC 9211 §2)
+	// Filled is told of each fill that has ended. It must not keep the Event. nil: nobody wants to know.
+	Filled func(*observe.Event)
+	Now    func() time.Time // the clock, read once per decision
+	Random func() float64   // in [0,1): jitter and early refresh
+	Log    *slog.Logger
+	Name   string // how the cache calls itself in Cache-Status (RFC 9211 §2)
 	// WriteError answers with an error of the gateway's own making; kind is an error type of RFC 9209, or "".
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)
+	// Rewritten reports the request fields that don't come to the cache as the client sent them; nil: none.
+	Rewritten func(name string) bool
 	// WithInterim returns a context under which origins hand interim responses to deliver while RoundTrip runs. nil: they are dropped.
 	WithInterim func(ctx context.Context, deliver func(status int, h http.Header)) context.Context
 }
@@ -77,6 +84,9 @@ func New(cfg Config) *Cache {
 	base, stop := context.WithCancel(context.Background())
 	if cfg.WithInterim == nil {
 		cfg.WithInterim = func(ctx context.Context, _ func(int, http.Header)) context.Context { return ctx }
+	}
+	if cfg.Applied == nil && cfg.Epochs != nil {
+		cfg.Applied = cfg.Epochs.Now
 	}
 	return &Cache{
 		Config: cfg, base: base, stop: stop,

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 )
 
@@ -11,15 +13,29 @@ import (
 type clientBody struct {
 	io.ReadCloser
 	whole atomic.Bool
+	late  atomic.Bool  // no more of it came in time
+	read  atomic.Int64 // bytes; they are read on another goroutine, and on it for a while after the answer
 }
 
 // Read reads from the body.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	b.read.Add(int64(n))
+	switch {
+	case err == io.EOF:
 		b.whole.Store(true)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.late.Store(true)
 	}
 	return n, err
+}
+
+// tooLate reports whether the client's body did not come in time. net/http takes that for a client that has gone, and ends the request's context.
+func (x *exchange) tooLate() bool { return x.body != nil && x.body.late.Load() }
+
+// late is the reply to it (RFC 9110 §15.5.9).
+func (x *exchange) late(err error) *Reply {
+	return &Reply{failure: &failure{status: http.StatusRequestTimeout, proxyError: "http_request_error", detail: "the request body did not come in time", err: err}}
 }
 
 // watchBody has the body of x watched, and lets the answer begin before it was read: an origin may answer early, and net/http would first wait
@@ -34,6 +50,13 @@ func (x *exchange) watchBody(w http.ResponseWriter) {
 	x.r = &r
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).EnableFullDuplex() // a writer that does not know it has no such habit
+	}
+}
+
+// noteBody adds what was read of the body to what came from the client.
+func (x *exchange) noteBody() {
+	if x.body != nil {
+		x.ev.BytesIn += x.body.read.Load()
 	}
 }
 

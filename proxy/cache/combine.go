@@ -26,6 +26,7 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 		return true
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, part.Len()+1))
+	j.ev.BytesFromOrigin += int64(len(body))
 	if err == nil && int64(len(body)) != part.Len() {
 		err = fmt.Errorf("%d bytes came of a part of %d", len(body), part.Len())
 	}

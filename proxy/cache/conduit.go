@@ -15,7 +15,7 @@ type conduit struct {
 }
 
 // close gives back what the conduit holds. A coder that was not closed leaves its stream without an end.
-func (w *conduit) close() {
+func (w conduit) close() {
 	if w.coder != nil {
 		w.coder.Abort()
 	}
@@ -23,8 +23,8 @@ func (w *conduit) close() {
 }
 
 // conduit brings resp's body into a coding that the client reads, and h, which is what the client gets of resp's header, with it.
-func (d *delivery) conduit(resp *http.Response, h http.Header) *conduit {
-	plain := &conduit{body: resp.Body, size: resp.ContentLength}
+func (d *delivery) conduit(resp *http.Response, h http.Header) conduit {
+	plain := conduit{body: resp.Body, size: resp.ContentLength}
 	coding := compress.HeaderCoding(h)
 	derive := d.x.res.derivable(resp.StatusCode, h, resp.ContentLength, coding)
 	if derive == 0 || !bodyAllowed(resp.StatusCode) {
@@ -45,7 +45,7 @@ func (d *delivery) conduit(resp *http.Response, h http.Header) *conduit {
 		return plain
 	}
 	d.recode(h, want)
-	way := &conduit{body: resp.Body, size: -1}
+	way := conduit{body: resp.Body, size: -1}
 	if d.x.q.Method != http.MethodHead {
 		way.coder = compress.NewWriter(writerFunc(d.writeTo), want, d.x.res.Compress.Level[want])
 	}
@@ -53,13 +53,13 @@ func (d *delivery) conduit(resp *http.Response, h http.Header) *conduit {
 }
 
 // decoding reads a body whose coding the client can't, decoded. What it decodes to is bounded.
-func (d *delivery) decoding(resp *http.Response, h http.Header, coding compress.Coding) *conduit {
-	way := &conduit{body: resp.Body, size: -1}
+func (d *delivery) decoding(resp *http.Response, h http.Header, coding compress.Coding) conduit {
+	way := conduit{body: resp.Body, size: -1}
 	if d.x.q.Method != http.MethodHead {
 		r, err := compress.NewReader(resp.Body, coding, d.x.res.decodeLimit())
 		if err != nil {
 			d.c.Log.Warn("decoding a response for a client that can't read it failed", "coding", coding.String(), "error", err)
-			return &conduit{body: resp.Body, size: resp.ContentLength}
+			return conduit{body: resp.Body, size: resp.ContentLength}
 		}
 		way.body = r
 	}

@@ -19,6 +19,22 @@ type delivery struct {
 	x     *exchange
 	w     http.ResponseWriter
 	reply *Reply
+
+	values [valueCount]string // of fields that each delivery writes itself
+}
+
+// The places in values.
+const (
+	valueAge = iota
+	valueLength
+	valueStatus
+	valueCount
+)
+
+// value is s as the value of a field, in its place.
+func (d *delivery) value(place int, s string) []string {
+	d.values[place] = s
+	return d.values[place : place+1 : place+1]
 }
 
 // errGone is why a body was not delivered to a client that has gone.
@@ -26,7 +42,8 @@ var errGone = errors.New("the client has gone")
 
 // deliver writes reply to w.
 func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
-	d := &delivery{c: c, x: x, w: w, reply: reply}
+	x.delivery = delivery{c: c, x: x, w: w, reply: reply}
+	d := &x.delivery
 	x.note(reply)
 	switch {
 	case reply.failure != nil:
@@ -44,6 +61,9 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 func (d *delivery) entry(e *store.Entry) {
 	as := d.c.represent(d.x, e)
 	if d.precondition(&e.Meta, &as.Representation) {
+		if as.from == nil {
+			d.recall(e)
+		}
 		return
 	}
 	if (len(d.x.r.Header["Range"]) > 0 || !e.Complete()) && d.ranges(e) {
@@ -54,10 +74,19 @@ func (d *delivery) entry(e *store.Entry) {
 	case as.from != nil:
 		d.decoded(e, as.from)
 	default:
+		d.recall(e)
 		d.head(e.Status, as.Body.Size)
 		if d.x.q.Method != http.MethodHead {
 			d.body(as.Body.Segments)
+			d.spared(e, &as.Representation)
 		}
+	}
+}
+
+// spared notes what was not sent because e's content, which the origin sent as it is, was coded here.
+func (d *delivery) spared(e *store.Entry, rep *store.Representation) {
+	if first := &e.Representations[0]; first.Coding == compress.Identity && rep.Coding != compress.Identity {
+		d.x.ev.BytesSaved = first.Body.Size - rep.Body.Size
 	}
 }
 
@@ -79,7 +108,7 @@ func (d *delivery) precondition(facts *cachepolicy.Meta, rep *store.Representati
 func (d *delivery) fields(rep *store.Representation) {
 	h := d.w.Header()
 	addFields(h, rep)
-	h["Age"] = []string{strconv.FormatInt(int64(d.age().Seconds()), 10)}
+	h["Age"] = d.value(valueAge, strconv.FormatInt(seconds(d.age()), 10))
 	d.cacheStatus(h)
 	d.x.ev.Coding = rep.Coding.String()
 }
@@ -87,7 +116,7 @@ func (d *delivery) fields(rep *store.Representation) {
 // head writes the status line and the header section of a response with size bytes of content.
 func (d *delivery) head(status int, size int64) {
 	if bodyAllowed(status) {
-		d.w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
+		d.w.Header()["Content-Length"] = d.value(valueLength, strconv.FormatInt(size, 10))
 	}
 	d.status(status)
 }
@@ -106,13 +135,24 @@ func (d *delivery) status(status int) {
 // withoutContent writes a 304 or a 412: of the stored fields those that describe the content go (RFC 9110 §15.4.5).
 func (d *delivery) withoutContent(status int) {
 	h := d.w.Header()
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding"} {
-		delete(h, name)
+	for name := range h {
+		if describesContent(name) {
+			delete(h, name)
+		}
 	}
 	if status == http.StatusPreconditionFailed {
 		h["Content-Length"] = []string{"0"}
 	}
 	d.status(status)
+}
+
+// describesContent reports the fields that belong to content and not to a response without any.
+func describesContent(name string) bool {
+	switch name {
+	case "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Md5", "Content-Digest", "Transfer-Encoding":
+		return true
+	}
+	return false
 }
 
 // body writes the stored segments as they are.
@@ -140,8 +180,10 @@ func (d *delivery) decoded(e *store.Entry, rep *store.Representation) {
 	}
 }
 
-// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone.
+// abort breaks the response off, so that it does not look complete, and ends the connection of a client that has gone. What was written is sent
+// before: a client that got nothing at all could not tell a broken response from a broken connection.
 func (d *delivery) abort(doing string, err error) {
+	d.flush()
 	d.x.ev.Err = err
 	d.c.Log.Debug("a response is broken off", "route", d.x.res.Rules.Route, "doing", doing, "error", err)
 	panic(http.ErrAbortHandler)
@@ -170,6 +212,10 @@ func (d *delivery) along(l *landing) {
 	if d.precondition(&l.facts, &src.Representation) {
 		return
 	}
+	if err := src.begin(d.x.ctx); err != nil {
+		d.failure(d.failed(err))
+		return
+	}
 	d.fields(&src.Representation)
 	if d.reply.source != nil { // it is this client's own request that l answers
 		maps.Copy(d.w.Header(), l.own)
@@ -187,6 +233,9 @@ func (d *delivery) along(l *landing) {
 	}
 	if err := d.read(src); err != nil {
 		d.abort("reading along", err)
+	}
+	if l.coding == compress.Identity && src.Coding != compress.Identity {
+		d.x.ev.BytesSaved = l.total - d.x.ev.BytesOut
 	}
 	d.trailers(l)
 }

@@ -42,6 +42,11 @@ func (c *Cache) do(x *exchange) *Reply {
 		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
 	}
 	key, why := x.res.Rules.Key(&x.q)
+	if why == cachepolicy.ReasonAuthorization {
+		if reply := c.queued(x); reply != nil { // whether it may be seen is not for the cache's rules to say
+			return reply
+		}
+	}
 	if why != cachepolicy.ReasonNone {
 		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
 	}
@@ -58,14 +63,19 @@ func (c *Cache) do(x *exchange) *Reply {
 func (c *Cache) attempt(x *exchange) *Reply {
 	e, d := c.consider(x)
 	x.ev.Action = d.Action.String()
+	if d.Action == cachepolicy.Fetch || d.Action == cachepolicy.Revalidate || d.Action == cachepolicy.Pass {
+		if reply := c.queued(x); reply != nil {
+			return reply
+		}
+	}
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale:
-		c.used(x)
-		return c.hit(e, d)
+		c.used(x.key)
+		return x.hit(e, d)
 	case cachepolicy.ServeAndRefresh:
-		c.used(x)
+		c.used(x.key)
 		c.refresh(x, e, d)
-		return c.hit(e, d)
+		return x.hit(e, d)
 	case cachepolicy.Refuse:
 		return c.refuse(d)
 	case cachepolicy.Pass:
@@ -99,7 +109,11 @@ func (c *Cache) considerMemory(x *exchange) (*store.Entry, cachepolicy.Decision)
 }
 
 func (c *Cache) decide(x *exchange, e *store.Entry) cachepolicy.Decision {
-	return x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), c.Random())
+	chance := x.ev.Chance
+	if chance == 0 {
+		chance = c.Random()
+	}
+	return x.res.Rules.Decide(&x.q, metaOf(e), c.Now(), chance)
 }
 
 // lookup returns the response in memory that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
@@ -137,14 +151,20 @@ func metaOf(e *store.Entry) *cachepolicy.Meta {
 }
 
 // used counts a hit for whoever wants to know.
-func (c *Cache) used(x *exchange) {
+func (c *Cache) used(k cachepolicy.Key) {
 	if c.Used != nil && c.Random()*float64(c.UsedSample) < 1 {
-		c.Used(x.key, c.UsedSample)
+		c.Used(k, c.UsedSample)
 	}
 }
 
-func (c *Cache) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
-	return &Reply{Entry: e, decision: d, outcome: cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}}
+func (x *exchange) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
+	x.reply = Reply{Entry: e, decision: d, outcome: hitOutcome(d)}
+	return &x.reply
+}
+
+// hitOutcome is what Cache-Status tells of a response from the store.
+func hitOutcome(d cachepolicy.Decision) cachepolicy.Outcome {
+	return cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}
 }
 
 // refuse answers only-if-cached where nothing usable is stored (RFC 9111 §5.2.1.7).

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 const (
@@ -62,7 +64,10 @@ func (c *Cache) fetchPage(ctx context.Context, x *exchange, page *ErrorPage) (*p
 				return nil, errClosed
 			}
 			defer c.filling.Done()
-			got := res.pageCopy(c.base, page, host)
+			ev := x.pageEvent(c.Now())
+			got := res.pageCopy(observe.NewContext(c.base, ev), page, host)
+			ev.BytesFromOrigin = int64(len(got.content))
+			c.filled(ev)
 			got.until = c.Now().Add(max(page.CacheFor, pageRetry))
 			page.fetched.put(host, got)
 			return got, nil
@@ -78,6 +83,11 @@ func (c *Cache) fetchPage(ctx context.Context, x *exchange, page *ErrorPage) (*p
 		}
 	}
 	return held, held.err
+}
+
+// pageEvent is the Event of the call that fetches an error page for the route of x.
+func (x *exchange) pageEvent(now time.Time) *observe.Event {
+	return &observe.Event{Start: now, Route: x.res.Rules.Route, Method: http.MethodGet, Cache: observe.CachePass, Background: true}
 }
 
 // pageCopy fetches page for host.

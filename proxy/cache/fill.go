@@ -15,13 +15,16 @@ import (
 
 // fill asks the origin and carries out what Settle says of its answer. It always ends the flight.
 func (c *Cache) fill(ctx context.Context, j *job) {
+	j.ev.Start = c.Now()
+	defer c.filled(j.ev)
 	ctx, cancel := context.WithCancel(observe.NewContext(ctx, j.ev))
 	held := &holder{cancel: cancel}
 	defer held.release()
 	defer c.rescue(j)
 	j.to = c.place(j.x)
-	j.to.tags = j.tags
+	j.to.tags, j.to.fence = j.tags, j.x.fence
 	lease, landed := c.holdLease(ctx, j)
+	j.noteLease(lease, landed)
 	if landed {
 		return
 	}
@@ -42,6 +45,25 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 	c.failed(j, invalid("the origin answers a plain request with a part or a 304"))
 }
 
+// noteLease notes what came of asking for the lease of all instances, where that was asked for and did not come to nothing.
+func (j *job) noteLease(lease Lease, landed bool) {
+	switch {
+	case landed:
+		j.ev.Lease = observe.LeaseShared
+	case lease != nil:
+		j.ev.Lease = observe.LeaseHeld
+	}
+}
+
+// filled tells of the end of a fill, whose facts are in ev.
+func (c *Cache) filled(ev *observe.Event) {
+	if c.Filled == nil {
+		return
+	}
+	ev.Took, ev.Status = c.Now().Sub(ev.Start), ev.UpstreamStatus
+	c.Filled(ev)
+}
+
 // rescue ends the flight of a fill that panicked. Those who follow start over, once.
 func (c *Cache) rescue(j *job) {
 	p := recover()
@@ -58,7 +80,8 @@ func (c *Cache) rescue(j *job) {
 // settle makes one call and carries out its verdict. It reports whether the call is to be made again without conditions.
 func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	x := j.x
-	a := c.call(ctx, x, j.outgoing(), j.stored)
+	a := new(answer)
+	c.call(a, x, j.outgoing(ctx), j.stored)
 	c.setbacks.note(x.key.Hash, &a.facts)
 	v := x.res.Rules.Settle(&x.q, metaOf(j.stored), &a.facts, c.Now(), c.Random())
 	if page := x.res.page(a, v.Effect); page != nil {
@@ -76,6 +99,9 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.landEntry(j, j.stored, a, out)
 	case cachepolicy.Freshen:
 		a.discard()
+		if !j.ev.Background {
+			j.ev.Cache = observe.CacheRevalidated
+		}
 		j.kept = c.freshen(ctx, j.to, j.stored, &v)
 		c.landEntry(j, j.kept, nil, out)
 	case cachepolicy.Combine:
@@ -119,7 +145,7 @@ func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepoli
 	}
 	out.TTL, out.HasTTL = d.TTL, true
 	if instead != nil || c.reusable(j, &e.Meta) {
-		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead}, 0)
+		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead, fill: j.ev.SpanContext()}, 0)
 		j.flight.End(flight.Shared, nil)
 	} else {
 		c.unshareable.add(j.key)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -23,6 +24,8 @@ type Shared interface {
 	Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error
 	// Delete removes all that is stored under k.
 	Delete(ctx context.Context, k cachepolicy.Key) error
+	// Fence gives a token that is greater than those of all leases on the object so far: what their fills still bring comes too late.
+	Fence(ctx context.Context, k cachepolicy.Key) (uint64, error)
 	// Acquire takes the lease on one fill of an object, or a place in which the end of another instance's is awaited.
 	Acquire(ctx context.Context, k cachepolicy.Key, flight string) (Lease, Waiter, error)
 }
@@ -66,7 +69,10 @@ func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
 		return nil
 	}
 	defer cancel()
+	ev := observe.FromContext(ctx)
+	step := ev.Step(observe.StepRedis, "GET")
 	object, err := c.Shared.Get(bounded, x.key, &x.q)
+	ev.EndStep(step, failed(err))
 	if err != nil {
 		if !errors.Is(err, store.ErrMiss) {
 			x.sharedUntil = time.Now() // it says itself what ails it; this request asks it for nothing more
@@ -87,6 +93,14 @@ func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
 	return c.alive(x.key, e)
 }
 
+// failed is err, unless it only says that there is nothing.
+func failed(err error) error {
+	if errors.Is(err, store.ErrMiss) {
+		return nil
+	}
+	return err
+}
+
 // holdLease takes the lease on j's fill for all instances. It returns the lease, which the fill releases; or true when there is nothing left to do,
 // since another instance has filled and all who wait have been answered from that; or neither, when the fill goes on by itself.
 func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
@@ -94,6 +108,7 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	if !res.Coalesce.Enabled || !res.Coalesce.AcrossInstances || j.x.impatient || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {
 		return nil, false
 	}
+	j.ev.Lease = observe.LeaseFailed // until it is known better
 	ctx, cancel := context.WithTimeout(ctx, res.Coalesce.Wait)
 	defer cancel()
 	x := *j.x // the leader's is its client's to change
@@ -110,7 +125,9 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 			}
 			return lease, false
 		}
+		step := j.ev.Step(observe.StepLeaseWait, "lease.wait")
 		result := wait.For(ctx)
+		j.ev.EndStep(step, nil)
 		x.sharedUntil = time.Time{} // the wait was for the fill, not for the tier
 		switch result {
 		case store.Filled:
@@ -140,7 +157,10 @@ func (c *Cache) acquire(ctx context.Context, x *exchange, name string) (Lease, W
 		return nil, nil, false
 	}
 	defer cancel()
+	ev := observe.FromContext(ctx)
+	step := ev.Step(observe.StepRedis, "ACQUIRE")
 	lease, wait, err := c.Shared.Acquire(bounded, x.key, name)
+	ev.EndStep(step, err)
 	return lease, wait, err == nil
 }
 
@@ -155,7 +175,7 @@ func (c *Cache) landShared(ctx context.Context, j *job, x *exchange) bool {
 		return false
 	}
 	out := cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true}
-	j.flight.Announce(&landing{entry: e, decision: d, outcome: out}, 0)
+	j.flight.Announce(&landing{entry: e, decision: d, outcome: out, fill: j.ev.SpanContext()}, 0)
 	j.flight.End(flight.Shared, nil)
 	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, tier: tierShared})
 	return true
@@ -177,7 +197,13 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) {
 		return j.result
 	}
-	if err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants); err != nil {
+	if c.alive(j.x.key, e) == nil {
+		return store.Failed // purged on its way: it would take the place of what may have been stored since
+	}
+	step := j.ev.Step(observe.StepRedis, "SET")
+	err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants)
+	j.ev.EndStep(step, err)
+	if err != nil {
 		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "error", err)
 		if errors.Is(err, store.ErrFenced) {
 			c.forgetFenced(ctx, j)

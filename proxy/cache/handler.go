@@ -22,6 +22,7 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			x.target = target
 		}
 		x.watchBody(w)
+		defer x.noteBody()
 		c.deliver(w, x, c.do(x))
 	})
 }

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"maps"
 	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -27,14 +29,23 @@ type job struct {
 
 // job returns the fill of x in f. It is called while x's client is still there.
 func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
-	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: x.r.Header.Clone(), tags: x.res.Tags.of(x.r), ev: new(observe.Event)}
+	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: x.fillEvent()}
+	j.ev.FillFor(x.ev)
 	j.ask()
 	return j
 }
 
+// fillEvent is the Event of a fill for x.
+func (x *exchange) fillEvent() *observe.Event {
+	return &observe.Event{
+		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
+		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted,
+	}
+}
+
 // outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.
-func (j *job) outgoing() *http.Request {
-	out := j.x.outgoing(j.header)
+func (j *job) outgoing(ctx context.Context) *http.Request {
+	out := j.x.outgoing(ctx, j.header)
 	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery || out.URL.ForceQuery {
 		url := *out.URL
 		url.RawQuery, url.ForceQuery = query, false // "/a?" has the key of "/a"

@@ -90,7 +90,7 @@ func (c *Cache) lead(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fil
 	if now, d2 := c.considerMemory(x); now != e && now != nil {
 		if d2.Action == cachepolicy.Serve || d2.Action == cachepolicy.ServeAndRefresh {
 			f.End(flight.Done, nil) // whoever has followed looks for itself: what suits this request may not suit that one
-			return c.hit(now, d2)
+			return x.hit(now, d2)
 		}
 		if d2.Action == cachepolicy.Fetch || d2.Action == cachepolicy.Revalidate {
 			e, d = now, d2
@@ -170,6 +170,7 @@ func (c *Cache) regroup(x *exchange, e *store.Entry, d cachepolicy.Decision, fro
 func (c *Cache) collapse(x *exchange, f *fillFlight, l *landing) *Reply {
 	outcome := l.outcome
 	outcome.Collapsed = true
+	x.ev.Follows(l.fill)
 	if l.entry == nil {
 		return &Reply{landing: l, flight: f, outcome: outcome}
 	}
@@ -187,7 +188,7 @@ func (c *Cache) crowded(x *exchange, e *store.Entry) *Reply {
 		now := c.Now()
 		a := cachepolicy.Answer{Failure: cachepolicy.FailureOverload, Sent: now, Received: now, Stored: headerOf(e)}
 		if v := x.res.Rules.Settle(&x.q, &e.Meta, &a, now, 0); v.Effect == cachepolicy.KeepStale {
-			return c.hit(e, staleDecision(e, now, v.Reason))
+			return x.hit(e, staleDecision(e, now, v.Reason))
 		}
 	}
 	return &Reply{

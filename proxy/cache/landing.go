@@ -3,6 +3,8 @@ package cache
 import (
 	"net/http"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/flight"
@@ -15,6 +17,7 @@ type landing struct {
 	instead  *answer      // the failure in whose place entry is served; nil: none
 	decision cachepolicy.Decision
 	outcome  cachepolicy.Outcome
+	fill     trace.SpanContext // the span of the fill
 
 	// For reading along:
 	facts  cachepolicy.Meta
@@ -29,6 +32,7 @@ type landing struct {
 	spool  *flight.Flight[uint64, struct{}] // the same body under another coding, made as it comes; nil: none
 	// trailer is set before the flight ends; read it after the body.
 	trailer http.Header
+	total   int64 // of the body as it came; set as trailer is
 	tags    []string
 	epoch   store.Epoch // at which its fill began
 }

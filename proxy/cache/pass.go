@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -10,9 +11,14 @@ import (
 
 // pass forwards x for its client alone, and obeys what its answer makes stale.
 func (c *Cache) pass(x *exchange, out cachepolicy.Outcome) *Reply {
-	header := x.r.Header.Clone()
+	return c.forward(x, x.ownHeader(), nil, out)
+}
+
+// ownHeader is the client's header for the origin, to whose map may be written. The values are shared, and are replaced, never written to.
+func (x *exchange) ownHeader() http.Header {
+	header := maps.Clone(x.r.Header)
 	x.res.acceptEncoding(header)
-	return c.forward(x, header, nil, out)
+	return header
 }
 
 // upgrade is the protocol that x asks to change to, where its route allows that; "": none.
@@ -25,7 +31,7 @@ func (x *exchange) upgrade() string {
 
 // passUpgrade forwards x with its wish for another protocol, which ends at each hop and so is made anew (RFC 9110 §7.8).
 func (c *Cache) passUpgrade(x *exchange, protocol string) *Reply {
-	header := x.r.Header.Clone()
+	header := maps.Clone(x.r.Header)
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 	return c.forward(x, header, nil, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonUpgrade})
 }
@@ -33,16 +39,18 @@ func (c *Cache) passUpgrade(x *exchange, protocol string) *Reply {
 // head forwards a HEAD that the store can't answer; its answer brings the stored GET response up to date or does away with it
 // (RFC 9111 §4.3.5).
 func (c *Cache) head(x *exchange, e *store.Entry, d cachepolicy.Decision) *Reply {
-	header := x.r.Header.Clone()
-	x.res.acceptEncoding(header)
-	return c.forward(x, header, e, cachepolicy.Outcome{Forward: c.forwardOf(x, d), Reason: d.Reason})
+	return c.forward(x, x.ownHeader(), e, cachepolicy.Outcome{Forward: c.forwardOf(x, d), Reason: d.Reason})
 }
 
 // forward makes x's own call to the origin. stored is the response that the answer may freshen; nil: none.
 func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, out cachepolicy.Outcome) *Reply {
 	to := c.place(x)
 	to.tags = x.res.Tags.of(x.r)
-	a := c.call(c.WithInterim(x.ctx, x.interim), x, x.outgoingBody(header), stored)
+	a := &x.answer
+	c.call(a, x, x.outgoingBody(c.WithInterim(x.ctx, x.interim), header), stored)
+	if a.err != nil && x.tooLate() {
+		return x.late(a.err)
+	}
 	if a.err != nil && x.ctx.Err() != nil {
 		return gone(x.ctx)
 	}
@@ -52,7 +60,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	v := x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, c.Now(), c.Random())
 	v.Meta.Seq = c.serial.Add(1)
 	out.ForwardStatus = a.facts.Status
-	c.invalidate(x, &v)
+	out.Stored = c.written(x, to, a, &v)
 	switch v.Effect {
 	case cachepolicy.KeepStale:
 		a.discard()
@@ -64,7 +72,9 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	case cachepolicy.Drop:
 		c.Drop(x.ctx, x.key)
 	case cachepolicy.Store:
-		c.storePosted(x, a.resp, &v)
+		if x.res.Through == nil && !x.transient { // else it is there already, or is about to change
+			c.storePosted(x, a.resp, &v)
+		}
 	}
 	if page := x.res.page(a, v.Effect); page != nil {
 		a = c.substitute(x.ctx, x, page, a)
@@ -72,25 +82,22 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	if a.err != nil {
 		return &Reply{failure: failureOf(a.err), outcome: out}
 	}
-	return &Reply{response: a.resp, outcome: out}
+	x.reply = Reply{response: a.resp, outcome: out}
+	return &x.reply
 }
 
 // invalidate makes stale what an unsafe request has changed: its own URL and those that its answer names (RFC 9111 §4.4). It does so on a
-// route without a cache too, for what it changes may be stored by another.
-func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) {
-	if x.res.Invalidate == nil {
-		return
-	}
-	ctx := context.WithoutCancel(x.ctx) // the change is made, whether its client waits for the answer or not
+// route without a cache too, for what it changes may be stored by another. It returns the moment at which it did.
+func (c *Cache) invalidate(x *exchange, v *cachepolicy.Verdict) store.Epoch {
+	urls := v.Invalidate
 	if v.InvalidateSelf {
-		x.res.Invalidate(ctx, selfURL(&x.q), &x.q)
-		if x.res.Written != nil {
-			x.res.Written(ctx, x.r, &x.q)
-		}
+		urls = append([]string{selfURL(&x.q)}, urls...)
 	}
-	for _, url := range v.Invalidate {
-		x.res.Invalidate(ctx, url, &x.q)
+	if x.res.Invalidate == nil || len(urls) == 0 {
+		return store.Epoch{}
 	}
+	// The change is made, whether its client waits for the answer or not.
+	return x.res.Invalidate(context.WithoutCancel(x.ctx), x.r, &x.q, urls, v.InvalidateSelf)
 }
 
 func selfURL(q *cachepolicy.Request) string {

@@ -20,8 +20,10 @@ type place struct {
 }
 
 // place is where the response to x is to be stored, which sets out now.
-func (c *Cache) place(x *exchange) place {
-	p := place{res: x.res, key: x.key, begun: c.doomed.now()}
+func (c *Cache) place(x *exchange) place { return c.placeOf(x.res, x.key) }
+
+func (c *Cache) placeOf(res *Resource, key cachepolicy.Key) place {
+	p := place{res: res, key: key, begun: c.doomed.now()}
 	if c.Epochs != nil {
 		p.epoch = c.Epochs.Now()
 	}

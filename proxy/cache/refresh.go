@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -23,7 +24,9 @@ func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
 		return
 	}
 	j := x.job(f, k, e, d)
-	if !c.background(func(ctx context.Context) { c.fill(ctx, j) }) {
+	j.ev.RefreshFor(x.ev)
+	j.ev.Background, j.ev.Cache = true, observe.CacheRefreshed
+	if x.refreshing = c.background(func(ctx context.Context) { c.fill(ctx, j) }); !x.refreshing {
 		f.End(flight.Retry, errClosed)
 	}
 }

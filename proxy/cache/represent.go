@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 
+	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -22,27 +23,36 @@ type form struct {
 
 // represent picks the form of e for x: the best that the client accepts of what is held or can be made quickly.
 func (c *Cache) represent(x *exchange, e *store.Entry) form {
-	first := &e.Representations[0]
 	if e.Derivable == 0 {
-		return form{Representation: *first}
+		return form{Representation: e.Representations[0]}
 	}
 	accept := compress.Canonical(x.r.Header["Accept-Encoding"])
-	held, prefer := heldCodings(e), x.res.encodings()
-	want, ok := accept.Pick(held|e.Derivable, prefer)
-	if !ok {
-		return form{Representation: *first} // nothing suits; RFC 9110 §12.5.3 lets the answer disregard the field
-	}
-	if held.Has(want) {
-		c.warm(x, e, repOf(e, want))
-		return form{Representation: *repOf(e, want)}
+	rep, want := x.res.held(e, accept)
+	if rep != nil {
+		c.warm(x.res, x.key, e, rep)
+		return form{Representation: *rep}
 	}
 	if rep := c.supply(x, e, want); rep != nil {
 		return form{Representation: *rep}
 	}
-	if second, ok := accept.Pick(held, prefer); ok {
+	if second, ok := accept.Pick(heldCodings(e), x.res.encodings()); ok {
 		return form{Representation: *repOf(e, second)}
 	}
 	return decodedForm(e)
+}
+
+// held is the representation of e that a client is given who accepts these codings, if it is there; else it is nil, and what is wanted is to be made.
+func (res *Resource) held(e *store.Entry, accept compress.Accept) (rep *store.Representation, want compress.Coding) {
+	first := &e.Representations[0]
+	if e.Derivable == 0 {
+		return first, first.Coding
+	}
+	held := heldCodings(e)
+	want, ok := accept.Pick(held|e.Derivable, res.encodings())
+	if !ok {
+		return first, first.Coding // nothing suits; RFC 9110 §12.5.3 lets the answer disregard the field
+	}
+	return repOf(e, want), want
 }
 
 // encodings are the codings of the route, the preferred first.
@@ -93,12 +103,11 @@ func repOf(e *store.Entry, coding compress.Coding) *store.Representation {
 
 // warm counts a use of what was coded here, and has what proves hot coded again at the best level. Each time the count is reached the coding
 // then in use has its turn, so that with several in use all get there, and a coding that could not be kept is not tried at each use.
-func (c *Cache) warm(x *exchange, e *store.Entry, rep *store.Representation) {
+func (c *Cache) warm(res *Resource, key cachepolicy.Key, e *store.Entry, rep *store.Representation) {
 	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] || e.Uses.Add(1)%hotUses != 0 {
 		return
 	}
-	to, coding := c.place(x), rep.Coding
-	c.codeLater(to, e, coding, true)
+	c.codeLater(c.placeOf(res, key), e, rep.Coding, true)
 }
 
 // codeLater makes a coding in the background. As many are made at once as there are processors; more are left to those who ask later, for each takes the memory of

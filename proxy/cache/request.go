@@ -29,14 +29,26 @@ type exchange struct {
 	regrouped, restarted bool
 	// impatient is set when it has waited for a call of this instance as long as it may: it does not wait for one of the fleet as well.
 	impatient bool
+	// transient is set when a queued write is going to change what it asks for: nothing of the answer is stored.
+	transient bool
+	// fence is the token under which its fill stores without a lease, 0 for none.
+	fence uint64
 	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
 	sharedUntil time.Time
+	// refreshing is set when it has begun a refresh in the background.
+	refreshing bool
 	// tier is where the response was found.
 	tier string
 	// body is the client's body on its way up; nil: there is none.
 	body *clientBody
 	// interim passes a 1xx response on to the client.
 	interim func(status int, h http.Header)
+
+	// What the client's goroutine alone needs, and needs once: it is here so that it costs no allocation of its own.
+	answer   answer
+	reply    Reply
+	delivery delivery
+	counted  countedBody
 }
 
 // view is r as cachepolicy sees it.
@@ -48,16 +60,17 @@ func view(r *http.Request, scheme string) cachepolicy.Request {
 }
 
 // outgoing returns the request for the origin with the given header, without a body.
-func (x *exchange) outgoing(header http.Header) *http.Request {
-	return &http.Request{
+func (x *exchange) outgoing(ctx context.Context, header http.Header) *http.Request {
+	out := http.Request{
 		Method: x.r.Method, URL: x.target, Host: x.r.Host, Header: header, Proto: x.r.Proto, ProtoMajor: x.r.ProtoMajor,
 		ProtoMinor: x.r.ProtoMinor, Body: http.NoBody, RemoteAddr: x.r.RemoteAddr,
 	}
+	return out.WithContext(ctx)
 }
 
 // outgoingBody is outgoing with the client's body.
-func (x *exchange) outgoingBody(header http.Header) *http.Request {
-	out := x.outgoing(header)
+func (x *exchange) outgoingBody(ctx context.Context, header http.Header) *http.Request {
+	out := x.outgoing(ctx, header)
 	if x.r.ContentLength != 0 {
 		out.Body, out.ContentLength = x.r.Body, x.r.ContentLength
 		out.TransferEncoding, out.Trailer = x.r.TransferEncoding, x.r.Trailer
@@ -69,4 +82,5 @@ func (x *exchange) outgoingBody(header http.Header) *http.Request {
 const (
 	tierMemory = "memory"
 	tierShared = "redis"
+	tierQueue  = "queue"
 )

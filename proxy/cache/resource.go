@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/store"
 )
 
 // Resource is the cache's side of a route. It is immutable and may be used concurrently.
@@ -20,17 +21,23 @@ type Resource struct {
 	AcceptEncoding string
 	Errors         []*ErrorPage
 	// Respond changes an origin's response header before it is stored or relayed (the route's header rules); may be nil.
-	Respond     func(http.Header)
-	Tags        Tags
-	Target      Target // nil: the request's own path and query
-	Tiers       Tiers
+	Respond func(http.Header)
+	Tags    Tags
+	Target  Target // nil: the request's own path and query
+	Tiers   Tiers
+	// Memo is where hits are remembered that a connection may answer from then on. nil: the route's handler does more with a request than the cache.
+	Memo        *Memo
 	MaxVariants int
 	MaxObject   int64  // bytes; a larger body is streamed and not kept
 	Upgrade     string // the protocol that connections may be upgraded to; "": none
-	// Invalidate makes another URL's stored responses stale, whatever route it is on (RFC 9111 §4.4).
-	Invalidate func(ctx context.Context, absoluteURL string, q *cachepolicy.Request)
-	// Written makes stale what a successful write on this route changes beside its own URL; nil: nothing.
-	Written func(ctx context.Context, r *http.Request, q *cachepolicy.Request)
+	// Invalidate makes stale what the write r has changed, on all instances: what is stored of each of the absolute URLs, whatever route it is on
+	// (RFC 9111 §4.4), and with own also what the route names beside them. It returns the moment in the history of purges at which that happened, the
+	// zero Epoch where it is not known.
+	Invalidate func(ctx context.Context, r *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch
+	// Queued tells a read of a write that was accepted and is yet to be applied; nil: there are none.
+	Queued func(r *http.Request, q *cachepolicy.Request) Queued
+	// Through has the new representation taken into all tiers before a write is answered; nil: it is fetched when it is asked for.
+	Through *Through
 }
 
 // Coalesce says how requests for one object share one call.

@@ -72,7 +72,7 @@ func (c *Cache) holdDown(x *exchange, e *store.Entry, d cachepolicy.Decision) *R
 	}
 	d.Action, d.Reason = cachepolicy.ServeStale, v.Reason
 	x.ev.Action = d.Action.String()
-	return c.hit(e, d)
+	return x.hit(e, d)
 }
 
 // directs reports whether x has directives of its own that are heard.

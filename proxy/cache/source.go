@@ -22,6 +22,34 @@ type source struct {
 	bodyReader
 	store.Representation       // coding and head; no body
 	size                 int64 // -1: not known
+
+	begun bool   // first and err are what the next Next returns
+	first []byte // was read in advance
+	err   error  // or came instead
+}
+
+// begin looks at the first bytes in advance, where something has come, and returns why there are none.
+func (s *source) begin(ctx context.Context) error {
+	if s.size <= 0 || !s.bodyReader.Ready() {
+		return nil
+	}
+	s.begun = true
+	if s.first, s.err = s.bodyReader.Next(ctx); s.err != io.EOF {
+		return s.err
+	}
+	return nil
+}
+
+// Ready reports whether Next would return at once.
+func (s *source) Ready() bool { return s.begun || s.bodyReader.Ready() }
+
+// Next returns the next bytes.
+func (s *source) Next(ctx context.Context) ([]byte, error) {
+	if !s.begun {
+		return s.bodyReader.Next(ctx)
+	}
+	s.begun = s.err != nil // an end stays one
+	return s.first, s.err
 }
 
 // open picks the body that x's client can read: as the origin sent it, or as it is being coded. A client that reads neither gets it decoded.
@@ -30,16 +58,20 @@ func (l *landing) open(x *exchange, f *fillFlight) *source {
 	if l.spool != nil {
 		have := compress.SetOf(l.coding, l.coded)
 		if coding, ok := compress.Negotiate(accept, have, x.res.Compress.Encodings); ok && coding == l.coded {
-			return &source{l.spool.Reader(x.ctx), store.Representation{Coding: coding, Head: codedHead(l.facts.Status, l.header, coding)}, -1}
+			return newSource(l.spool.Reader(x.ctx), store.Representation{Coding: coding, Head: codedHead(l.facts.Status, l.header, coding)}, -1)
 		}
 	}
 	plain := f.Reader(x.ctx)
 	if l.derive.Has(compress.Identity) && !compress.Accepts(accept, l.coding) {
 		if decoded, err := newDecodedReader(plain, l.coding, x.res.decodeLimit()); err == nil {
-			return &source{decoded, store.Representation{Head: codedHead(l.facts.Status, l.header, compress.Identity)}, -1}
+			return newSource(decoded, store.Representation{Head: codedHead(l.facts.Status, l.header, compress.Identity)}, -1)
 		}
 	}
-	return &source{plain, store.Representation{Coding: l.coding, Head: l.head}, l.size}
+	return newSource(plain, store.Representation{Coding: l.coding, Head: l.head}, l.size)
+}
+
+func newSource(r bodyReader, form store.Representation, size int64) *source {
+	return &source{bodyReader: r, Representation: form, size: size}
 }
 
 // decodedReader reads a growing body decoded.

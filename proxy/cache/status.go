@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // note records in the Event what became of x.
 func (x *exchange) note(reply *Reply) {
 	ev, out := x.ev, &reply.outcome
+	ev.Cache = x.outcomeOf(reply)
 	ev.Hit, ev.Stored, ev.Collapsed = out.Hit, out.Stored, out.Collapsed
 	ev.TTL, ev.Age, ev.Reason = out.TTL, reply.decision.Age, out.Reason.String()
 	if out.ForwardStatus != 0 {
@@ -24,6 +26,28 @@ func (x *exchange) note(reply *Reply) {
 	} else {
 		ev.ForwardFor = out.Forward.String()
 	}
+}
+
+// outcomeOf is what the cache did for x, in a word.
+func (x *exchange) outcomeOf(reply *Reply) string {
+	out := &reply.outcome
+	switch {
+	case x.ev.Action == "" || x.ev.Action == cachepolicy.Pass.String():
+		return observe.CachePass
+	case out.Collapsed:
+		return observe.CacheCollapsed
+	case reply.Entry == nil:
+		return observe.CacheMiss
+	case x.refreshing:
+		return observe.CacheRefreshed
+	case reply.decision.Action == cachepolicy.ServeStale || out.Hit && out.TTL < 0:
+		return observe.CacheStale
+	case out.Hit:
+		return observe.CacheHit
+	case out.Reason == cachepolicy.ReasonCombined:
+		return observe.CacheMiss
+	}
+	return observe.CacheRevalidated
 }
 
 func keyText(k cachepolicy.Key) string { return hex.EncodeToString(k.Hash[:8]) }
@@ -43,7 +67,7 @@ func (d *delivery) cacheStatus(h http.Header) {
 	if before := h["Cache-Status"]; len(before) > 0 {
 		b = append(append(b, strings.Join(before, ", ")...), ", "...)
 	}
-	h["Cache-Status"] = []string{string(cachepolicy.AppendCacheStatus(b, d.c.Name, d.reply.outcome))}
+	h["Cache-Status"] = d.value(valueStatus, string(cachepolicy.AppendCacheStatus(b, d.c.Name, d.reply.outcome)))
 }
 
 // age is how old the delivered response is now. A response that comes straight from the origin has the age it came with.

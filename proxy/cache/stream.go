@@ -19,7 +19,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return 
 func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
 	defer discard(resp)
 	l := newLanding(j.x.res, resp, v.Meta, j.tags)
-	l.epoch = j.to.epoch
+	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
 	keep := j.x.res.MaxObject
 	if resp.ContentLength > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
@@ -39,6 +39,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	code.start()
 	j.leader.give(reply)
 	size, err := copyBody(j.flight, resp.Body)
+	j.ev.BytesFromOrigin += size
 	if err == nil && resp.ContentLength >= 0 && size != resp.ContentLength {
 		err = io.ErrUnexpectedEOF
 	}
@@ -47,7 +48,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		code.fail(err)
 		return
 	}
-	l.trailer = resp.Trailer
+	l.trailer, l.total = resp.Trailer, size
 	if c.reusable(j, &v.Meta) {
 		c.unshareable.forget(j.key)
 	}

@@ -29,6 +29,7 @@ func (d *delivery) upgrade(resp *http.Response) {
 	h["Connection"] = []string{"Upgrade"}
 	d.x.ev.Status = http.StatusSwitchingProtocols
 	d.w.WriteHeader(http.StatusSwitchingProtocols)
+	d.x.ev.Took = d.c.Now().Sub(d.x.ev.Start)
 	conn, buffered, err := http.NewResponseController(d.w).Hijack()
 	if err != nil {
 		d.abort("upgrading a connection", err)
@@ -52,13 +53,15 @@ func (d *delivery) tunnel(client net.Conn, buffered *bufio.ReadWriter, origin io
 	ended := make(chan struct{}, 2)
 	var both sync.WaitGroup
 	both.Go(func() {
-		_, _ = io.Copy(origin, buffered) // an error is an end like any other
+		n, _ := io.Copy(origin, buffered) // an error is an end like any other
+		d.x.ev.BytesIn += n
 		closeWrite(origin)
 		ended <- struct{}{}
 	})
 	both.Go(func() {
 		n, _ := io.Copy(client, origin)
 		d.x.ev.BytesOut += n
+		d.x.ev.BytesFromOrigin += n
 		closeWrite(client)
 		ended <- struct{}{}
 	})

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // problem is the body of an error answer (RFC 9457).
@@ -30,9 +32,12 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, proxyStatus,
 	if proxyStatus != "" {
 		h.Set("Proxy-Status", ProxyStatus(proxyStatus))
 	}
+	ev := observe.FromContext(r.Context())
+	ev.Status, ev.ProxyStatus = status, proxyStatus
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that is gone needs no answer
+		n, _ := w.Write(body) // a client that is gone needs no answer
+		ev.BytesOut += int64(n)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // client is what is known of who sent a request, and how.
 type client struct {
 	ip     netip.Addr
-	hops   []netip.Addr // from the client to the peer
+	hops   []netip.Addr // from the client to the peer; nil where those are one
 	scheme string
 	host   string // canonical, as the client named it
 	port   string
@@ -31,21 +31,17 @@ func (t trust) has(ip netip.Addr) bool {
 }
 
 // identify finds the client behind r, its scheme and its address. Host and port are known once the target is canonical.
-func (t trust) identify(r *http.Request) client {
-	peer := peerAddr(r.RemoteAddr)
+func (t trust) identify(peer netip.Addr, tls bool, h http.Header) client {
 	c := client{ip: peer, scheme: "http"}
-	if r.TLS != nil {
+	if tls {
 		c.scheme = "https"
-	}
-	if peer.IsValid() {
-		c.hops = []netip.Addr{peer}
 	}
 	if c.trusted = t.has(peer); !c.trusted {
 		return c
 	}
-	c.hops = t.walk(peer, claimedChain(r.Header))
+	c.hops = t.walk(peer, claimedChain(h))
 	c.ip = c.hops[0]
-	if proto := claimedProto(r.Header); proto != "" {
+	if proto := claimedProto(h); proto != "" {
 		c.scheme = proto
 	}
 	return c
@@ -219,11 +215,10 @@ func (c *client) forwarded(ip, host string) string {
 	if strings.ContainsAny(host, ":[") {
 		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
 	}
-	target := "host=" + host + ";proto=" + c.scheme
 	if ip == "" {
-		return target
+		return "host=" + host + ";proto=" + c.scheme
 	}
-	first := "for=" + forwardedNode(ip) + ";" + target
+	first := "for=" + forwardedNode(ip) + ";host=" + host + ";proto=" + c.scheme
 	if len(c.hops) < 2 {
 		return first
 	}

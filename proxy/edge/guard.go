@@ -23,6 +23,18 @@ type GuardConfig struct {
 	BodyBytes int64
 }
 
+// Trusts reports whether a peer is believed what it says of the client behind it.
+func (c *GuardConfig) Trusts(peer netip.Addr) bool { return trust(c.TrustedProxies).has(peer) }
+
+// Client is the address and the scheme of the client behind a request with the header h, as the guard notes them in its Event.
+func (c *GuardConfig) Client(peer netip.Addr, tls bool, h http.Header) (ip netip.Addr, scheme string) {
+	found := trust(c.TrustedProxies).identify(peer, tls, h)
+	return found.ip, found.scheme
+}
+
+// Claims are the fields that Client goes by.
+func Claims() []string { return []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"} }
+
 // refusal is why a request goes no further.
 type refusal struct {
 	status int
@@ -63,15 +75,19 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// net/http takes no notice of Transfer-Encoding in HTTP/1.0, so that a chunked body would be read as the next request (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
-	ev, c := observe.FromContext(r.Context()), g.trust.identify(r)
-	ev.ClientIP, ev.Scheme = c.ip, c.scheme // also of a request that is refused
+	ev, c := observe.FromContext(r.Context()), g.trust.identify(peerAddr(r.RemoteAddr), r.TLS != nil, r.Header)
+	ev.ClientIP, ev.Scheme, ev.PeerTrusted = c.ip, c.scheme, c.trusted // also of a request that is refused
+	ev.BytesIn = headBytes(r)
 	if no := g.check(r); no != nil {
 		no.answer(w, r)
 		return
 	}
-	out := r.WithContext(r.Context()) // net/http looks at its own request again when it ends the response
-	out.URL = new(url.URL)
-	*out.URL = *r.URL
+	own := &struct { // net/http looks at its own request again when it ends the response
+		request http.Request
+		url     url.URL
+	}{*r, *r.URL}
+	out := &own.request
+	out.URL = &own.url
 	if no := g.canonicalise(out, &c, ev); no != nil {
 		no.answer(w, r)
 		return
@@ -112,6 +128,17 @@ func (g *guard) check(r *http.Request) *refusal {
 }
 
 var bodyTooLarge = &refusal{http.StatusRequestEntityTooLarge, requestError, "the request body is too large", true}
+
+// headBytes is the size of r's head as HTTP/1.1 would write it.
+func headBytes(r *http.Request) int64 {
+	n := len(r.Method) + len(r.RequestURI) + len(" ") + len(" HTTP/1.1\r\n") + len("Host: \r\n") + len(r.Host) + len("\r\n")
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return int64(n)
+}
 
 func (g *guard) checkFields(r *http.Request) *refusal {
 	lines, size := 0, 0

@@ -50,6 +50,7 @@ func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", "https://"+host+r.URL.RequestURI())
 	w.Header().Set("Cache-Control", "no-store")
+	observe.FromContext(r.Context()).Status = http.StatusPermanentRedirect
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 

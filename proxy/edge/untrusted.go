@@ -36,6 +36,11 @@ func canonicalSet(names ...string) map[string]bool {
 	return set
 }
 
+// Rewrites reports the fields that the guard removes from requests, or writes itself: what handlers see of them is not what the client sent.
+func Rewrites(name string) bool {
+	return claims[name] || fixed[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.Contains(name, "_")
+}
+
 // dropClaims removes the claims of an untrusted peer.
 func dropClaims(h http.Header) {
 	for name := range h {

@@ -19,7 +19,15 @@ type Hit struct {
 	Took     time.Duration // from the request's last byte to the response's
 	BytesIn  int64         // of the request, head included
 	BytesOut int64         // of the response's content, without its head
-	Age, TTL time.Duration
-	Coding   string // of the content, "" for identity
-	Shard    uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
+	// BytesSaved is what was not sent of the content because it was coded here.
+	BytesSaved int64
+	Age, TTL   time.Duration
+	Coding     string // of the content, "" for identity
+	Shard      uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
+}
+
+// Sampler decides whether a request is traced before a handler has seen it. It may be called concurrently, and must not allocate.
+type Sampler interface {
+	// Sample is given the Traceparent field of a peer that is trusted, else "". What it is given is not kept.
+	Sample(traceparent string) bool
 }

@@ -24,6 +24,14 @@ func FleetEpoch(era, n uint64) Epoch { return Epoch{Era: era, Seq: n << LocalBit
 // Fleet is the number of the fleet's purges up to that moment.
 func (e Epoch) Fleet() uint64 { return e.Seq >> LocalBits }
 
+// Follows reports whether e is the moment of the very next purge after before: nobody has purged anything between the two.
+func (e Epoch) Follows(before Epoch) bool {
+	if e.Era != before.Era || e.Era == 0 {
+		return false
+	}
+	return e.Seq == before.Seq+1 || e.Seq == before.Seq+1<<LocalBits && before.Seq&(1<<LocalBits-1) == 0
+}
+
 // String is the era, the number of the fleet's purges, and after a dot, where there are any, that of the instance's own.
 func (e Epoch) String() string {
 	local := e.Seq & (1<<LocalBits - 1)

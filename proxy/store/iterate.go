@@ -12,7 +12,7 @@ import (
 func (m *Memory) All(yield func(*Object) bool) {
 	var objects []*Object
 	for i := range m.shards {
-		objects = m.shards[i].appendObjects(objects[:0])
+		objects = m.appendObjects(objects[:0], &m.shards[i])
 		for _, o := range objects {
 			if !yield(o) {
 				return
@@ -21,12 +21,18 @@ func (m *Memory) All(yield func(*Object) bool) {
 	}
 }
 
-func (s *shard) appendObjects(objects []*Object) []*Object {
+func (m *Memory) appendObjects(objects []*Object, s *shard) []*Object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, it := range s.items {
-		if o := it.object.Load(); o != nil {
-			objects = append(objects, o)
+	for _, slot := range s.index.slots {
+		if slot == 0 {
+			continue
+		}
+		r := m.items.at(slot.item()).ref
+		if i, ok := r.large(); ok {
+			objects = append(objects, m.large.at(i).Load())
+		} else {
+			objects = append(objects, m.unpack(r))
 		}
 	}
 	return objects
@@ -55,11 +61,16 @@ func (m *Memory) key(hash [16]byte) (k cachepolicy.Key, ok bool) {
 	s := m.shard(id)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	it := s.items[id]
-	if it == nil {
+	at := s.index.find(&m.items, id)
+	if at < 0 {
 		return k, false
 	}
-	k = it.object.Load().Key
+	r := m.items.at(s.index.slots[at].item()).ref
+	if i, ok := r.large(); ok {
+		k = m.large.at(i).Load().Key
+	} else {
+		k = recordKey(m.chunks.from(r))
+	}
 	return k, k.Hash == hash
 }
 

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"container/heap"
+	"math"
 	"sync"
 	"time"
 )
@@ -21,44 +21,20 @@ const (
 	windowShare = 20
 	maxUses     = 3
 	onTrial     = 1 << 8 // in item.touched: the next use is to be told to the ledger
-	expireBatch = 128
 )
-
-// record is what the ledger knows of an item; its lock guards it.
-type record struct {
-	where      place
-	due        int // index in the heap of expiries
-	cost       int64
-	expires    int64 // in nanoseconds since 1970
-	prev, next *item // in the queue of the window or of main
-	ticket     *ticket
-	tried      int64 // when it was put on trial
-}
-
-// touch notes a use, and reports whether the item was on trial. Most uses of a hot item write nothing.
-func (it *item) touch() (trial bool) {
-	n := it.touched.Load()
-	if n == maxUses {
-		return false
-	}
-	if n&onTrial != 0 {
-		return it.touched.CompareAndSwap(n, 1)
-	}
-	it.touched.CompareAndSwap(n, n+1) // of two at once one counts
-	return false
-}
 
 // ledger keeps the bytes: who stands where, what it costs, who is to go. Its lock is taken after a shard's, never before.
 type ledger struct {
-	mu      sync.Mutex
-	size    int64
-	window  queue
-	main    queue
-	offers  int64 // cost of what is offered
-	count   int64
-	expires expiries
-	judge   judge
-	tally   Stats
+	mu     sync.Mutex
+	items  *slab[item]
+	size   int64
+	window queue
+	main   queue
+	offers int64 // cost of what is offered
+	count  int64
+	serial uint32 // of the last registration
+	judge  judge
+	tally  Stats
 }
 
 func (l *ledger) init(size, objects int64) {
@@ -66,9 +42,8 @@ func (l *ledger) init(size, objects int64) {
 	defer l.mu.Unlock()
 	l.size = size
 	l.judge.init(size, objects)
-	l.window.init()
-	l.main.init()
-	l.offers, l.count, l.expires = 0, 0, nil
+	l.window, l.main = queue{}, queue{}
+	l.offers, l.count = 0, 0
 }
 
 func (l *ledger) windowMax() int64 { return l.size / 100 * windowShare }
@@ -76,18 +51,19 @@ func (l *ledger) mainMax() int64   { return l.size - l.windowMax() }
 func (l *ledger) used() int64      { return l.window.used + l.main.used + l.offers }
 
 // enter counts an item that is new or has changed, and returns what has to be moved for it.
-func (l *ledger) enter(it *item, cost int64, expires time.Time) []move {
+func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var moves []move
+	it := l.items.at(i)
 	switch it.where {
 	case nowhere:
 		it.cost = cost
-		l.add(it)
+		l.add(i)
 	case inWindow:
 		l.window.used += cost - it.cost
 		it.cost = cost
-		l.window.renew(it)
+		l.window.renew(l.items, i)
 	case offered: // confirm will tell ristretto of the new cost
 		l.offers += cost - it.cost
 		it.cost = cost
@@ -95,47 +71,51 @@ func (l *ledger) enter(it *item, cost int64, expires time.Time) []move {
 		l.main.used += cost - it.cost
 		if it.cost != cost {
 			it.cost = cost
-			moves = append(moves, l.register(it))
+			moves = append(moves, l.register(i))
 		}
-		l.main.renew(it)
+		l.main.renew(l.items, i)
 	}
-	l.reschedule(it, expires)
-	moves = l.makeRoom(it, moves)
+	it.expires = upToSecond(expires)
+	moves = l.makeRoom(i, moves)
 	if len(moves) == 0 { // else confirm will see to it, when the offers are in or out
 		moves = l.bound(moves)
 	}
 	return moves
 }
 
-func (l *ledger) add(it *item) {
-	it.where = inWindow
-	l.window.push(it)
-	l.judge.entered(it.id, it.cost)
-	l.count++
-	heap.Push(&l.expires, it)
+// upToSecond is t in seconds since 1970, rounded up.
+func upToSecond(t time.Time) uint32 {
+	return uint32(min(max(t.Add(time.Second-1).Unix(), 0), math.MaxUint32))
 }
 
-func (l *ledger) reschedule(it *item, expires time.Time) {
-	it.expires = expires.UnixNano()
-	heap.Fix(&l.expires, it.due)
+func (l *ledger) add(i uint32) {
+	it := l.items.at(i)
+	it.where = inWindow
+	l.window.push(l.items, i)
+	l.judge.entered(it.id.Load(), it.cost)
+	l.count++
 }
 
 // register makes the current registration with ristretto a new one.
-func (l *ledger) register(it *item) move {
-	it.ticket = &ticket{it}
-	return move{item: it, ticket: it.ticket, cost: it.cost}
+func (l *ledger) register(i uint32) move {
+	if l.serial++; l.serial == 0 {
+		l.serial = 1
+	}
+	it := l.items.at(i)
+	it.ticket = l.serial
+	return move{id: it.id.Load(), ticket: ticketOf(i, it.ticket), cost: it.cost}
 }
 
-// makeRoom pushes the oldest out of the window until it is within bounds; it, which has just come, is the last to go.
-func (l *ledger) makeRoom(it *item, moves []move) []move {
+// makeRoom pushes the oldest out of the window until it is within bounds; i, which has just come, is the last to go.
+func (l *ledger) makeRoom(i uint32, moves []move) []move {
 	for l.window.used > l.windowMax() {
-		old := l.window.oldest()
-		if old == it {
+		old := l.window.oldest
+		if old == i {
 			break
 		}
-		if old.touched.Load() > 0 {
-			old.touched.Store(0)
-			l.window.renew(old)
+		if it := l.items.at(old); it.touched.Load() > 0 {
+			it.touched.Store(0)
+			l.window.renew(l.items, old)
 			continue
 		}
 		moves = l.offer(old, moves)
@@ -144,41 +124,40 @@ func (l *ledger) makeRoom(it *item, moves []move) []move {
 }
 
 // offer sends an item from the window to ristretto, by recency after making room for it: ristretto takes what there is room for.
-func (l *ledger) offer(it *item, moves []move) []move {
+func (l *ledger) offer(i uint32, moves []move) []move {
+	it := l.items.at(i)
 	byRecent, trial := l.judge.decide()
 	if byRecent {
 		moves = l.evictIdle(l.mainMax()-it.cost, moves)
 	}
 	if trial {
-		it.tried = l.judge.clock
+		it.tried = l.judge.now()
 		it.touched.Store(onTrial)
-		l.judge.count(&l.judge.byUse)
+		l.judge.count(byUse)
 	}
-	l.window.remove(it)
+	l.window.remove(l.items, i)
 	it.where = offered
 	l.offers += it.cost
-	return append(moves, l.register(it))
+	return append(moves, l.register(i))
 }
 
 // evictIdle evicts from main what has not been used for longest until it takes no more than limit. Those that were used since it last came by get
 // another turn for it; while recency counts, one turn however often they were used.
 func (l *ledger) evictIdle(limit int64, moves []move) []move {
-	for l.main.used+l.offers > limit {
-		it := l.main.oldest()
-		if it == nil {
-			break
-		}
+	for l.main.used+l.offers > limit && l.main.oldest != 0 {
+		i := l.main.oldest
+		it := l.items.at(i)
 		n := it.touched.Load() &^ onTrial
 		if n == 0 {
-			l.judge.remember(it.id, &l.judge.byAge)
-			moves = append(moves, l.evict(it))
+			l.judge.remember(it.id.Load(), byAge)
+			moves = append(moves, l.evict(i))
 			continue
 		}
 		if l.judge.byRecent {
 			n = 1
 		}
 		it.touched.Store(n - 1)
-		l.main.renew(it)
+		l.main.renew(l.items, i)
 	}
 	return moves
 }
@@ -196,18 +175,19 @@ func (l *ledger) confirm(done []move) (moves []move) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, v := range done {
-		it := v.item
-		if v.ticket == nil || it.ticket != v.ticket {
+		i := v.ticket.item()
+		it := l.items.at(i)
+		if v.ticket == 0 || it.ticket != v.ticket.serial() {
 			continue
 		}
 		if it.where == offered {
 			it.where = inMain
 			l.offers -= it.cost
-			l.main.push(it)
+			l.main.push(l.items, i)
 			l.tally.Admitted++
 		}
 		if it.cost != v.cost {
-			moves = append(moves, l.register(it))
+			moves = append(moves, l.register(i))
 		}
 	}
 	return l.bound(moves)
@@ -215,78 +195,84 @@ func (l *ledger) confirm(done []move) (moves []move) {
 
 // bound evicts until all is within the size. Ristretto does so for what is new to it, and not for what grows.
 func (l *ledger) bound(moves []move) []move {
-	for l.used() > l.size && l.main.oldest() != nil {
-		moves = append(moves, l.evict(l.main.oldest()))
+	for l.used() > l.size && l.main.oldest != 0 {
+		moves = append(moves, l.evict(l.main.oldest))
 	}
 	return moves
 }
 
 // evict lets go of an item; the move takes it out of the table.
-func (l *ledger) evict(it *item) move {
-	listed := l.drop(it)
+func (l *ledger) evict(i uint32) move {
 	l.tally.Evicted++
-	return move{item: it, listed: listed}
+	return l.dropped(i)
+}
+
+func (l *ledger) dropped(i uint32) move {
+	id := l.items.at(i).id.Load()
+	return move{id: id, listed: l.drop(i)}
 }
 
 // drop stops counting an item and reports whether it was registered with ristretto.
-func (l *ledger) drop(it *item) (listed bool) {
+func (l *ledger) drop(i uint32) (listed bool) {
+	it := l.items.at(i)
 	switch it.where {
 	case nowhere:
 		return false
 	case inWindow:
-		l.window.remove(it)
+		l.window.remove(l.items, i)
 	case offered:
 		l.offers -= it.cost
 	case inMain:
-		l.main.remove(it)
+		l.main.remove(l.items, i)
 	}
 	listed = it.where != inWindow
-	it.where, it.ticket = nowhere, nil
-	heap.Remove(&l.expires, it.due)
+	it.where, it.ticket = nowhere, 0
 	l.count--
 	return listed
 }
 
 // leave is for an item that is being deleted.
-func (l *ledger) leave(it *item) (listed bool) {
+func (l *ledger) leave(i uint32) (listed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.drop(it)
+	return l.drop(i)
 }
 
-// gone reports whether an item that was let go of has not come back.
-func (l *ledger) gone(it *item) bool {
+// gone reports whether an item is one that was let go of and has not come back.
+func (l *ledger) gone(i uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return it.where == nowhere
+	return l.items.at(i).where == nowhere
 }
 
 // release lets go of an item whose registration has ended, and reports whether it did: if the item has another one by now, it stays.
-func (l *ledger) release(t *ticket) bool {
+func (l *ledger) release(t ticket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	it := t.item
-	if it.ticket != t {
+	it := l.items.at(t.item())
+	if it.ticket != t.serial() {
 		return false
 	}
-	l.judge.remember(it.id, &l.judge.byUse)
+	l.judge.remember(it.id.Load(), byUse)
 	if it.where == offered {
 		l.tally.Rejected++
 	} else {
 		l.tally.Evicted++
 	}
-	l.drop(it)
+	l.drop(t.item())
 	return true
 }
 
-// expired lets go of some of the items that are past all use at now.
-func (l *ledger) expired(now time.Time) (moves []move) {
+// expired lets go of those of n items from first on that are past all use at now.
+func (l *ledger) expired(first, n uint32, now time.Time) (moves []move) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.expires) > 0 && len(moves) < expireBatch && l.expires[0].expires <= now.UnixNano() {
-		it := l.expires[0]
-		moves = append(moves, move{item: it, listed: l.drop(it)})
-		l.tally.Expired++
+	second := uint32(min(max(now.Unix(), 0), math.MaxUint32))
+	for i := first; i < first+n; i++ {
+		if it := l.items.at(i); it.where != nowhere && it.expires <= second {
+			moves = append(moves, l.dropped(i))
+			l.tally.Expired++
+		}
 	}
 	return moves
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +27,7 @@ type MemoryConfig struct {
 // Stats is what a Memory has done and holds.
 type Stats struct {
 	Objects  int64 // held now
-	Bytes    int64 // they take
+	Bytes    int64 // they take, and what has been of others and is not free yet
 	Hits     int64 // Gets that found their object
 	Misses   int64 // Gets that did not
 	Admitted int64 // objects that came from the recency window into the main store
@@ -42,11 +44,13 @@ const (
 	// wholeShare is the part of Size that one object with all its variants may take: one answer can't push out all others.
 	wholeShare = 8
 	minSize    = 64 << 10
+	// countersPerObject is how large ristretto's sketch of frequencies is.
+	countersPerObject = 10
 )
 
 // Memory is the tier within the process.
 //
-// A table of its own, in shards, is the truth: what it points to is found, what it does not is gone. A change of an object happens under the lock
+// A table of its own, in shards, is the truth: what it names is found, what it does not is gone. A change of an object happens under the lock
 // of its shard, so changes of one key have an order, Get sees a Put as soon as that returns, and after Delete nothing older comes back: a Put
 // that comes before it in that order is deleted, one that comes after it stays and holds nothing of what was deleted.
 //
@@ -54,13 +58,27 @@ const (
 // admits or refuses it and evicts others; whatever ristretto lets go of leaves the table. The ledger keeps both in bounds of bytes. Ristretto
 // alone would not do: its Set is asynchronous, its Del leaves room for old values to come back, an update may outgrow its bounds, and its hit ratio
 // falls far behind LRU's when what is popular changes.
+//
+// The policy has its price: ristretto's two maps take 172 bytes for each object that is registered with it, measured with 4 million; the item, its
+// place in the table and what a record has beside key, head and body take 140.
+//
+// Millions of objects must cost the garbage collector nothing and little beside their own bytes. So small ones are records in chunks, the items that
+// stand for them are numbers in slabs, and no pointer leads from one to the other. The objects that Get returns are made when they are
+// asked for, and a memo keeps those that are asked for often. Large ones are kept as they came.
 type Memory struct {
 	now       func() time.Time
 	maxObject int64
 	maxWhole  int64
 	shards    [shardCount]shard
+	items     slab[item]
+	chunks    chunks
+	large     slab[atomic.Pointer[Object]]
+	memo      memo
+	eras      eras
 	ledger    ledger
-	main      *ristretto.Cache[uint64, *ticket]
+	main      *ristretto.Cache[uint64, ticket]
+	cleaning  sync.Mutex
+	cursor    uint32 // of the sweep: the item it goes on with
 
 	closing sync.RWMutex // held for reading by whoever may send to ristretto, which must not be closed then
 	closed  bool
@@ -71,26 +89,12 @@ type Memory struct {
 // shard is a part of the table.
 type shard struct {
 	mu     sync.RWMutex
-	items  map[uint64]*item
+	index  index
+	space  []byte // for records that are being made
 	closed bool
 	hits   atomic.Int64
 	misses atomic.Int64
-	_      [8]byte // to the end of the cache line
 }
-
-// item is the table's place for an object. There is one per first half of the keys' hashes, as in ristretto: of two keys that share it, which
-// only an attacker will find, the later takes the place of the earlier.
-type item struct {
-	id      uint64
-	object  atomic.Pointer[Object]
-	touched atomic.Uint32 // uses since the ledger looked last, up to maxUses; or onTrial
-
-	record // the ledger's
-}
-
-// ticket is one registration of an item with ristretto. An item that is registered anew has a new one, so that word of the end of an old
-// registration is told from that of the current one.
-type ticket struct{ item *item }
 
 // NewMemory returns an empty store. Close ends its goroutines.
 func NewMemory(c MemoryConfig) (*Memory, error) {
@@ -111,27 +115,54 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 		m.maxObject = m.maxWhole
 	}
 	m.maxWhole = min(max(m.maxWhole, 2*m.maxObject), c.Size/2)
-	for i := range m.shards {
-		m.shards[i].items = make(map[uint64]*item)
-	}
 	if c.Objects <= 0 {
-		c.Objects = max(c.Size/(8<<10), 1<<10)
+		c.Objects = max(c.Size/(8<<10), min(c.Size>>10, 1<<10))
 	}
-	m.ledger.init(c.Size, c.Objects)
+	m.init(c)
 	var err error
 	if m.main, err = m.newMain(c); err != nil {
 		return nil, fmt.Errorf("store: memory: %w", err)
 	}
+	m.cursor = 1
 	go m.sweep()
 	return m, nil
 }
 
-func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, *ticket], error) {
-	return ristretto.NewCache(&ristretto.Config[uint64, *ticket]{
-		NumCounters:        10 * c.Objects,
+func (m *Memory) init(c MemoryConfig) {
+	factor := rand.Uint64() | 1
+	for i := range m.shards {
+		m.shards[i].index = index{factor: factor}
+	}
+	m.items.init(blockBits(c.Size))
+	m.large.init(blockBits(c.Size))
+	m.chunks.init(c.Size)
+	m.memo.init(c.Size)
+	m.ledger.items = &m.items
+	m.ledger.init(c.Size-reserve(c), c.Objects)
+}
+
+// blockBits is how large the blocks of a slab are: small beside the size.
+func blockBits(size int64) uint {
+	bits := uint(4)
+	for bits < 10 && size>>(bits+13) > 0 {
+		bits++
+	}
+	return bits
+}
+
+// reserve is the part of the size that does not go to objects: what is fixed, and what dead records may take.
+func reserve(c MemoryConfig) int64 {
+	counters := int64(1) << bits.Len64(uint64(countersPerObject*c.Objects-1))
+	sketch := 2*counters + counters*3/2 // four rows of half bytes, and a filter of about 10 bits each
+	return sketch + ghostsFor(c.Objects)*ghostCost + c.Size/memoShare + chunkSlack(c.Size)
+}
+
+func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, ticket], error) {
+	return ristretto.NewCache(&ristretto.Config[uint64, ticket]{
+		NumCounters:        countersPerObject * c.Objects,
 		MaxCost:            m.ledger.mainMax(),
 		BufferItems:        64,
-		IgnoreInternalCost: true, // it is part of objectCost
+		IgnoreInternalCost: true, // it is part of itemCost
 		KeyToHash:          func(id uint64) (uint64, uint64) { return id, 0 },
 		OnExit:             m.released,
 	})
@@ -150,20 +181,60 @@ func (m *Memory) Get(_ context.Context, k cachepolicy.Key) (*Object, error) {
 		s.mu.RUnlock()
 		return nil, ErrClosed
 	}
-	it := s.items[id]
 	m.main.Get(id) // for the count of uses alone; under the lock, because Close must wait for it
+	o, proved := m.look(s, id, &k)
 	s.mu.RUnlock()
-	if it != nil {
-		if o := it.object.Load(); o.Key == k {
-			if it.touch() {
-				m.ledger.proved(it)
-			}
-			s.hits.Add(1)
-			return o, nil
-		}
+	if o == nil {
+		s.misses.Add(1)
+		return nil, ErrMiss
 	}
-	s.misses.Add(1)
-	return nil, ErrMiss
+	if proved != nil {
+		m.ledger.proved(proved)
+	}
+	s.hits.Add(1)
+	return o, nil
+}
+
+// look finds the object under k and notes its use. The item is returned if that was on trial. The shard's lock is held.
+func (m *Memory) look(s *shard, id uint64, k *cachepolicy.Key) (o *Object, proved *item) {
+	at := s.index.find(&m.items, id)
+	if at < 0 {
+		return nil, nil
+	}
+	it := m.items.at(s.index.slots[at].item())
+	if o = m.object(it, k); o != nil && it.touch() {
+		proved = it
+	}
+	return o, proved
+}
+
+// object is that of an item, if it is stored under k. The lock of its shard is held.
+func (m *Memory) object(it *item, k *cachepolicy.Key) *Object {
+	if i, ok := it.ref.large(); ok {
+		return m.large.at(i).Load().under(k)
+	}
+	if o := m.memo.load(it); o != nil {
+		return o.under(k)
+	}
+	b := m.chunks.from(it.ref)
+	if !isRecordOf(b, k) {
+		return nil
+	}
+	return m.memo.keep(it, m.unpack(it.ref))
+}
+
+func (m *Memory) unpack(r ref) *Object {
+	b := m.chunks.from(r)
+	o := unpack(b[:recordSize(b)], &m.eras)
+	o.at = r
+	return o
+}
+
+func (o *Object) under(k *cachepolicy.Key) *Object {
+	if o.Key != *k {
+		return nil
+	}
+	return o
 }
 
 // Put adds e to the object under k.
@@ -204,36 +275,60 @@ func (m *Memory) change(k cachepolicy.Key, next func(*Object) (*Object, error)) 
 	if m.closed {
 		return ErrClosed
 	}
-	id := id(k)
-	s := m.shard(id)
+	s := m.shard(id(k))
 	s.mu.Lock()
-	it := s.items[id]
+	moves, err := m.changeIn(s, &k, next)
+	s.mu.Unlock()
+	if err == nil {
+		m.carryOut(moves)
+		m.clean()
+	}
+	return err
+}
+
+func (m *Memory) changeIn(s *shard, k *cachepolicy.Key, next func(*Object) (*Object, error)) ([]move, error) {
+	id := id(*k)
+	at := s.index.find(&m.items, id)
+	var i uint32
 	var stored *Object
-	if it != nil {
-		if stored = it.object.Load(); stored.Key != k {
-			stored = nil
-		}
+	if at >= 0 {
+		i = s.index.slots[at].item()
+		stored = m.object(m.items.at(i), k)
 	}
 	o, err := next(stored)
 	if err != nil || o == nil {
-		s.mu.Unlock()
-		return err
+		return nil, err
 	}
 	o = o.fitted(m.maxWhole)
-	cost := o.cost()
-	if cost > m.maxWhole {
-		s.mu.Unlock()
-		return ErrTooLarge
+	if o.cost() > m.maxWhole {
+		return nil, ErrTooLarge
 	}
-	if it == nil {
-		it = &item{id: id}
-		s.items[id] = it
+	r, cost := m.write(s, o)
+	if at < 0 {
+		i = m.enter(s, id)
 	}
-	it.object.Store(o)
-	moves := m.ledger.enter(it, cost, o.expiry())
-	s.mu.Unlock()
-	m.carryOut(moves)
-	return nil
+	it := m.items.at(i)
+	m.unwrite(it)
+	it.ref = r
+	return m.ledger.enter(i, cost, o.expiry()), nil
+}
+
+// enter makes an item that the table has.
+func (m *Memory) enter(s *shard, id uint64) uint32 {
+	i := m.items.take()
+	it := m.items.at(i)
+	it.id.Store(id)
+	it.touched.Store(0)
+	s.index.add(id, i)
+	return i
+}
+
+// remove takes the item at a place out of the table.
+func (m *Memory) remove(s *shard, at int) {
+	i := s.index.slots[at].item()
+	s.index.remove(at)
+	m.unwrite(m.items.at(i))
+	m.items.give(i)
 }
 
 // Delete removes the object under k.
@@ -246,23 +341,34 @@ func (m *Memory) Delete(_ context.Context, k cachepolicy.Key) error {
 	id := id(k)
 	s := m.shard(id)
 	s.mu.Lock()
-	it := s.items[id]
-	if it == nil || it.object.Load().Key != k {
+	at := s.index.find(&m.items, id)
+	if at < 0 || !m.isOf(m.items.at(s.index.slots[at].item()), &k) {
 		s.mu.Unlock()
 		return nil
 	}
-	delete(s.items, id)
-	registered := m.ledger.leave(it)
+	registered := m.ledger.leave(s.index.slots[at].item())
+	m.remove(s, at)
 	s.mu.Unlock()
 	if registered {
 		m.main.Del(id)
 	}
+	m.clean()
 	return nil
+}
+
+// isOf reports whether an item's object is stored under k.
+func (m *Memory) isOf(it *item, k *cachepolicy.Key) bool {
+	if i, ok := it.ref.large(); ok {
+		return m.large.at(i).Load().Key == *k
+	}
+	return isRecordOf(m.chunks.from(it.ref), k)
 }
 
 // Stats returns the counts at this moment.
 func (m *Memory) Stats() Stats {
+	waste := m.chunks.waste() // before the rest: what is evicted in between must not count twice
 	s := m.ledger.stats()
+	s.Bytes += waste
 	for i := range m.shards {
 		s.Hits += m.shards[i].hits.Load()
 		s.Misses += m.shards[i].misses.Load()
@@ -293,10 +399,8 @@ func (m *Memory) shut() {
 	close(m.stop)
 	m.main.Close()
 	for i := range m.shards {
-		s := &m.shards[i]
-		s.mu.Lock()
-		clear(s.items)
-		s.mu.Unlock()
+		m.shards[i].mu.Lock()
+		defer m.shards[i].mu.Unlock()
 	}
-	m.ledger.init(m.ledger.size, 1)
+	m.init(MemoryConfig{Size: minSize, Objects: 1})
 }

@@ -8,19 +8,30 @@ import (
 // What a stored response costs, in bytes of memory. Strings and segments count with the bytes they hold on to; the constants stand for the
 // structs around them and for the tables that point to them, and are held against the heap's growth by a test.
 const (
-	objectCost  = 560 // Object, its item, its places in the table, the queue, the heap of expiry and ristretto's two maps and sketch
-	entryCost   = 368 // Entry and the pointer to it
-	repCost     = 80  // Representation
-	segmentCost = 24  // slice header
-	stringCost  = 16  // string header
+	itemCost    = 208           // item, its places in the table and in ristretto's two maps
+	objectCost  = itemCost + 80 // of one that is no record: Object, and the pointer to it
+	entryCost   = 368           // Entry and the pointer to it
+	repCost     = 80            // Representation
+	segmentCost = 24            // slice header
+	stringCost  = 16            // string header
 	spanCost    = 16
 )
 
-// cost is the memory that o takes.
+// cost is the memory that o takes as it is. As a record it takes less.
 func (o *Object) cost() int64 {
 	n := int64(objectCost + len(o.Key.Full))
 	for _, e := range o.Variants {
 		n += e.cost()
+	}
+	return n
+}
+
+// bodies is how long all bodies together are.
+func (o *Object) bodies() (n int64) {
+	for _, e := range o.Variants {
+		for i := range e.Representations {
+			n += e.Representations[i].Body.Size
+		}
 	}
 	return n
 }
@@ -100,13 +111,14 @@ func (o *Object) with(e *Entry, maxVariants int, now time.Time) (*Object, error)
 // swapped is o with e in the place of old, and of another variant with e's Vary, should there be one: what an origin's answer changes may be what
 // the response varies on. It is nil if old is not among o's variants.
 func (o *Object) swapped(old, e *Entry) *Object {
-	if !slices.Contains(o.Variants, old) {
+	at := slices.IndexFunc(o.Variants, func(v *Entry) bool { return v.same(old) })
+	if at < 0 {
 		return nil
 	}
 	variants := make([]*Entry, 0, len(o.Variants))
-	for _, v := range o.Variants {
+	for i, v := range o.Variants {
 		switch {
-		case v == old:
+		case i == at:
 			variants = append(variants, e)
 		case v.Vary != e.Vary:
 			variants = append(variants, v)
@@ -114,6 +126,9 @@ func (o *Object) swapped(old, e *Entry) *Object {
 	}
 	return &Object{Key: o.Key, Variants: variants}
 }
+
+// same reports whether e and f are one stored response. A tier may make an Entry anew each time it is asked for.
+func (e *Entry) same(f *Entry) bool { return e == f || e.Vary == f.Vary && Stamp(e) == Stamp(f) }
 
 // fitted is o without its oldest variants, so that it costs no more than limit; the first one stays in any case.
 func (o *Object) fitted(limit int64) *Object {

@@ -28,9 +28,12 @@ var ErrTooLarge = errors.New("store: object too large")
 type Object struct {
 	Key      cachepolicy.Key
 	Variants []*Entry
+
+	at     ref         // the record it was made of, in memory
+	recent atomic.Bool // used since the memo looked last
 }
 
-// Entry is one stored response. It is immutable: a change makes a new Entry.
+// Entry is one stored response. It is immutable: a change makes a new Entry. Two Gets may return two Entries of one response.
 type Entry struct {
 	cachepolicy.Meta
 	// Representations in the content codings that are held; the first is the one the origin sent.
@@ -42,7 +45,8 @@ type Entry struct {
 	Fence uint64
 	// Derivable are the content codings that may be made of the representations held: by compression, or Identity by decoding.
 	Derivable compress.Set
-	// Uses counts hits, so that what proves hot is compressed again at the best level. It and cleared are the only fields that change.
+	// Uses counts hits, so that what proves hot is compressed again at the best level; a tier may forget it. It and cleared are the only fields that
+	// change.
 	Uses    atomic.Uint32
 	cleared atomic.Uint64 // version of the Epochs by which it was last found alive
 }

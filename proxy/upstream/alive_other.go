@@ -14,8 +14,10 @@ func newProbe(net.Conn) probe { return probe{} }
 
 func (probe) silent() bool { return true }
 
-func (probe) reads() bool { return false }
+type look struct{ probe }
 
-func (probe) read([]byte, func(func() (int, error)) (int, error)) (int, error) {
-	return 0, errors.ErrUnsupported
-}
+func (l *look) at(p probe) { l.probe = p }
+
+func (l *look) asks() bool { return false }
+
+func (l *look) ask(out, in []byte) (wrote, n int, err error) { return 0, 0, errors.ErrUnsupported }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/penstock/penstock/proxy/upstream/h1"
 )
 
 // phase says how far an exchange had come when it failed, which decides what the same error means.
@@ -126,6 +128,9 @@ var lostTexts = [...]string{
 }
 
 func headerTooLarge(err error) bool {
+	if errors.Is(err, h1.ErrHeaderTooLarge) {
+		return true
+	}
 	s := err.Error()
 	return strings.Contains(s, "response headers exceeded") || strings.Contains(s, "response header list larger")
 }

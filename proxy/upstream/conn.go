@@ -3,29 +3,27 @@ package upstream
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// conn is a TCP connection to a target. It bounds each write, is counted, and can tell whether a response's first byte came after its request:
-// bytes that a target sent too early, or after the end of its last response, would otherwise be taken for the answer to the next request.
-// It takes no request after one whose answer came too early, see handover.
+// conn is a TCP connection to a target. It bounds each write and is counted.
+//
+// Where net/http's Transport speaks HTTP/1.1 over it, which is over TLS alone, it can tell whether a response's first byte came after its request:
+// bytes that a target sent too early, or after the end of its last response, would otherwise be taken for the answer to the next request. It takes
+// no request after one whose answer came too early, see handover.
 type conn struct {
 	net.Conn
 	open     *atomic.Int64 // the target's count of open connections
 	closed   atomic.Bool
 	stocked  bool // dialled in advance
 	turn     atomic.Uint32
-	edge     sync.Mutex               // makes a look at what has come one step with the change of turn that depends on it
 	owner    atomic.Pointer[exchange] // whose turn it is, nil for nobody's
 	handover handover
 	stall    time.Duration // bound of a write, 0 for none
 	until    time.Time     // the write deadline that is set; only the writer reads and writes it
 	probe    probe
-	plain    bool // no TLS, whose session tickets come unasked
 }
 
 // The turns of an HTTP/1.1 connection.
@@ -73,41 +71,16 @@ func (c *conn) release(e *exchange) {
 func (c *conn) answered() bool { return c.turn.Load() == turnHeard }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if c.plain && len(p) > 0 && c.probe.reads() {
-		return c.probe.read(p, c.attempt)
-	}
 	n, err := c.Conn.Read(p) // what comes between its end and the next line can't be told from an answer
-	return c.note(n, err)
-}
-
-// attempt is a read that does not wait, and one step with what it says of the turn.
-func (c *conn) attempt(try func() (int, error)) (int, error) {
-	c.edge.Lock()
-	defer c.edge.Unlock()
-	return c.note(try())
-}
-
-func (c *conn) note(n int, err error) (int, error) {
-	if n <= 0 {
-		return n, err
+	if n > 0 {
+		c.turn.CompareAndSwap(turnAsked, turnHeard)
+		c.handover.read()
 	}
-	if c.unsolicited() {
-		return 0, io.EOF // all the same to the transport, which would write what came to the standard logger
-	}
-	c.turn.CompareAndSwap(turnAsked, turnHeard)
-	c.handover.read()
 	return n, err
 }
 
-// unsolicited reports whether what was read answers no request. With TLS there is more than responses to read.
-func (c *conn) unsolicited() bool {
-	return c.plain && c.turn.Load() != turnNone && c.owner.Load() == nil
-}
-
 func (c *conn) Write(p []byte) (int, error) {
-	if c.turn.Load() == turnIdle && !c.ask() {
-		c.refuse()
-	}
+	c.turn.CompareAndSwap(turnIdle, turnAsked)
 	if c.refused() {
 		return 0, errEarly
 	}
@@ -116,17 +89,6 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.postpone(time.Now())
 	}
 	return c.Conn.Write(p)
-}
-
-// ask is the step from a connection that was taken to one that is written to, on which nothing may have come.
-func (c *conn) ask() bool {
-	c.edge.Lock()
-	defer c.edge.Unlock()
-	if c.plain && !c.probe.silent() {
-		return false // closing it here would wait for a read that waits for the lock
-	}
-	c.turn.Store(turnAsked)
-	return true
 }
 
 // postpone moves the write deadline when less than the bound is left, to half as much again, so that not every write pays for a timer.

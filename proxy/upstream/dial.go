@@ -44,7 +44,6 @@ func (e *endpoint) reach(ctx context.Context, config *tls.Config) (net.Conn, err
 	}
 	raw := newConn(tcp, &e.open, e.stall)
 	if config == nil {
-		raw.plain = true
 		return raw, nil
 	}
 	secure := tls.Client(raw, config)

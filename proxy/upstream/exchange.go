@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // maxInterim bounds the interim responses to one request: a target that sends more is not going to answer.
@@ -41,6 +43,9 @@ type exchange struct {
 	waited    atomic.Bool          // the connection had been open and idle before this request
 	interim   interim
 	upgrading string
+
+	event        *observe.Event // of the caller; for send alone
+	step, resend int            // in it, and how often the request was sent before
 
 	body      *requestBody  // nil for none
 	continued atomic.Bool   // the target has asked for the body with 100
@@ -119,6 +124,9 @@ func (e *exchange) send(r *http.Request) (*http.Response, error) {
 		Got1xxResponse:       e.got1xx,
 	})
 	out := e.pool.outgoing(ctx, r, e.target)
+	if parent := e.event.Ask(e.step, out.URL, e.resend); parent != "" {
+		out.Header["Traceparent"] = []string{parent}
+	}
 	if e.body, _ = out.Body.(*requestBody); e.body != nil {
 		e.body.e = e
 	}
@@ -145,22 +153,22 @@ func (e *exchange) check(resp *http.Response) error {
 		return &Error{Kind: ProtocolError, Target: e.target.name, Err: err}
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return e.checkUpgrade(resp)
+		_, writable := resp.Body.(readWriteCloser)
+		return checkUpgrade(resp, e.upgrading, e.target.name, writable)
 	}
 	return nil
 }
 
 // checkUpgrade lets only the change of protocol through that was asked for (RFC 9110 §7.8).
-func (e *exchange) checkUpgrade(resp *http.Response) error {
+func checkUpgrade(resp *http.Response, asked, target string, writable bool) error {
 	got := resp.Header.Get("Upgrade")
-	_, writable := resp.Body.(readWriteCloser)
 	switch {
-	case e.upgrading == "":
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 to a request that asked for no upgrade")}
-	case !strings.EqualFold(got, e.upgrading):
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: fmt.Errorf("asked to upgrade to %q, got %q", e.upgrading, got)}
+	case asked == "":
+		return &Error{Kind: UpgradeFailed, Target: target, Err: errors.New("101 to a request that asked for no upgrade")}
+	case !strings.EqualFold(got, asked):
+		return &Error{Kind: UpgradeFailed, Target: target, Err: fmt.Errorf("asked to upgrade to %q, got %q", asked, got)}
 	case !writable:
-		return &Error{Kind: UpgradeFailed, Target: e.target.name, Err: errors.New("101 without Connection: Upgrade")}
+		return &Error{Kind: UpgradeFailed, Target: target, Err: errors.New("101 without Connection: Upgrade")}
 	}
 	return nil
 }

@@ -266,9 +266,46 @@ func TestRefusedByItsConnection(t *testing.T) {
 	s := origin(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	p := newPool(t, to(s.URL))
 	var last *conn
-	p.main.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-		nc, err := p.dial(ctx, "http", address, true)
-		last, _ = nc.(*conn)
+	p.open = func(ctx context.Context, tg *target) (c *conn, err error) {
+		last, err = openPlain(ctx, tg)
+		return last, err
+	}
+	spoil := func(c *conn) { c.Conn.(*net.TCPConn).CloseRead() } // as if the target had closed it
+	do(t, p, post(strings.NewReader("x"), 1))
+	for range 20 {
+		before := last
+		spoil(before)
+		body := &late{Reader: strings.NewReader("mine")}
+		r, ev := withEvent(post(body, 4))
+		if _, got := do(t, p, r); got != "mine" {
+			t.Fatalf("got %q", got)
+		}
+		if last == before || ev.Tries != 2 || !body.closed.Load() {
+			t.Errorf("%d tries, body closed: %v", ev.Tries, body.closed.Load())
+		}
+		before = last
+		spoil(before)
+		if do(t, p, request("GET", "/", nil)); last == before {
+			t.Error("the same connection")
+		}
+	}
+	if n := p.InFlight(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
+// The same over TLS, where it is net/http that offers the connection.
+func TestRefusedByItsConnectionOverTLS(t *testing.T) {
+	s, ca := tlsServer(t, false, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	c := to(s.URL)
+	c.TLS.CA, c.Protocol = ca, ProtocolH1
+	p := newPool(t, c)
+	var last *conn
+	p.main.DialTLSContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+		nc, err := p.dial(ctx, "https", address, true)
+		if err == nil {
+			last = h1Conn(nc)
+		}
 		return nc, err
 	}
 	do(t, p, post(strings.NewReader("x"), 1))

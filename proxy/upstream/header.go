@@ -9,20 +9,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// hopByHop are the fields that end at each hop (RFC 9110 §7.6.1), and those that the transport writes by itself.
-var hopByHop = map[string]bool{
-	"Connection":          true,
-	"Keep-Alive":          true,
-	"Proxy-Connection":    true,
-	"Proxy-Authenticate":  true,
-	"Proxy-Authorization": true,
-	"Te":                  true,
-	"Trailer":             true,
-	"Transfer-Encoding":   true,
-	"Upgrade":             true,
-	"Http2-Settings":      true,
-}
-
 // framing are fields of a request that follow from the message itself.
 var framing = map[string]bool{"Content-Length": true, "Host": true}
 
@@ -34,13 +20,22 @@ var unremovable = map[string]bool{
 	"Set-Cookie": true, "Vary": true, "Via": true, "Www-Authenticate": true, "X-Real-Ip": true,
 }
 
+// endsHere reports whether the field with this canonical name ends at each hop (RFC 9110 §7.6.1), or is one that the transport writes by itself.
+func endsHere(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
+	}
+	return false
+}
+
 // named reports the fields that the Connection field of h names and that may be removed, or nil.
 func named(h http.Header) map[string]bool {
 	var names map[string]bool
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
 			name := textproto.CanonicalMIMEHeaderKey(textproto.TrimString(option))
-			if name == "" || hopByHop[name] || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
+			if name == "" || endsHere(name) || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
 				continue
 			}
 			if names == nil {
@@ -57,7 +52,7 @@ func endToEnd(h http.Header) http.Header {
 	drop := named(h)
 	out := make(http.Header, len(h)+4)
 	for name, values := range h {
-		if !hopByHop[name] && !framing[name] && !drop[name] {
+		if !endsHere(name) && !framing[name] && !drop[name] {
 			out[name] = values
 		}
 	}
@@ -66,11 +61,11 @@ func endToEnd(h http.Header) http.Header {
 
 // strip removes from a response's header what ends at this hop, in place.
 func strip(h http.Header) {
-	for name := range named(h) {
-		delete(h, name)
-	}
-	for name := range hopByHop {
-		delete(h, name)
+	drop := named(h)
+	for name := range h {
+		if endsHere(name) || drop[name] {
+			delete(h, name)
+		}
 	}
 }
 
@@ -83,9 +78,11 @@ const maxPasses = 8
 // addVia appends this hop, without writing to the slice that may be shared.
 func addVia(h http.Header, major, minor int) {
 	old := h["Via"]
-	lines := make([]string, len(old), len(old)+1)
-	copy(lines, old)
-	h["Via"] = append(lines, via(major, minor))
+	if len(old) == 0 {
+		h["Via"] = viaAlone(major, minor)
+		return
+	}
+	h["Via"] = append(old[:len(old):len(old)], via(major, minor))
 }
 
 func via(major, minor int) string {

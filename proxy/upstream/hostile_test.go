@@ -186,12 +186,12 @@ func TestF11ResponseBeforeRequest(t *testing.T) {
 	})
 	c := to(s.url)
 	p := newPool(t, c)
-	p.main.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		nc, err := p.dial(ctx, "http", address, true)
+	p.open = func(ctx context.Context, tg *target) (*conn, error) {
+		c, err := openPlain(ctx, tg)
 		if err == nil {
-			eventually(t, "early bytes", func() bool { return !nc.(*conn).probe.silent() })
+			eventually(t, "early bytes", func() bool { return !c.probe.silent() })
 		}
-		return nc, err
+		return c, err
 	}
 	for range 10 {
 		if k := kindOf(t, p, request("GET", "/", nil)); k != ConnectionTerminated {

@@ -33,11 +33,15 @@ type Pool struct {
 	main      *http.Transport
 	h1        *http.Transport // for upgrades where main may agree on HTTP/2
 	random    func() uint64   // uniform; a field for tests
+	open      opener
 
 	closed   atomic.Bool
 	stop     context.CancelFunc
 	stocking sync.WaitGroup
 }
+
+// opener makes a connection to a plain target, or takes one out of stock. It is a field for tests.
+type opener func(ctx context.Context, t *target) (*conn, error)
 
 var _ http.RoundTripper = (*Pool)(nil)
 
@@ -48,7 +52,7 @@ func New(config Config) (*Pool, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	p := &Pool{config: config, random: rand.Uint64, byAddress: make(map[string]*target)}
+	p := &Pool{config: config, random: rand.Uint64, open: openPlain, byAddress: make(map[string]*target)}
 	if err := p.addTargets(); err != nil {
 		return nil, err
 	}
@@ -135,13 +139,29 @@ func (p *Pool) dial(ctx context.Context, scheme, address string, stocked bool) (
 	if t == nil {
 		return nil, &Error{Kind: Internal, Err: fmt.Errorf("no target at %s://%s", scheme, address)}
 	}
-	if stocked && t.stock != nil {
+	if !stocked {
+		return t.end.dial(ctx, t.end.tlsFor(false))
+	}
+	return t.connect(ctx)
+}
+
+// connect takes a connection out of stock or opens one.
+func (t *target) connect(ctx context.Context) (net.Conn, error) {
+	if t.stock != nil {
 		defer t.stock.refill()
 		if c := t.stock.take(); c != nil {
 			return c, nil
 		}
 	}
-	return t.end.dial(ctx, t.end.tlsFor(stocked))
+	return t.end.dial(ctx, t.end.tls)
+}
+
+func openPlain(ctx context.Context, t *target) (*conn, error) {
+	c, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*conn), nil // nothing is around it without TLS
 }
 
 // tlsFor is the configuration for the main transport, or for the one that speaks HTTP/1.1 alone.
@@ -198,7 +218,15 @@ func (p *Pool) roundTrip(r *http.Request, ev *observe.Event) (*http.Response, er
 	started := time.Now()
 	t := p.targets[p.choose(r)]
 	ev.Target, ev.Err, ev.ProxyStatus = t.name, nil, ""
-	resp, err := p.attempt(r, t, ev)
+	ev.OriginRequests++
+	var resp *http.Response
+	var err error
+	if t.lines != nil {
+		resp, err = p.tripTo(r, t, ev, started)
+	} else {
+		resp, err = p.attempt(r, t, ev)
+	}
+	t.record.note(r.Context(), err)
 	if err != nil {
 		return nil, err
 	}
@@ -232,16 +260,24 @@ const maxTries = 8
 func (p *Pool) attempt(r *http.Request, t *target, ev *observe.Event) (*http.Response, error) {
 	for try := 1; ; try++ {
 		ev.Tries++
+		t.tries.Add(1)
+		step := ev.Step(observe.StepUpstream, t.name)
 		e, err := p.begin(r, t)
 		if err != nil {
+			ev.EndStep(step, err)
+			t.failures.Add(1)
 			closeBody(r)
 			return nil, err
 		}
+		e.event, e.step, e.resend = ev, step, try-1
 		resp, err := e.send(r)
+		ev.EndStep(step, err)
 		if err == nil {
+			ev.Answered(step, resp.StatusCode)
 			e.receive(resp)
 			return resp, nil
 		}
+		t.failures.Add(1)
 		e.end()
 		if !e.again(err, r, try) {
 			if e.untouched() {
@@ -350,6 +386,11 @@ func (p *Pool) Close() {
 }
 
 func (p *Pool) closeIdle() {
+	for _, t := range p.targets {
+		if t.lines != nil {
+			t.lines.close()
+		}
+	}
 	p.main.CloseIdleConnections()
 	if p.h1 != p.main {
 		p.h1.CloseIdleConnections()

@@ -66,7 +66,7 @@ func bodyless(method string) bool {
 func announced(trailer http.Header) http.Header {
 	var out http.Header
 	for name := range trailer {
-		if hopByHop[name] || framing[name] || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
+		if endsHere(name) || framing[name] || unremovable[name] || strings.HasPrefix(name, "X-Forwarded-") {
 			continue // RFC 9110 §6.5.1: nothing that decides about routing, framing or authority
 		}
 		if out == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -19,10 +20,16 @@ type target struct {
 	weight   int
 	end      *endpoint
 	stock    *stock        // nil when nothing is kept ready
+	lines    *lines        // idle connections of trips; nil where net/http speaks with the target
 	slots    chan struct{} // one for each exchange that may run; nil for no limit
 	inFlight atomic.Int64
+	record   record
+	waiting  atomic.Int64 // of those in flight, those that have no slot yet
+	tries    atomic.Uint64
+	failures atomic.Uint64
 
 	escapedBase string
+	host        string // what Host says of it
 }
 
 func newTarget(c Config, t Target) (*target, error) {
@@ -33,8 +40,11 @@ func newTarget(c Config, t Target) (*target, error) {
 	out := &target{name: u.Scheme + "://" + u.Host, id: hashString(t.URL), url: u, weight: max(1, t.Weight)}
 	out.base, out.escapedBase = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.EscapedPath(), "/")
 	out.end = &endpoint{name: out.name, address: address(u), connect: c.Timeouts.Connect, stall: c.Timeouts.Idle}
+	out.host = hostField(u)
 	if u.Scheme == "https" {
 		out.end.tls = c.tlsConfig(u.Hostname())
+	} else if c.Protocol == ProtocolH1 || c.Protocol == ProtocolAuto {
+		out.lines = newLines(c.Limits.IdleTimeout, c.Limits.Max)
 	}
 	if c.Limits.Max > 0 {
 		out.slots = make(chan struct{}, c.Limits.Max*perConn(c.Protocol, u.Scheme))
@@ -43,6 +53,18 @@ func newTarget(c Config, t Target) (*target, error) {
 		out.stock = newStock(out.end, c.Limits.Min, c.Limits.IdleTimeout)
 	}
 	return out, nil
+}
+
+// hostField is u's authority without the zone of an address, which means something on this machine alone (RFC 6874 §4).
+func hostField(u *url.URL) string {
+	name, _, zoned := strings.Cut(u.Hostname(), "%")
+	if !zoned {
+		return u.Host
+	}
+	if port := u.Port(); port != "" {
+		return net.JoinHostPort(name, port)
+	}
+	return "[" + name + "]"
 }
 
 // perConn is how many exchanges one connection carries.
@@ -77,6 +99,8 @@ func (t *target) queue(ctx context.Context, wait time.Duration) error {
 	if wait <= 0 {
 		return &Error{Kind: PoolExhausted, Target: t.name, Err: errBusy}
 	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -2,16 +2,24 @@
 # Measures the gateway beside nginx, HAProxy and Varnish. Each proxy runs on processor 0 with one thread or process; the load and the origin
 # run on processor 1; one proxy at a time is loaded, in turns, so that what else the machine does falls on all alike.
 #
-#   peers.sh [hit|pass|gzip] [BYTES] [CONNECTIONS] [SECONDS] [ROUNDS]          PENSTOCK=binary, else it is built
+#   peers.sh [--install] [hit|pass|gzip] [BYTES] [CONNECTIONS] [SECONDS] [ROUNDS]          PENSTOCK=binary, else it is built
 #
 #   hit    answers from the store
 #   pass   answers from the origin, one call each
 #   gzip   answers from the store to clients that take gzip, of an origin that sends none
 #
+# With hit there is a floor as well: a bare loop around epoll that writes the same bytes whatever it reads, which no server can be below.
+# --install installs the peers that are missing, with apt-get.
+#
 # cpu_us/req is the proxy's own processor time, user and system, for each request: of all columns the one that a busy machine disturbs least.
 # Compare the rows of one run, never those of two. The last lines are the gateway's medians divided by each peer's.
 set -euo pipefail
 
+install=
+if [ "${1:-}" = --install ]; then
+	install=yes
+	shift
+fi
 mode=${1:-hit} bytes=${2:-1024} connections=${3:-64} seconds=${4:-3} rounds=${5:-3}
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -29,8 +37,10 @@ missing=
 for need in nginx:nginx-light haproxy:haproxy varnishd:varnish wrk:wrk curl:curl taskset:util-linux pgrep:procps; do
 	command -v "${need%%:*}" >/dev/null || missing="$missing ${need#*:}"
 done
-if [ -n "$missing" ]; then
-	echo "peers.sh needs these Debian packages:$missing" >&2
+if [ -n "$missing" ] && [ -n "$install" ]; then
+	apt-get install -y --no-install-recommends $missing >&2
+elif [ -n "$missing" ]; then
+	echo "peers.sh needs these Debian packages, which --install installs:$missing" >&2
 	exit 1
 fi
 if [ "$(nproc)" -lt 2 ]; then
@@ -54,9 +64,9 @@ finish() {
 }
 trap finish EXIT
 
-# Ports: six in a row, the first of them chosen by this process's number.
+# Ports: seven in a row, the first of them chosen by this process's number.
 base=$((20000 + $$ % 1000 * 10))
-declare -A port=([penstock]=$base [nginx]=$((base + 1)) [haproxy]=$((base + 2)) [varnish]=$((base + 3)))
+declare -A port=([penstock]=$base [nginx]=$((base + 1)) [haproxy]=$((base + 2)) [varnish]=$((base + 3)) [floor]=$((base + 6)))
 fill() {
 	sed -e "s|@DIR@|$dir|g" -e "s|@GATEWAY@|${port[penstock]}|g" -e "s|@NGINX@|${port[nginx]}|g" -e "s|@HAPROXY@|${port[haproxy]}|g" \
 		-e "s|@ORIGIN@|$((base + 4))|g" -e "s|@ADMIN@|$((base + 5))|g" "$here/$1.in" >"$dir/$1"
@@ -68,6 +78,14 @@ gateway=${PENSTOCK:-$dir/penstock}
 [ -n "${PENSTOCK:-}" ] || (cd "$here/../.." && CGO_ENABLED=0 go build -trimpath -o "$gateway" ./cmd/penstock)
 
 declare -A process
+proxies=(penstock nginx haproxy varnish)
+if [ "$mode" = hit ]; then
+	(cd "$here" && go build -o "$dir/floor" ./floor)
+	GOMAXPROCS=1 taskset -c 0 "$dir/floor" "127.0.0.1:${port[floor]}" "$bytes" &
+	started+=($!)
+	process[floor]=$!
+	proxies+=(floor)
+fi
 taskset -c 1 "$dir/origin" "127.0.0.1:$((base + 4))" "$bytes" &
 started+=($!)
 GOMAXPROCS=1 taskset -c 0 "$gateway" run --config "$dir/gateway.yaml" >"$dir/gateway.log" 2>&1 &
@@ -90,7 +108,6 @@ process[nginx]=$(child nginx.pid)
 process[varnish]=$(child varnish/_.pid)
 process[haproxy]=$(head -n 1 "$dir/haproxy.pid")
 
-proxies=(penstock nginx haproxy varnish)
 header=(-H "Host: bench.example")
 [ "$mode" != gzip ] || header+=(-H "Accept-Encoding: gzip")
 
@@ -135,8 +152,8 @@ median() {
 for proxy in "${proxies[@]}"; do
 	echo "median $mode $bytes $proxy rps $(median 5 "$proxy") cpu_us/req $(median 7 "$proxy") p99_ms $(median 9 "$proxy")"
 done
-for proxy in nginx haproxy varnish; do
-	awk -v mode="$mode" -v bytes="$bytes" -v proxy="$proxy" -v r="$(median 5 penstock)" -v R="$(median 5 $proxy)" -v c="$(median 7 penstock)" -v C="$(median 7 $proxy)" -v l="$(median 9 penstock)" -v L="$(median 9 $proxy)" '
+for proxy in "${proxies[@]:1}"; do
+	awk -v mode="$mode" -v bytes="$bytes" -v proxy="$proxy" -v r="$(median 5 penstock)" -v R="$(median 5 "$proxy")" -v c="$(median 7 penstock)" -v C="$(median 7 "$proxy")" -v l="$(median 9 penstock)" -v L="$(median 9 "$proxy")" '
 		function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
 		BEGIN { print "ratio", mode, bytes, "penstock/" proxy, "rps", ratio(r, R), "cpu", ratio(c, C), "p99", ratio(l, L) }'
 done

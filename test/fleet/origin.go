@@ -73,7 +73,8 @@ func (o *Origin) Calls(path string) (calls []Call) {
 }
 
 // ServeHTTP answers. The tags of a response are of its path's last part, /x/7: part:7 team:7. What is below /vary/ varies on the language,
-// what is below /private/ is for nobody else, and what is below /short/ is fresh for one second.
+// what is below /private/ is for nobody else, what is below /short/ is fresh for one second, and a write below /echo/ is answered
+// with what a GET would bring.
 // Below /size/ and /random/ the last part is the number of bytes: of text, or of noise that can't be compressed.
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version := o.Version()
@@ -86,8 +87,11 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(*f)(call)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.WriteHeader(http.StatusNoContent)
-		return
+		if kind(r.URL.Path) != "echo" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Location", r.URL.RequestURI())
 	}
 	part := path.Base(r.URL.Path)
 	h := w.Header()

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/wire"
 )
 
 // Gateway is a running gateway and a client of it.
@@ -25,6 +28,7 @@ type Gateway struct {
 	Clock  *Clock
 	Addr   string
 	Events chan observe.Event // of finished requests, in their order; dropped when nobody takes them
+	Hits   atomic.Int64       // that connections answered
 	server *httptest.Server
 	client *http.Client
 	t      testing.TB
@@ -50,6 +54,17 @@ func indent(keys string) string {
 // Start starts a gateway with the given configuration, without `version`. It ends with the test, which fails if it does not end.
 func Start(t testing.TB, yaml string) *Gateway {
 	t.Helper()
+	return start(t, yaml, true)
+}
+
+// StartUnwired is Start, but that net/http answers all requests.
+func StartUnwired(t testing.TB, yaml string) *Gateway {
+	t.Helper()
+	return start(t, yaml, false)
+}
+
+func start(t testing.TB, yaml string, wired bool) *Gateway {
+	t.Helper()
 	cfg, err := config.Parse("gateway.yaml", []byte("version: 1\n"+yaml), os.LookupEnv, os.ReadFile)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, yaml)
@@ -61,6 +76,10 @@ func Start(t testing.TB, yaml string) *Gateway {
 	}
 	g.server = httptest.NewUnstartedServer(g.Gateway)
 	g.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	if wired {
+		hot, now := g.Wire()
+		g.server.Listener = wire.Attach(g.server.Config, hot, now).Listener(g.server.Listener)
+	}
 	g.server.Start()
 	g.Addr = g.server.Listener.Addr().String()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
@@ -83,15 +102,23 @@ func (g *Gateway) stop(transport *http.Transport) {
 }
 
 // Finish takes note of a finished request.
-func (g *Gateway) Finish(e *observe.Event, _ *http.Request) {
+func (g *Gateway) Finish(e *observe.Event, _ *http.Request) { g.note(*e) }
+
+// Hit takes note of a request that the connection answered, as the Event that a handler would have made of it.
+func (g *Gateway) Hit(h *observe.Hit) {
+	g.Hits.Add(1)
+	g.note(observe.Event{
+		Start: h.Start, Route: h.Route, Method: h.Method, Status: h.Status, BytesOut: h.BytesOut, ClientIP: h.ClientIP, Scheme: h.Scheme, Host: h.Host,
+		Hit: true, Action: "serve", Tier: "memory", TTL: h.TTL, Age: h.Age, Coding: cmp.Or(h.Coding, "identity"),
+	})
+}
+
+func (g *Gateway) note(e observe.Event) {
 	select {
-	case g.Events <- *e:
+	case g.Events <- e:
 	default:
 	}
 }
-
-// Hit is told of nothing: no connection here answers by itself.
-func (*Gateway) Hit(*observe.Hit) {}
 
 // Event is that of the next finished request.
 func (g *Gateway) Event() observe.Event {

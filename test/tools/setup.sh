@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts in place what the tests need beside Go: node and npm for the conformance suite, a Redis server for the shared tier, wrk for the load
-# tests, and the suite itself, under CACHE_TESTS_DIR. Does nothing where everything is there.
+# tests, Chromium for the dashboard; and the suite itself and what drives the browser, under CACHE_TESTS_DIR. Does nothing where everything is there.
 set -eu
 
 suite=http-cache-tests@0.4.5
@@ -12,6 +12,7 @@ missing() {
 	command -v redis-server >/dev/null 2>&1 || echo redis-server
 	command -v wrk >/dev/null 2>&1 || echo wrk
 	command -v curl >/dev/null 2>&1 || echo curl
+	command -v chromium >/dev/null 2>&1 || echo chromium
 }
 
 as_root() {
@@ -44,3 +45,15 @@ if [ ! -d "$dir/node_modules/http-cache-tests" ]; then
 		exit 1
 	fi
 fi
+
+for package in playwright-core@1.65.1 axe-core@4.14.1; do
+	[ -d "$dir/browser/node_modules/${package%@*}" ] && continue
+	echo "setup: fetching $package"
+	mkdir -p "$dir/browser"
+	[ -f "$dir/browser/package.json" ] || echo '{"private": true}' >"$dir/browser/package.json"
+	if ! npm install --prefix "$dir/browser" --no-audit --no-fund --ignore-scripts --save-exact "$package" >"$dir/browser/install.log" 2>&1; then
+		cat "$dir/browser/install.log" >&2
+		echo "setup: npm could not fetch $package; check the network or npm's registry setting" >&2
+		exit 1
+	fi
+done

@@ -74,7 +74,8 @@ func printNotes(out io.Writer) {
 	fmt.Fprintf(out, `
 Same client before and after, its connections open already. Times are to the last byte. Origin calls count what filled the
 cache as well. Plain rows are %d requests over %d connections; one request that fills the cache comes first where the row is
-about what follows. N+1 is %d page views of 1 + %d requests each, the first of them on a cold cache.
+about what follows. Cost is that of a million visits (a page, its files and two private answers each) at 0.09 USD a GB to clients, 0.02 a GB
+from origins and 0.60 a million origin requests; before: without a gateway, after: as its own account has it. N+1 is %d page views of 1 + %d requests each, the first of them on a cold cache.
 `, repeats, workers, visits, itemsPerOrder)
 }
 

@@ -66,6 +66,9 @@ func levers() []lever {
 		{"Ranges from cache", "cut from the stored object", ranges, func(b, a Sample) bool {
 			return a.Statuses[http.StatusPartialContent] == a.Asked && a.Calls == 1 && a.Bodies == b.Bodies
 		}, nil},
+		{"Cost: visits to a shop", "30 % cheaper or more", bill, func(b, a Sample) bool {
+			return a.Micros > 0 && a.Micros*10 <= b.Micros*7
+		}, nil},
 		{"Price: an answer that may not be cached", "every request reaches the origin", uncacheable, func(b, a Sample) bool {
 			return a.Calls == b.Calls
 		}, nil},

@@ -23,6 +23,7 @@ type Sample struct {
 	Asked       int
 	Bodies      int         // different contents among the answers
 	Statuses    map[int]int // answers by status code
+	Micros      int64       // millionths of a dollar that it cost, where the row is about that
 }
 
 // ask is one request of a burst.

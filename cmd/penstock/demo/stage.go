@@ -23,6 +23,7 @@ server:
   timeouts: {drain: 5s}
 admin: {address: "127.0.0.1:0"}
 cache: {memory: {size: 64MiB}}
+cost: {currency: USD, egress_per_gb: 0.09, origin_per_gb: 0.02, origin_per_million_requests: 0.60}
 upstreams:
   api:    {targets: [%q], pool: {max: 256}}
   quotes: {targets: [%q], pool: {max: 256}}

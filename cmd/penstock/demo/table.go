@@ -10,13 +10,14 @@ import (
 // printTable prints the rows, before and after side by side.
 func printTable(out io.Writer, rows []Row) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LEVER\tMEDIAN\tP99\tORIGIN CALLS\tBYTES\tANSWERED\tCLAIM")
+	fmt.Fprintln(w, "LEVER\tMEDIAN\tP99\tORIGIN CALLS\tBYTES\tCOST OF 1 M\tANSWERED\tCLAIM")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Lever,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Lever,
 			change(duration(r.Before.Median), duration(r.After.Median)),
 			change(duration(r.Before.P99), duration(r.After.P99)),
 			change(fmt.Sprint(r.Before.Calls), fmt.Sprint(r.After.Calls)),
 			change(size(r.Before.Bytes), size(r.After.Bytes)),
+			change(million(r.Before), million(r.After)),
 			change(share(r.Before), share(r.After)),
 			verdict(r))
 	}

@@ -40,6 +40,16 @@ redis.call('SET', KEYS[2], text, 'PX', ARGV[3])
 redis.call('SET', KEYS[1], text, 'PX', ARGV[2])
 return {1, text}`)
 
+// fenceScript gives the next token without a lease. KEYS: fence. ARGV: time to keep it in ms.
+var fenceScript = redis.NewScript(`
+local clock = redis.call('TIME')
+local token = clock[1] * 1000000 + clock[2]
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+if last >= token then token = last + 1 end
+local text = string.format('%.0f', token)
+redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
+return text`)
+
 // extendScript prolongs a lease that is still held. KEYS: lease. ARGV: token, ms.
 var extendScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -108,6 +118,21 @@ func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) 
 	}
 	w.Leave()
 	return l.hold(keys, topic, token), nil, nil
+}
+
+// Fence gives a token that is greater than those of all leases on the object so far.
+func (l *Leases) Fence(ctx context.Context, k cachepolicy.Key) (token uint64, err error) {
+	err = l.c.call(ctx, func(ctx context.Context) error {
+		text, err := fenceScript.Run(ctx, l.c.rdb, []string{l.c.leaseKeys(k, "")[1]}, fenceFor.Milliseconds()).Text()
+		if err == nil {
+			token, err = strconv.ParseUint(text, 10, 64)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("asking for a token: %w", err)
+	}
+	return token, nil
 }
 
 // parseAcquired reads what acquireScript says.

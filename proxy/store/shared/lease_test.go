@@ -197,3 +197,24 @@ func TestLeaseInCluster(t *testing.T) {
 		}
 	}
 }
+
+// TestFenceBetweenLeases: its tokens are greater than those of the leases before, and less than those of the leases after.
+func TestFenceBetweenLeases(t *testing.T) {
+	_, c := start(t)
+	l := NewLeases(c)
+	defer l.Close()
+	k := cachepolicy.KeyOf("fence")
+	var last uint64
+	for range 5 {
+		lease, _, err := l.Acquire(t.Context(), k, "f")
+		if err != nil || lease == nil || lease.Token() <= last {
+			t.Fatalf("%v, %v after %d", lease, err, last)
+		}
+		if last, err = l.Fence(t.Context(), k); err != nil || last <= lease.Token() {
+			t.Fatalf("%d after %d, %v", last, lease.Token(), err)
+		}
+		if err := lease.Release(t.Context(), store.Filled); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -43,6 +43,9 @@ func Build(dir string, withRace bool) (*Binary, error) {
 	return b, nil
 }
 
+// At is a gateway that was built before, at path.
+func At(path string) *Binary { return &Binary{path: path} }
+
 // Process is a gateway that runs.
 type Process struct {
 	t      testing.TB

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy"
+)
+
+// newSpanExporter makes the exporter that the configuration names; nil where there is none. What the configuration does not say the exporters read from OTEL_EXPORTER_OTLP_*:
+// headers, certificates, compression, timeouts, and the endpoint where it is not written.
+func newSpanExporter(c config.Traces, env lookup, stdout io.Writer) (sdktrace.SpanExporter, error) {
+	ctx := context.Background()
+	switch {
+	case disabled(env) || c.Exporter == config.TracesNone || c.Exporter == "":
+		return nil, nil
+	case c.Exporter == config.TracesStdout:
+		return stdouttrace.New(stdouttrace.WithWriter(stdout))
+	case c.Endpoint == "" && wantsGRPC(env, "TRACES"):
+		return otlptracegrpc.New(ctx)
+	case c.Endpoint == "":
+		return otlptracehttp.New(ctx)
+	}
+	where, grpc, err := signalURL(c.Endpoint, "traces")
+	if err != nil {
+		return nil, err
+	}
+	if grpc {
+		return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(where))
+	}
+	return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(where))
+}
+
+func newMetricExporter(endpoint string, env lookup) (metric.Exporter, error) {
+	ctx := context.Background()
+	switch {
+	case endpoint == "" && wantsGRPC(env, "METRICS"):
+		return otlpmetricgrpc.New(ctx)
+	case endpoint == "":
+		return otlpmetrichttp.New(ctx)
+	}
+	where, grpc, err := signalURL(endpoint, "metrics")
+	if err != nil {
+		return nil, err
+	}
+	if grpc {
+		return otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithEndpointURL(where))
+	}
+	return otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(where))
+}
+
+// signalURL is where a signal goes: for HTTP to its own path below the endpoint's, as OTEL_EXPORTER_OTLP_ENDPOINT has it too.
+func signalURL(endpoint, signal string) (where string, grpc bool, err error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", false, err
+	}
+	switch u.Scheme {
+	case "grpc":
+		u.Scheme, grpc = "http", true
+	case "grpcs":
+		u.Scheme, grpc = "https", true
+	default:
+		u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/" + signal
+	}
+	return u.String(), grpc, nil
+}
+
+// pushMetrics sends the gateway's metrics every OTEL_METRIC_EXPORT_INTERVAL.
+func pushMetrics(g *proxy.Gateway, c config.Telemetry, env lookup, log *slog.Logger) (*metric.MeterProvider, error) {
+	res, err := newResource(c.ServiceName)
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := newMetricExporter(c.Traces.Endpoint, env)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry.metrics: %w", err)
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("sending metrics", "error", err) })) // the reader's way to tell
+	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(newProducer(g)))
+	return metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader)), nil
+}
+
+// newResource is who sends: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over the configuration.
+func newResource(service string) (*resource.Resource, error) {
+	res, err := resource.New(context.Background(),
+		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", versionText())),
+		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithProcessPID(), resource.WithFromEnv(),
+	)
+	if res == nil {
+		return nil, fmt.Errorf("the resource of telemetry: %w", err)
+	}
+	return res, nil // a detector that failed leaves out its attributes
+}
+
+// disabled reports whether OTEL_SDK_DISABLED turns all sending off.
+func disabled(env lookup) bool { return strings.EqualFold(variable(env, "OTEL_SDK_DISABLED"), "true") }
+
+func wantsGRPC(env lookup, signal string) bool {
+	protocol := variable(env, "OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL")
+	if protocol == "" {
+		protocol = variable(env, "OTEL_EXPORTER_OTLP_PROTOCOL")
+	}
+	return protocol == "grpc"
+}
+
+// sampleRatio is the share of new traces that are recorded: that of OTEL_TRACES_SAMPLER, where it is set, wins. All samplers are taken as based on the parent.
+func sampleRatio(configured float64, env lookup) float64 {
+	switch sampler := strings.TrimPrefix(variable(env, "OTEL_TRACES_SAMPLER"), "parentbased_"); sampler {
+	case "always_on":
+		return 1
+	case "always_off":
+		return 0
+	case "traceidratio":
+		if ratio, err := strconv.ParseFloat(variable(env, "OTEL_TRACES_SAMPLER_ARG"), 64); err == nil && ratio >= 0 && ratio <= 1 {
+			return ratio
+		}
+		return 1 // as the specification has it
+	}
+	return configured
+}
+
+func variable(env lookup, name string) string {
+	if env == nil {
+		return ""
+	}
+	value, _ := env(name)
+	return value
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// environ is an environment of the given names and values in turn.
+func environ(pairs ...string) lookup {
+	return func(name string) (string, bool) {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func TestTheEnvironmentDecidesAboutTheSample(t *testing.T) {
+	for _, c := range []struct {
+		sampler, arg string
+		want         float64
+	}{
+		{"", "0.5", 0.01}, {"always_on", "", 1}, {"parentbased_always_off", "", 0}, {"traceidratio", "0.5", 0.5}, {"parentbased_traceidratio", "0.2", 0.2},
+		{"traceidratio", "2", 1}, {"traceidratio", "", 1}, {"jaeger_remote", "", 0.01},
+	} {
+		if got := sampleRatio(0.01, environ("OTEL_TRACES_SAMPLER", c.sampler, "OTEL_TRACES_SAMPLER_ARG", c.arg)); got != c.want {
+			t.Errorf("%s %s: %v, want %v", c.sampler, c.arg, got, c.want)
+		}
+	}
+}
+
+func TestEachSignalHasItsPath(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"http://a:4318": "http://a:4318/v1/traces", "https://a/otlp/": "https://a/otlp/v1/traces", "grpc://a:4317": "http://a:4317 grpc", "grpcs://a:4317": "https://a:4317 grpc",
+	} {
+		got, grpc, err := signalURL(endpoint, "traces")
+		if grpc {
+			got += " grpc"
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s %v, want %s", endpoint, got, err, want)
+		}
+	}
+}
+
+func TestSpansGoToStandardOutput(t *testing.T) {
+	var out bytes.Buffer
+	cfg := &config.Config{Telemetry: config.Telemetry{ServiceName: "x", Traces: config.Traces{Exporter: config.TracesStdout, Sample: 1}}}
+	tel, err := newTelemetry(cfg, environ(), &out, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, e := tel.tracer.StartRoot(t.Context(), "write.flush")
+	e.EndPart(nil)
+	tel.close(slog.New(slog.DiscardHandler))
+	if !strings.Contains(out.String(), `"Name":"write.flush"`) {
+		t.Errorf("%s", out.String())
+	}
+	if off, err := newTelemetry(cfg, environ("OTEL_SDK_DISABLED", "true"), &out, slog.New(slog.DiscardHandler)); err != nil || off.tracer != nil {
+		t.Errorf("OTEL_SDK_DISABLED: %v %v", off, err)
+	} else {
+		off.close(slog.New(slog.DiscardHandler))
+	}
+}
+
+func TestAReloadChangesWhatCanBeChanged(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	path := filepath.Join(t.TempDir(), "log")
+	var cfg config.Config
+	cfg.Telemetry = config.Telemetry{ServiceName: "x", AccessLog: config.AccessLog{Output: path, Format: config.AccessCommon, Sample: 1}}
+	tel, err := newTelemetry(&cfg, nil, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tel.close(log)
+	next := cfg
+	next.Telemetry.AccessLog.Output = path + ".2"
+	commit, _, err := tel.prepare(&next, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit()
+	tel.access.Finish(&observe.Event{Method: "GET", Status: 200}, nil)
+	tel.access.Flush()
+	if text, err := os.ReadFile(path + ".2"); err != nil || len(text) == 0 {
+		t.Errorf("%q %v", text, err)
+	}
+	bad := next
+	bad.Telemetry.AccessLog.Output = filepath.Join(path, "below a file")
+	if _, _, err := tel.prepare(&bad, nil); err == nil {
+		t.Error("a log that can't be opened was taken")
+	}
+	for _, change := range []func(*config.Telemetry){
+		func(t *config.Telemetry) { t.ServiceName = "y" }, func(t *config.Telemetry) { t.Traces.Exporter = config.TracesOTLP }, func(t *config.Telemetry) { t.Metrics.OTLP = true },
+	} {
+		other := next
+		change(&other.Telemetry)
+		if _, _, err := tel.prepare(&other, nil); err == nil || !strings.Contains(err.Error(), "restart") {
+			t.Errorf("%+v: %v", other.Telemetry, err)
+		}
+	}
+}
+
+// refusing is an exporter that takes nothing.
+type refusing struct{ *tracetest.InMemoryExporter }
+
+func (refusing) Shutdown(context.Context) error { return errors.New("gone") }
+
+func TestSpansThatAreNotTakenAreCounted(t *testing.T) {
+	taken := tracetest.NewInMemoryExporter()
+	q := newSpanQueue(taken, environ("OTEL_BSP_MAX_QUEUE_SIZE", "4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2"), slog.New(slog.DiscardHandler))
+	s := tracetest.SpanStub{Name: "x"}.Snapshot()
+	for range 3 {
+		q.OnEnd(s)
+	}
+	if err := q.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	q.OnEnd(s)
+	if q.sent.Load() != 3 || q.dropped.Load() != 1 {
+		t.Errorf("%d sent, %d dropped", q.sent.Load(), q.dropped.Load())
+	}
+	if err := newSpanQueue(refusing{taken}, nil, slog.New(slog.DiscardHandler)).Shutdown(t.Context()); err == nil {
+		t.Error("an exporter that fails to end was passed over")
+	}
+}

@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/penstock/penstock/proxy/board"
+	"github.com/penstock/penstock/proxy/store/shared"
+)
+
+// newBoard makes what operators look at.
+func (g *Gateway) newBoard(slow *board.Slow) *board.Board {
+	return board.New(board.Config{
+		Read: g.meter.Read, Slow: slow, Upstreams: g.upstreams, Tiers: g.tiers, Ready: g.ready.Load, Version: g.options.Version, Now: g.options.Now,
+	})
+}
+
+// upstreams tells how those of the running configuration are.
+func (g *Gateway) upstreams() []board.Upstream {
+	pools := g.snapshot.Load().pools
+	var out []board.Upstream
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		out = append(out, upstreamOf(name, pools[name]))
+	}
+	return out
+}
+
+func upstreamOf(name string, p *pool) board.Upstream {
+	status, made := p.Status(), p.Config()
+	u := board.Upstream{
+		Name: name, Protocol: string(made.Protocol), Balance: string(made.Balance), InFlight: status.InFlight, Limit: made.Limits.Max, Targets: []board.Target{},
+	}
+	for i := range status.Targets {
+		t := &status.Targets[i]
+		one := board.Target{URL: t.URL, Weight: t.Weight, State: "up", InFlight: t.InFlight, Requests: t.Requests, Failures: t.Failures, LastError: t.Error}
+		switch {
+		case t.Failing:
+			one.State = "failing"
+		case t.Requests == 0:
+			one.State = "unused"
+		}
+		if !t.FailedAt.IsZero() {
+			at := t.FailedAt.UTC()
+			one.FailedAt = &at
+		}
+		u.Targets = append(u.Targets, one)
+	}
+	return u
+}
+
+// tiers tells how the tiers are.
+func (g *Gateway) tiers() []board.Tier {
+	s := g.live.memory.Stats()
+	out := []board.Tier{{
+		Name: "memory", State: "up", Objects: s.Objects, Bytes: s.Bytes, Size: g.live.size.Size, Hits: s.Hits, Misses: s.Misses,
+		Evicted: s.Evicted, Rejected: s.Rejected, Expired: s.Expired,
+	}}
+	f := g.live.fleet
+	if f == nil {
+		return out
+	}
+	health := f.Health()
+	since := health.Since.UTC()
+	t := board.Tier{Name: "redis", State: "up", Server: health.Server, Since: &since}
+	switch {
+	case health.State != shared.Up:
+		t.State = "degraded"
+		if health.Err != nil {
+			t.Error = health.Err.Error()
+		}
+	case !f.purges.Current():
+		t.State, t.Error = "degraded", "catching up with purges"
+	}
+	return append(out, t)
+}

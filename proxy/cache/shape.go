@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+// shape is where in the stored head of a representation the lines go that each answer has of its own, so that all are in alphabetical order, as
+// net/http writes them. It holds no stored bytes, and so keeps none alive.
+type shape struct {
+	seq    uint64 // of the response
+	coding compress.Coding
+	size   int // of the stored head
+
+	line          int    // offset behind the status line
+	age           int    // offset of Age
+	status        int    // offset of Cache-Status
+	afterStatus   int    // offset behind the Cache-Status lines that are stored, which before has
+	before        string // of caches nearer to the origin
+	contentLength int    // offset of Content-Length
+}
+
+// shape is that of rep, which is one of e's. It is nil where rep can't go out as it is stored.
+func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
+	for i := range r.shapes {
+		if s := r.shapes[i].Load(); s != nil && s.seq == e.Seq && s.coding == rep.Coding && s.size == len(rep.Head) {
+			return s
+		}
+	}
+	s := shapeOf(e, rep)
+	if s != nil {
+		r.shapes[r.turn.Add(1)%ways].Store(s)
+	}
+	return s
+}
+
+// shapeOf finds the places of the lines. net/http writes the line of a status that has no name in a way of its own, and a body of some not at all.
+func shapeOf(e *store.Entry, rep *store.Representation) *shape {
+	line := protocolText + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n"
+	if http.StatusText(e.Status) == "" || !bodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
+		return nil
+	}
+	s := &shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
+	at, last := len(line), ""
+	s.line, s.age, s.status, s.afterStatus, s.contentLength = at, at, at, at, at
+	var before []string
+	for name, value := range rep.Fields() {
+		at += len(name) + len(": ") + len(value) + len("\r\n")
+		if name < last || name == "Age" || name == "Content-Length" || name == "Connection" || name == "Transfer-Encoding" || name == "Trailer" {
+			return nil
+		}
+		last = name
+		if name == "Cache-Status" {
+			before = append(before, value)
+			s.afterStatus, s.contentLength = at, at
+			continue
+		}
+		s.pass(name, at)
+	}
+	if at != len(rep.Head) {
+		return nil
+	}
+	if s.afterStatus = max(s.afterStatus, s.status); len(before) > 0 {
+		s.before = strings.Join(before, ", ") + ", "
+	}
+	return s
+}
+
+// pass notes that a field ends at an offset, before which those with later names don't go.
+func (s *shape) pass(name string, end int) {
+	if name < "Age" {
+		s.age = end
+	}
+	if name < "Cache-Status" {
+		s.status = end
+	}
+	if name < "Content-Length" {
+		s.contentLength = end
+	}
+}
+
+const protocolText = "HTTP/1.1 "
+
+// append writes the whole head of an answer.
+func (s *shape) append(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
+	head := rep.Head
+	dst = append(dst, head[:s.age]...)
+	dst = appendAge(dst, d)
+	dst = append(dst, head[s.age:s.status]...)
+	dst = s.appendStatus(dst, name, d)
+	dst = append(dst, head[s.afterStatus:s.contentLength]...)
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, rep.Body.Size, 10)
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, head[s.contentLength:]...)
+	return append(dst, "\r\n"...)
+}
+
+// appendNotModified writes the head of a 304: without the fields that describe the content.
+func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
+	head := rep.Head
+	dst = append(dst, protocolText+"304 Not Modified\r\n"...)
+	dst = appendOthers(dst, head[s.line:s.age])
+	dst = appendAge(dst, d)
+	dst = appendOthers(dst, head[s.age:s.status])
+	dst = s.appendStatus(dst, name, d)
+	dst = appendOthers(dst, head[s.afterStatus:])
+	return append(dst, "\r\n"...)
+}
+
+// appendOthers writes those of the lines that do not describe the content.
+func appendOthers(dst []byte, lines string) []byte {
+	for lines != "" {
+		end := strings.IndexByte(lines, '\n') + 1
+		if name, _, _ := strings.Cut(lines[:end], ":"); !describesContent(name) {
+			dst = append(dst, lines[:end]...)
+		}
+		lines = lines[end:]
+	}
+	return dst
+}
+
+func appendAge(dst []byte, d cachepolicy.Decision) []byte {
+	dst = append(dst, "Age: "...)
+	dst = strconv.AppendInt(dst, seconds(d.Age), 10)
+	return append(dst, "\r\n"...)
+}
+
+func (s *shape) appendStatus(dst []byte, name string, d cachepolicy.Decision) []byte {
+	dst = append(dst, "Cache-Status: "...)
+	dst = append(dst, s.before...)
+	dst = cachepolicy.AppendCacheStatus(dst, name, hitOutcome(d))
+	return append(dst, "\r\n"...)
+}
+
+// seconds is how Age tells an age (RFC 9111 §1.2.2).
+func seconds(age time.Duration) int64 { return int64(age.Seconds()) }

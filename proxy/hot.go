@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/wire"
+)
+
+// Wire lets a server's connections answer from g's memory: see [wire.Attach].
+func (g *Gateway) Wire() (answers wire.Hot, clock func() time.Time) {
+	return (*hot)(g), g.options.clock
+}
+
+// hot is a Gateway as its connections see it.
+type hot Gateway
+
+// Answer answers r by the configuration in force, as ServeHTTP would.
+func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
+	s := h.snapshot.Load()
+	if limit := s.guard.HeaderBytes; limit > 0 && len(r.Head) > limit {
+		return false // perhaps; the guard counts
+	}
+	q := cache.Question{Method: r.Method, Host: r.Host, Target: r.Target, Fields: r, Conditional: r.Conditional, Now: a.Now}
+	a.Hit.ClientIP, q.Scheme = s.client(r)
+	out := cache.Answer{Head: a.Head}
+	if !s.memo.Answer(&q, &out) {
+		a.Handed.Chance = out.Chance
+		return false
+	}
+	if h.sampled(s, r) {
+		a.Handed.Recorded = true
+		return false
+	}
+	a.Head, a.Body = out.Head, out.Body
+	t := a.Hit
+	t.Route, t.Host, t.Scheme, t.Status = out.Route, out.Host, q.Scheme, out.Status
+	t.Age, t.TTL, t.Coding = out.Age, out.TTL, out.Coding
+	return true
+}
+
+// client is who sent r, and by which scheme: the peer, or who stands behind it if its word is taken.
+func (s *Snapshot) client(r *wire.Request) (netip.Addr, string) {
+	var claims http.Header
+	if len(s.guard.TrustedProxies) > 0 && (r.Has("x-forwarded-") || r.Has("forwarded")) && s.guard.Trusts(r.Peer.Addr) {
+		claims = claimsOf(r)
+	}
+	ip, scheme := r.Peer.Addr, "http"
+	if claims != nil {
+		ip, scheme = s.guard.Client(r.Peer.Addr, r.Peer.TLS, claims)
+	} else if r.Peer.TLS {
+		scheme = "https"
+	}
+	return ip, scheme
+}
+
+// claimsOf are the fields by which the client behind a trusted peer is known.
+func claimsOf(r *wire.Request) http.Header {
+	h := make(http.Header, 3)
+	for name, value := range r.Lines {
+		for _, claim := range edge.Claims() {
+			if strings.EqualFold(name, claim) {
+				h[claim] = append(h[claim], value)
+			}
+		}
+	}
+	return h
+}
+
+// sampled reports whether r is to be traced.
+func (h *hot) sampled(s *Snapshot, r *wire.Request) bool {
+	sampler := h.options.Sampler
+	if sampler == nil {
+		return false
+	}
+	parent := ""
+	if s.guard.Trusts(r.Peer.Addr) {
+		parent, _ = r.Line("Traceparent")
+	}
+	return sampler.Sample(parent)
+}
+
+// Sent tells whoever counts requests.
+func (h *hot) Sent(hit *observe.Hit) {
+	if h.options.Sink != nil {
+		h.options.Sink.Hit(hit)
+	}
+}
+
+// SameHost compares the canonical forms, as the guard makes them. Names without one differ.
+func (h *hot) SameHost(authority, host string, peer *wire.Peer) bool {
+	scheme := "http"
+	if peer.TLS {
+		scheme = "https"
+	}
+	a, err := edge.CanonicalHost(authority, scheme)
+	if err != nil {
+		return false
+	}
+	b, err := edge.CanonicalHost(host, scheme)
+	return err == nil && a == b
+}

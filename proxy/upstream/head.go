@@ -1,0 +1,169 @@
+package upstream
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+var heads = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
+
+// line of a header section that is about to be written.
+type outField struct {
+	name   string
+	values []string
+}
+
+// appendHead writes the header section of r for t: what ends at this hop left out, what is about the next put in, in the order of the names.
+func (p *Pool) appendHead(b []byte, r *http.Request, t *target, upgrading string, body io.ReadCloser) ([]byte, error) {
+	b, err := appendRequestLine(b, r, t)
+	if err != nil {
+		return b, err
+	}
+	host := t.host
+	if p.config.PreserveHost && r.Host != "" {
+		host = r.Host
+	}
+	if !httpguts.ValidHostHeader(host) {
+		return b, fmt.Errorf("invalid host %q", host)
+	}
+	b = append(append(append(b, "Host: "...), host...), "\r\n"...)
+	for _, agent := range r.Header["User-Agent"] {
+		if b, err = appendField(b, "User-Agent", agent); err != nil {
+			return b, err
+		}
+	}
+	b = appendFraming(b, r, body)
+	var room [32]outField
+	for _, f := range p.outFields(room[:0], r, upgrading, body != nil) {
+		for _, v := range f.values {
+			if b, err = appendField(b, f.name, v); err != nil {
+				return b, err
+			}
+		}
+	}
+	return append(b, "\r\n"...), nil
+}
+
+func appendRequestLine(b []byte, r *http.Request, t *target) ([]byte, error) {
+	if !httpguts.ValidHeaderFieldName(r.Method) {
+		return b, fmt.Errorf("invalid method %q", r.Method)
+	}
+	b = append(append(b, r.Method...), ' ')
+	start := len(b)
+	b = t.appendTarget(b, r.URL)
+	for _, c := range b[start:] {
+		if c <= ' ' || c == 0x7f {
+			return b, fmt.Errorf("the request target holds characters that must be escaped")
+		}
+	}
+	return append(b, " HTTP/1.1\r\n"...), nil
+}
+
+// appendTarget writes the request target: the target's own path in front of u's.
+func (t *target) appendTarget(b []byte, u *url.URL) []byte {
+	if u.Path == "*" {
+		return append(b, '*') // OPTIONS * asks about the server, and stays as it is (RFC 9112 §3.2.4)
+	}
+	start := len(b)
+	b = append(append(b, t.escapedBase...), u.EscapedPath()...)
+	if len(b) == start {
+		b = append(b, '/')
+	}
+	if u.ForceQuery || u.RawQuery != "" {
+		b = append(append(b, '?'), u.RawQuery...)
+	}
+	return b
+}
+
+// appendFraming announces the body (RFC 9112 §6).
+func appendFraming(b []byte, r *http.Request, body io.ReadCloser) []byte {
+	switch size := bodySize(r); {
+	case body == nil && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch):
+		return append(b, "Content-Length: 0\r\n"...)
+	case body == nil:
+		return b
+	case size >= 0:
+		return append(strconv.AppendInt(append(b, "Content-Length: "...), size, 10), "\r\n"...)
+	}
+	b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	if names := trailerNames(r.Trailer); len(names) > 0 {
+		b = append(append(append(b, "Trailer: "...), strings.Join(names, ",")...), "\r\n"...)
+	}
+	return b
+}
+
+// outFields collects the fields that go on, in the order of their names.
+func (p *Pool) outFields(out []outField, r *http.Request, upgrading string, body bool) []outField {
+	drop := named(r.Header)
+	for name, values := range r.Header {
+		switch {
+		case endsHere(name) || framing[name] || drop[name]:
+		case name == "User-Agent" || name == "Via":
+		case name == "Expect" && !(body && expectsContinue(r.Header)): // RFC 9110 §10.1.1: not without content
+		default:
+			out = insert(out, outField{name, values})
+		}
+	}
+	if old := r.Header["Via"]; len(old) > 0 {
+		out = insert(out, outField{"Via", append(old[:len(old):len(old)], via(r.ProtoMajor, r.ProtoMinor))})
+	} else {
+		out = insert(out, outField{"Via", viaAlone(r.ProtoMajor, r.ProtoMinor)})
+	}
+	switch {
+	case upgrading != "":
+		out = insert(out, outField{"Connection", connectionUpgrade})
+		out = insert(out, outField{"Upgrade", []string{upgrading}})
+	case len(r.Header["Te"]) > 0 && wantsTrailers(r.Header):
+		out = insert(out, outField{"Connection", connectionTE}) // RFC 9110 §10.1.4
+		out = insert(out, outField{"Te", trailersOnly})
+	}
+	return out
+}
+
+// What is written for many requests alike. Nobody writes to it.
+var (
+	connectionUpgrade = []string{"Upgrade"}
+	connectionTE      = []string{"TE"}
+	trailersOnly      = []string{"trailers"}
+	viaHTTP11         = []string{"1.1 " + pseudonym}
+	viaHTTP2          = []string{"2.0 " + pseudonym}
+)
+
+func viaAlone(major, minor int) []string {
+	switch {
+	case major == 1 && minor == 1:
+		return viaHTTP11
+	case major == 2 && minor == 0:
+		return viaHTTP2
+	}
+	return []string{via(major, minor)}
+}
+
+// insert keeps out in the order of names.
+func insert(out []outField, f outField) []outField {
+	out = append(out, f)
+	for i := len(out) - 1; i > 0 && out[i].name < out[i-1].name; i-- {
+		out[i], out[i-1] = out[i-1], out[i]
+	}
+	return out
+}
+
+// appendField writes one line. What would be more than one is refused: whoever let it in has failed to.
+func appendField(b []byte, name, value string) ([]byte, error) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return b, fmt.Errorf("invalid field name %q", name)
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return b, fmt.Errorf("invalid value of field %s", name)
+		}
+	}
+	return append(append(append(append(b, name...), ": "...), value...), "\r\n"...), nil
+}

@@ -28,7 +28,7 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
-	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: none
+	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: Tracer, if there is one
 	Tracer  *observe.Tracer  // makes spans; nil: there are none
 
 	clock func() time.Time // Now as it was given
@@ -69,6 +69,9 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	meter, fills := observe.NewMeter(), new(observe.Fills)
 	slow := board.NewSlow(o.Now)
 	o.Sink = observe.Tee(meter, slow, fills, tracing(o.Tracer), o.Sink)
+	if o.Sampler == nil && o.Tracer != nil {
+		o.Sampler = o.Tracer
+	}
 	l, err := newLive(cfg, o, rand.Float64)
 	if err != nil {
 		return nil, err

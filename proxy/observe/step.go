@@ -54,16 +54,17 @@ func (e *Event) EndStep(n int, err error) {
 }
 
 // Ask notes what a try asks of an upstream, for the nth time, and returns the Traceparent that it is to be sent with; "" where e is not traced.
-func (e *Event) Ask(n int, u *url.URL, resend int) string {
+func (e *Event) Ask(n int, u func() *url.URL, resend int) string {
 	if n >= 0 {
-		e.spans.steps[n].url, e.spans.steps[n].resend = u, resend
+		e.spans.steps[n].url, e.spans.steps[n].resend = u(), resend
 	}
 	return e.traceparent(n)
 }
 
-// Answered notes the status that an upstream answered with.
+// Answered notes that an upstream has answered with status.
 func (e *Event) Answered(n, status int) {
 	if n >= 0 {
+		e.EndStep(n, nil)
 		e.spans.steps[n].status = status
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,7 +125,7 @@ func (e *exchange) send(r *http.Request) (*http.Response, error) {
 		Got1xxResponse:       e.got1xx,
 	})
 	out := e.pool.outgoing(ctx, r, e.target)
-	if parent := e.event.Ask(e.step, out.URL, e.resend); parent != "" {
+	if parent := e.event.Ask(e.step, func() *url.URL { return out.URL }, e.resend); parent != "" {
 		out.Header["Traceparent"] = []string{parent}
 	}
 	if e.body, _ = out.Body.(*requestBody); e.body != nil {

@@ -21,7 +21,7 @@ type outField struct {
 }
 
 // appendHead writes the header section of r for t: what ends at this hop left out, what is about the next put in, in the order of the names.
-func (p *Pool) appendHead(b []byte, r *http.Request, t *target, upgrading string, body io.ReadCloser) ([]byte, error) {
+func (p *Pool) appendHead(b []byte, r *http.Request, t *target, upgrading, parent string, body io.ReadCloser) ([]byte, error) {
 	b, err := appendRequestLine(b, r, t)
 	if err != nil {
 		return b, err
@@ -41,7 +41,7 @@ func (p *Pool) appendHead(b []byte, r *http.Request, t *target, upgrading string
 	}
 	b = appendFraming(b, r, body)
 	var room [32]outField
-	for _, f := range p.outFields(room[:0], r, upgrading, body != nil) {
+	for _, f := range p.outFields(room[:0], r, upgrading, parent, body != nil) {
 		for _, v := range f.values {
 			if b, err = appendField(b, f.name, v); err != nil {
 				return b, err
@@ -100,12 +100,12 @@ func appendFraming(b []byte, r *http.Request, body io.ReadCloser) []byte {
 }
 
 // outFields collects the fields that go on, in the order of their names.
-func (p *Pool) outFields(out []outField, r *http.Request, upgrading string, body bool) []outField {
+func (p *Pool) outFields(out []outField, r *http.Request, upgrading, parent string, body bool) []outField {
 	drop := named(r.Header)
 	for name, values := range r.Header {
 		switch {
 		case endsHere(name) || framing[name] || drop[name]:
-		case name == "User-Agent" || name == "Via":
+		case name == "User-Agent" || name == "Via" || name == "Traceparent" && parent != "":
 		case name == "Expect" && !(body && expectsContinue(r.Header)): // RFC 9110 §10.1.1: not without content
 		default:
 			out = insert(out, outField{name, values})
@@ -115,6 +115,9 @@ func (p *Pool) outFields(out []outField, r *http.Request, upgrading string, body
 		out = insert(out, outField{"Via", append(old[:len(old):len(old)], via(r.ProtoMajor, r.ProtoMinor))})
 	} else {
 		out = insert(out, outField{"Via", viaAlone(r.ProtoMajor, r.ProtoMinor)})
+	}
+	if parent != "" {
+		out = insert(out, outField{"Traceparent", []string{parent}})
 	}
 	switch {
 	case upgrading != "":

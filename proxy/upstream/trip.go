@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type trip struct {
 	unwatch   func() bool
 	interim   interim
 	upgrading string
+	parent    string    // the Traceparent that the request is sent with; "": the one it has
 	total     time.Time // when all must be over; zero: no bound
 	sending   *sending  // the request's body; nil: none
 	heard     bool      // something of a response has come
@@ -53,15 +55,21 @@ func (p *Pool) tripTo(r *http.Request, tg *target, ev *observe.Event, started ti
 	}
 	for try := 1; ; try++ {
 		ev.Tries++
+		tg.tries.Add(1)
+		step := ev.Step(observe.StepUpstream, tg.name)
 		t := &trip{pool: p, target: tg, caller: r.Context(), method: r.Method, upgrading: askedUpgrade(r.Header)}
 		if p.config.Timeouts.Total > 0 {
 			t.total = started.Add(p.config.Timeouts.Total)
 		}
+		t.parent = ev.Ask(step, func() *url.URL { return tg.rebase(r.URL) }, try-1)
 		err := t.run(r)
 		if err == nil {
+			ev.Answered(step, t.resp.StatusCode)
 			return &t.resp, nil
 		}
 		stale, err := t.stale(err), t.fail(err, awaiting)
+		ev.EndStep(step, err)
+		tg.failures.Add(1)
 		t.drop()
 		if !t.again(stale, r, try) {
 			tg.leave()
@@ -170,7 +178,7 @@ func (t *trip) open() (*line, error) {
 func (t *trip) depart(r *http.Request, head *[]byte) error {
 	body := bodyOf(r)
 	var err error
-	if *head, err = t.pool.appendHead((*head)[:0], r, t.target, t.upgrading, body); err != nil {
+	if *head, err = t.pool.appendHead((*head)[:0], r, t.target, t.upgrading, t.parent, body); err != nil {
 		return &Error{Kind: ProtocolError, Target: t.target.name, Err: err}
 	}
 	if body == nil && t.line.look.asks() {

@@ -216,6 +216,7 @@ func (c *Cost) agree() {
 		for i := range b.AlertAt {
 			b.AlertAt[i] = max(b.AlertAt[i], 0.01)
 		}
+		slices.Sort(b.AlertAt)
 		b.AlertAt = slices.Compact(b.AlertAt)
 	}
 }

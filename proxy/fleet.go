@@ -43,6 +43,20 @@ func joinFleet(cfg *config.RedisStore, o Options, epochs *store.Epochs, applied 
 // Usable reports whether Redis answers and all purges are known.
 func (f *fleet) Usable() bool { return f.purges.Current() && f.Health().State == shared.Up }
 
+// join waits until it is usable, and reports whether it came to that before ctx was done.
+func (f *fleet) join(ctx context.Context) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !f.Usable() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
 // Acquire takes a lease, or a place to wait for the end of another's.
 func (f *fleet) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (cache.Lease, cache.Waiter, error) {
 	lease, wait, err := f.leases.Acquire(ctx, k, flight)
@@ -123,20 +137,23 @@ func (pb *publisher) publish(ctx context.Context, targets []store.Target) store.
 // preloadVariants is how many variants of a preloaded object memory takes: all there are.
 const preloadVariants = 1 << 10
 
-// preload takes the objects that the fleet uses most into memory. It waits until Redis answers, and gives up when ctx is done.
+// joinTime is how long a start waits for Redis where nothing is preloaded. Without it, what came first would go to the upstreams though it is stored.
+const joinTime = time.Second
+
+// preload waits until Redis answers, and takes the objects that the fleet uses most into memory. It gives up when ctx is done.
 func (l *live) preload(ctx context.Context) {
-	if l.fleet == nil || l.fleet.hot == nil {
+	if l.fleet == nil {
 		return
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !l.fleet.Usable() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			l.log.Warn("nothing is preloaded: Redis does not answer in time")
-			return
-		}
+	if l.fleet.hot == nil {
+		ctx, cancel := context.WithTimeout(ctx, joinTime)
+		defer cancel()
+		l.fleet.join(ctx)
+		return
+	}
+	if !l.fleet.join(ctx) {
+		l.log.Warn("nothing is preloaded: Redis does not answer in time")
+		return
 	}
 	n, err := l.fleet.hot.Load(ctx, func(o *store.Object) {
 		for _, e := range o.Variants {

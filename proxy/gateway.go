@@ -167,7 +167,8 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 	}
 }
 
-// Preload takes into memory what the instances that share a cache use most, where the configuration asks for it. It returns when that is done, or ctx.
+// Preload waits, a second at most, until the cache that instances share answers. Where the configuration asks for it, it takes what they use most into
+// memory, and returns when that is done, or ctx.
 func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
 
 // Meter is what counts all requests. It goes on over reloads.

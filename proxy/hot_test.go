@@ -134,7 +134,7 @@ func TestHitsOfConnectionsAllocateNothing(t *testing.T) {
 			}
 			talk()
 			told.hits = 0
-			if n := testing.AllocsPerRun(20, talk); n >= 1 {
+			if n := testing.AllocsPerRun(20, talk); n >= 1 && !underRace {
 				t.Errorf("100 hits allocate %v times", n)
 			}
 			if told.hits != 21*100 {

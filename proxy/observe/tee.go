@@ -41,3 +41,12 @@ func (t tee) Fill(e *Event) {
 		}
 	}
 }
+
+// Tried tells those that want to know.
+func (t tee) Tried(w *Write) {
+	for _, s := range t {
+		if to, ok := s.(WriteSink); ok {
+			to.Tried(w)
+		}
+	}
+}

@@ -235,14 +235,17 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	case "stale":
 		h.Set("Cache-Control", "max-age=0")
 	}
+	// All that has content has a Content-Length: else the gateway's chunks would tell in which pieces it came.
 	body, _ := io.ReadAll(r.Body) // a client that goes is no matter here
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
 		h.Set("Cache-Control", "no-store")
-		fmt.Fprintf(w, "%s %s %q", r.Method, r.URL.Path, body)
+		text := fmt.Sprintf("%s %s %q", r.Method, r.URL.Path, body)
+		h.Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = io.WriteString(w, text)
 		return
 	}
 	if status != http.StatusNoContent {
-		h.Set("Content-Length", strconv.Itoa(size)) // else the gateway's chunks would tell how it came
+		h.Set("Content-Length", strconv.Itoa(size))
 	}
 	w.WriteHeader(status)
 	if status == http.StatusNoContent || r.Method == http.MethodHead {

@@ -92,8 +92,9 @@ func (s *connSet) wire(c *conn, w *wire.Conn) {
 	c.wire = w
 }
 
-// closeIdle closes the connections that have no request in flight, of those on which net/http does not know whether they have.
-func (s *connSet) closeIdle() {
+// closeIdle closes the connections that have no request in flight, of those on which net/http does not know whether they have. It reports whether
+// requests have come that nobody has read yet.
+func (s *connSet) closeIdle() (coming bool) {
 	s.mu.Lock()
 	var wires []*wire.Conn
 	for c := range s.open {
@@ -103,8 +104,9 @@ func (s *connSet) closeIdle() {
 	}
 	s.mu.Unlock()
 	for _, w := range wires {
-		w.CloseIdle()
+		coming = w.CloseIdle() || coming
 	}
+	return coming
 }
 
 func (s *connSet) remove(c *conn) {

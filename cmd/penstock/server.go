@@ -18,6 +18,9 @@ import (
 // send one still gets its answer, with the word that the connection ends.
 const lameDuck = time.Second
 
+// comingTime is how often it looks again whether requests that have come were read.
+const comingTime = 5 * time.Millisecond
+
 // Bounds of HTTP/2 that the configuration has no keys for. They are those of common servers; what a client may ask for at
 // once is bounded so that one connection cannot take the place of thousands.
 const (
@@ -132,7 +135,9 @@ func (s *server) retire(ctx context.Context) {
 	}
 	s.tap.Close()
 	s.awaitEmpty(ctx, lameDuck)
-	s.tap.conns.closeIdle()
+	for s.tap.conns.closeIdle() && ctx.Err() == nil { // what has come is answered; net/http would not look
+		s.awaitEmpty(ctx, comingTime)
+	}
 	if s.http.Shutdown(ctx) == nil {
 		s.awaitEmpty(ctx, 0) // what is open now was upgraded
 	}

@@ -78,7 +78,7 @@ func (c *Conn) work(b []byte) (used int, cl class, size int64, err error) {
 // leave gives s back. An answer that panics has its connection closed by net/http, which must be able to.
 func (c *Conn) leave(s *scratch) {
 	if p := recover(); p != nil {
-		c.phase.CompareAndSwap(phaseAnswering, phaseTaken)
+		c.handOver()
 		panic(p)
 	}
 	s.reset()

@@ -28,6 +28,7 @@ type Conn struct {
 
 	mode    mode
 	handed  Handed // of the request in flight
+	last    bool   // the connection is closed after the request in flight
 	left    int64  // bytes of the request in flight that net/http has not got yet
 	scanned int    // so much of an incomplete head was looked through, up to the beginning of a line
 	// kept has what was read from the socket and belongs to nobody yet; net/http's buffer had no room for it.
@@ -144,6 +145,10 @@ func (c *Conn) idle() {
 	if c.mode != inFlight {
 		return
 	}
+	if c.last {
+		c.shut()
+		return
+	}
 	if c.left > 0 {
 		c.stepAside() // net/http has not read what we thought is the request
 		return
@@ -171,13 +176,18 @@ func (c *Conn) shut() error {
 }
 
 // CloseIdle closes c if no request is in flight on it and some were answered here, of which net/http does not know. One that is being answered is
-// closed after that.
-func (c *Conn) CloseIdle() {
+// closed after that. It reports whether c was left as it is since something has come that has yet to be read: a request that its client sent before it
+// could know of the end.
+func (c *Conn) CloseIdle() (coming bool) {
+	if c.phase.Load() == phaseParked && unread(c.raw) {
+		return true
+	}
 	if c.used.Load() && c.phase.CompareAndSwap(phaseParked, phaseClosed) {
 		c.Conn.Close()
-		return
+		return false
 	}
 	c.phase.CompareAndSwap(phaseAnswering, phaseClosing)
+	return false
 }
 
 // waiting is how await is interrupted.

@@ -94,7 +94,7 @@ func (c *Conn) open(p []byte) inbox {
 
 // fill waits for more bytes.
 func (c *Conn) fill(in *inbox) error {
-	if !c.phase.CompareAndSwap(phaseAnswering, phaseParked) && c.phase.Load() != phaseParked {
+	if !c.phase.CompareAndSwap(phaseAnswering, phaseParked) && c.phase.Load() != phaseParked && !c.oneMore() {
 		c.shut()
 		return net.ErrClosed
 	}
@@ -111,16 +111,18 @@ func (c *Conn) fill(in *inbox) error {
 			return err
 		}
 	}
-	if !c.phase.CompareAndSwap(phaseParked, phaseAnswering) {
+	if !c.phase.CompareAndSwap(phaseParked, phaseAnswering) && c.phase.Load() != phaseClosing {
 		return net.ErrClosed
 	}
 	return nil
 }
 
+// oneMore reports whether a connection that is to be closed has more to read, which its client sent when it could not know of that.
+func (c *Conn) oneMore() bool { return c.phase.Load() == phaseClosing && unread(c.raw) }
+
 // give hands the request behind the first used bytes to net/http, which is size bytes long, or all there is and ever will be, if it is opaque.
 func (c *Conn) give(p []byte, in *inbox, used int, cl class, size int64) (int, error) {
-	phase := c.phase.Load()
-	if phase != phaseAnswering && phase != phaseParked || !c.phase.CompareAndSwap(phase, phaseTaken) {
+	if !c.handOver() {
 		c.shut()
 		return 0, net.ErrClosed
 	}
@@ -139,6 +141,20 @@ func (c *Conn) give(p []byte, in *inbox, used int, cl class, size int64) (int, e
 		c.kept = rest
 	}
 	return copy(p, b[:n]), nil
+}
+
+// handOver gives net/http the word, even if the connection is to be closed: not before the request that has come is answered.
+func (c *Conn) handOver() bool {
+	for {
+		phase := c.phase.Load()
+		if phase == phaseClosed {
+			return false
+		}
+		if c.phase.CompareAndSwap(phase, phaseTaken) {
+			c.last = phase == phaseClosing
+			return true
+		}
+	}
 }
 
 // complete looks through what has come since a head was found incomplete: plain, if it now is complete.
@@ -163,7 +179,7 @@ func (c *Conn) hangUp() error {
 	if half, ok := c.raw.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	c.phase.CompareAndSwap(phaseAnswering, phaseTaken)
+	c.handOver()
 	c.mode = aside
 	return io.EOF
 }

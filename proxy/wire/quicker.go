@@ -21,3 +21,6 @@ func (c *quicker) Read(p []byte) (int, error) { return c.quick.Read(p) }
 
 // Write writes all of p.
 func (c *quicker) Write(p []byte) (int, error) { return c.quick.Write(p) }
+
+// NetConn is what it reads from.
+func (c *quicker) NetConn() net.Conn { return c.quick }

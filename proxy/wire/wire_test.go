@@ -22,11 +22,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // canned answers whatever has a target that begins with /hit, with a body of the length that follows.
 type canned struct {
-	mu   sync.Mutex
-	sent []observe.Hit
+	mu        sync.Mutex
+	sent      []observe.Hit
+	meanwhile func() // happens while a request is looked at
 }
 
-func (*canned) Answer(r *Request, a *Answer) bool {
+func (c *canned) Answer(r *Request, a *Answer) bool {
+	if c.meanwhile != nil {
+		c.meanwhile()
+	}
 	if !strings.HasPrefix(r.Target, "/hit") {
 		a.Handed.Recorded = r.Target == "/traced"
 		return false
@@ -358,6 +362,22 @@ func TestCloseIdle(t *testing.T) {
 		unused.want(unused.ask("/other"), "200 /other  <nil>")
 		unused.Close()
 	})
+}
+
+// TestCloseIdleWhileARequestIsLookedAt: it is answered, by whoever does that, and the connection closed then.
+func TestCloseIdleWhileARequestIsLookedAt(t *testing.T) {
+	for target, want := range map[string]string{"/hit3": "200 hhh", "/other": "200 /other  <nil>"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := serve(t, echo, timeouts)
+			c := f.dial()
+			c.want(c.ask("/hit"), "200 ")
+			f.hot.meanwhile = func() { c.wire.CloseIdle() }
+			c.want(c.ask(target), want)
+			if d := c.closedAfter(); d != 0 {
+				t.Errorf("%s: closed after %v", target, d)
+			}
+		})
+	}
 }
 
 // TestHijack: who takes a connection over gets all that comes on it.

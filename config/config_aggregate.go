@@ -31,6 +31,9 @@ type Part struct {
 	Path string `key:"path" as:"part_path"`
 	// Foreach leads to values in another part, such as orders.#.item_id: one call is made for each, and the part is the list of what they bring.
 	Foreach string `key:"foreach" as:"json_path"`
+	// Batch is the name of a route with a batch, through which the calls of foreach are made. Upstream and Path may then be left out; Path is where
+	// the upstream has a single one: a write to it makes the whole stale.
+	Batch string `key:"batch"`
 	// Limit is the most values that foreach may lead to; more fail the part.
 	Limit int `key:"limit" min:"1" max:"10000"`
 	// Timeout is how long the part may take; 0: as long as the whole.

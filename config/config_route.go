@@ -12,6 +12,10 @@ type Route struct {
 	Upstream string `key:"upstream"`
 	// Aggregate makes the answers out of several calls, in the place of an upstream.
 	Aggregate *Aggregate `key:"aggregate"`
+	// Batch makes one call of many single reads, in the place of an upstream.
+	Batch *Batch `key:"batch"`
+	// Paginate is about lists that come in pages.
+	Paginate *Paginate `key:"paginate"`
 	// Rewrite changes the path before it goes upstream.
 	Rewrite Rewrite `key:"rewrite"`
 	// RequireHTTPS says what becomes of plain HTTP requests.

@@ -50,6 +50,7 @@ var textSamples = map[string][]string{
 	"field_value":    {"", "a", "a: b", "# no", "'q\"", "ü€", "1e3", "$${x}", "- a", "a\tb", "%", "@", "off"},
 	"cookie":         {"id", "a$b", "~", "0x1F"},
 	"glob":           {"*", "utm_*", "a b", "yes", "\u2028", "[x]"},
+	"query_param":    {"limit", "page[size]", "~"},
 	"tag":            {"user:{id}", "yes", "~"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
@@ -287,6 +288,12 @@ func (r *Route) agree(i int) {
 		}
 	}
 	r.Errors = pages
+	if r.Batch != nil {
+		r.agreeBatch(i)
+	}
+	if r.Paginate != nil {
+		r.agreePages()
+	}
 	if r.Aggregate != nil {
 		r.agreeParts()
 	}
@@ -303,8 +310,44 @@ func (r *Route) agreeParts() {
 		case p.Default == "" || r.Aggregate.Merge == MergeDeep:
 			p.Default = "{}"
 		}
-		p.Path = cmp.Or(p.Path, "/")
+		p.Path, p.Batch = cmp.Or(p.Path, "/"), ""
 	}
+	r.agreeWithoutUpstream()
+}
+
+// agreePages leaves a list what it may have.
+func (r *Route) agreePages() {
+	p := r.Paginate
+	if r.Aggregate != nil || r.Batch != nil || p.Limit == nil && p.Cursor == nil {
+		r.Paginate = nil
+		return
+	}
+	if p.Limit != nil {
+		p.Limit.Default = min(p.Limit.Default, p.Limit.Max)
+	}
+	if p.Cursor != nil {
+		p.Cursor.Param, p.Cursor.Next = "cursor", cmp.Or(p.Cursor.Next, "next")
+	}
+	p.LinkHeader = p.LinkHeader && p.Cursor != nil
+	if !p.LinkHeader || !r.Cache.Enabled {
+		p.Prefetch = 0
+	}
+}
+
+// agreeBatch leaves a route with a batch what it may have, unless it is one of parts.
+func (r *Route) agreeBatch(i int) {
+	if r.Aggregate != nil {
+		r.Batch = nil
+		return
+	}
+	b := r.Batch
+	b.Upstream, b.Path, b.Key = r.Upstream, "/x?ids={ids}", cmp.Or(b.Key, "id")
+	r.Match.Path = fmt.Sprintf("/a/b/%d/x/{id}", i)
+	r.agreeWithoutUpstream()
+}
+
+// agreeWithoutUpstream takes away what needs an upstream of the route's own.
+func (r *Route) agreeWithoutUpstream() {
 	r.Upstream, r.Rewrite, r.Match.Methods, r.Upgrade = "", Rewrite{}, nil, UpgradeOff
 	for i := range r.Errors {
 		r.Errors[i].Serve = ""

@@ -82,9 +82,8 @@ const defaultsKey = "defaults"
 var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
-	reflect.TypeFor[Part]():        {"batch"},
 	reflect.TypeFor[Route](): {
-		"batch", "paginate", "rate_limit", "auth", "cors", "allow", "concurrency",
+		"rate_limit", "auth", "cors", "allow", "concurrency",
 	},
 }
 

@@ -38,6 +38,7 @@ var textKinds = map[string]*scalar{
 	"field_value":    text("a field value", ``, readFieldValue),
 	"cookie":         text("a cookie's name", fieldPattern, readCookie),
 	"glob":           text("a name or a pattern", `.`, readGlob),
+	"query_param":    text("a parameter's name", `.`, readQueryParam),
 	"tag":            text("a tag", `^[!-+--~]+$`, readTag),
 	"write_target":   text("a path or tag:NAME", `^(/|tag:)`, readWriteTarget),
 	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),

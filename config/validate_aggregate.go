@@ -13,27 +13,8 @@ func (k checker) aggregate(r *Route, n *node) {
 	if !k.sound(at) || r.Aggregate == nil {
 		return
 	}
-	if up := n.get("upstream"); up != nil {
-		k.at(up, problemf("the parts of an aggregate have upstreams of their own").or("leave `upstream` out, or `aggregate`"))
-	}
-	if w := n.get("rewrite"); k.own(n, "rewrite") && k.sound(w) {
-		k.at(w, problemf("there is no upstream whose path could be rewritten").or("the parts' paths are written out in aggregate.parts"))
-	}
-	if up := n.get("upgrade"); k.sound(up) && r.Upgrade != UpgradeOff && k.own(n, "upgrade") {
-		k.at(up, problemf("there is no upstream that a connection could be handed to").or("upgrade: off"))
-	}
-	for i, e := range r.Errors {
-		if at := item(n.get("errors"), i).get("serve"); k.sound(at) && e.Serve != "" && k.own(n, "errors") {
-			k.at(at, problemf("there is no upstream to serve it from").or("give a `body`"))
-		}
-	}
-	if methods := n.get("match").get("methods"); k.sound(n.get("match")) {
-		for i, m := range r.Match.Methods {
-			if m != "GET" && m != "HEAD" {
-				k.at(item(methods, i), problemf("an answer of several parts can only be read").or("[GET, HEAD]"))
-			}
-		}
-	}
+	k.withoutUpstream(r, n, "the parts of an aggregate have upstreams of their own", "the parts' paths are written out in aggregate.parts")
+	k.readOnly(r, n, "an answer of several parts can only be read")
 	parts := at.get("parts")
 	if k.sound(parts) && len(parts.fields) == 0 {
 		k.at(parts, problemf("there is no part"))
@@ -76,14 +57,17 @@ func (k checker) part(r *Route, name string, n *node) {
 		}
 	}
 	k.partDefault(r, p, n)
+	k.partBatch(p, n)
 }
 
 // partOrigin wants an upstream that exists and a path.
 func (k checker) partOrigin(p *Part, n *node) {
-	if n.get("path") == nil {
+	batch := n.get("batch") != nil
+	if n.get("path") == nil && !batch {
 		k.at(n, problemf("`path` is missing"))
 	}
 	switch up := n.get("upstream"); {
+	case up == nil && batch:
 	case up == nil:
 		k.at(n, problemf("the part has no upstream").or("name one with `upstream`"))
 	case k.sound(up):

@@ -28,6 +28,8 @@ func (k checker) routes(n *node) {
 		k.captures(r, at)
 		k.writes(r, at)
 		k.aggregate(r, at)
+		k.batch(r, at)
+		k.paginate(r, at)
 	}
 	k.distinctNames(n)
 	k.distinctMatches(n)

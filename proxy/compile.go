@@ -27,15 +27,10 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	if q := cmp.Or(next.queue, g.live.queue); q != nil {
 		s.writes = q.Store
 	}
-	routes := make([]*route, 0, len(cfg.Routes))
-	for _, r := range cfg.Routes {
-		compiled, err := compileRoute(cfg, r, next, s, g)
-		if err != nil {
-			return nil, fmt.Errorf("route %s: %w", r.Name, err)
-		}
-		routes = append(routes, compiled)
+	routes, err := compileRoutes(cfg, next, s, g)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if s.router, err = newRouter(routes); err != nil {
 		return nil, err
 	}
@@ -45,6 +40,24 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 	}
 	s.handler = edge.NewGuard(s.guard)(http.HandlerFunc(s.dispatch))
 	return s, nil
+}
+
+// compileRoutes compiles the routes of parts last: a part may be read through another route, wherever that stands.
+func compileRoutes(cfg *config.Config, next *generation, s *Snapshot, g *Gateway) ([]*route, error) {
+	routes := make([]*route, len(cfg.Routes))
+	for _, parts := range []bool{false, true} {
+		for i, r := range cfg.Routes {
+			if (r.Aggregate != nil) != parts {
+				continue
+			}
+			compiled, err := compileRoute(cfg, r, next, s, g)
+			if err != nil {
+				return nil, fmt.Errorf("route %s: %w", r.Name, err)
+			}
+			routes[i] = compiled
+		}
+	}
+	return routes, nil
 }
 
 func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snapshot, g *Gateway) (*route, error) {
@@ -61,21 +74,32 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 		return nil, err
 	}
 	handler := s.cache.Handler(res)
+	pages, err := compilePages(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	if pages != nil {
+		tagPages(&res.Tags, r.Name)
+		handler = pagesHandler(r, pages, res, s.live, handler)
+	}
 	if behind := compileBehind(cfg, r, res, s); behind != nil {
 		handler = behind(handler)
 	}
 	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
+	captures := r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil || r.Batch != nil || pages != nil
 	return &route{
-		name: r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods,
-		captures: r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil,
-		rules:    res.Rules, resource: res, handler: handler,
+		pages: pages,
+		name:  r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods, captures: captures,
+		rules: res.Rules, resource: res, handler: handler,
 	}, nil
 }
 
 // plain reports whether a hit may be answered without the route's handler, once it has answered the same request: what it does beside asking the cache
 // is the same each time, or concerns other requests. Requiring HTTPS goes by the scheme, which is remembered with the request, and a limit for bodies
-// by a body. A route that counts, admits or marks single requests is not plain.
-func plain(r *config.Route) bool { return r.Cache.Enabled }
+// by a body. A route that counts, admits or marks single requests is not plain, nor one whose hits have other pages fetched.
+func plain(r *config.Route) bool {
+	return r.Cache.Enabled && (r.Paginate == nil || r.Paginate.Prefetch == 0)
+}
 
 // compileResource is the cache's side of a route.
 func compileResource(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (*cache.Resource, error) {
@@ -100,6 +124,9 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		Tags:        compileTags(r),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject, Errors: compileErrors(r),
 	}
+	if b := next.batches[r.Name]; b != nil {
+		b.resource = res
+	}
 	if r.Upgrade != config.UpgradeOff {
 		res.Upgrade = string(r.Upgrade)
 	}
@@ -114,7 +141,14 @@ func compileOrigin(cfg *config.Config, r *config.Route, next *generation, s *Sna
 	if r.Aggregate != nil {
 		return compileAggregate(cfg, r, next, s)
 	}
-	return next.pools[r.Upstream], nil
+	if r.Batch != nil {
+		return compileBatch(r, next, s)
+	}
+	pages, err := compilePages(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	return linkedPages(cfg, r, pages, next.pools[r.Upstream]), nil
 }
 
 func compileTiers(r *config.Route) cache.Tiers {

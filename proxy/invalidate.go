@@ -65,7 +65,11 @@ func (s *Snapshot) written(ctx context.Context, targets []store.Target, absolute
 	if key, ok := rt.rules.URLKey(q, url); ok {
 		s.cache.Drop(ctx, key)
 	}
-	return appendTarget(targets, store.URLTarget(host, path, rt.rules.KeyQuery(query)))
+	targets = appendTarget(targets, store.URLTarget(host, path, rt.keyQuery(query)))
+	if rt.pages != nil {
+		targets = appendTarget(targets, store.Target{Kind: store.TargetTag, Value: listTag(rt.name, host, path)})
+	}
+	return targets
 }
 
 // appendTarget leaves out what no purge can be aimed at: it can't name anything that is stored.
@@ -90,7 +94,7 @@ func (s *Snapshot) reader(r *http.Request) (*cache.Resource, *http.Request) {
 	writer := observe.FromContext(r.Context())
 	ev := &observe.Event{Start: writer.Start, Method: http.MethodGet, ClientIP: writer.ClientIP, Scheme: writer.Scheme, Host: writer.Host}
 	rt, _ := s.router.find(r.Host, r.URL.EscapedPath(), http.MethodGet, func(c *chi.Context) { ev.Captured = captured(c) })
-	if rt == nil || !rt.rules.Enabled {
+	if rt == nil || !rt.rules.Enabled || rt.pages != nil { // a page's key is for its canonical limit, which the write does not tell
 		return nil, nil
 	}
 	ev.Route = rt.name

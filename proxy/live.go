@@ -29,8 +29,9 @@ type live struct {
 	redis  *config.RedisStore
 	fleet  *fleet // nil: this instance shares nothing
 	*publisher
-	cache *cache.Cache
-	pools map[string]*pool // changed under poolsMu by commit alone
+	cache    *cache.Cache
+	prefetch *prefetcher
+	pools    map[string]*pool // changed under poolsMu by commit alone
 	// poolsMu is for those who read pools while the gateway runs.
 	poolsMu sync.Mutex
 	random  func() float64
@@ -71,7 +72,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 		}
 		l.purger, l.patience = l.fleet.purges, 2*cfg.Cache.Redis.Timeout
 	}
-	l.cache = cache.New(made)
+	l.cache, l.prefetch = cache.New(made), newPrefetcher(o.Now)
 	return l, nil
 }
 
@@ -89,6 +90,8 @@ type generation struct {
 	pools map[string]*pool
 	fresh []*pool      // those that the running configuration does not have
 	queue *write.Queue // set when it is the first that needs one
+	// batches are the routes with a batch, once they are compiled.
+	batches map[string]*batchRoute
 }
 
 // prepare makes what cfg needs beside what is there already.
@@ -99,7 +102,7 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	if !reflect.DeepEqual(cfg.Cache.Redis, l.redis) {
 		return nil, errors.New("cache.redis can't be changed while the gateway runs: restart it")
 	}
-	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams))}
+	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams)), batches: make(map[string]*batchRoute)}
 	for name, u := range cfg.Upstreams {
 		p, err := l.pool(name, u, next)
 		if err != nil {
@@ -189,6 +192,7 @@ func (n *generation) discard() {
 
 // close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
+	l.prefetch.close()
 	var queued error
 	if l.queue != nil {
 		queued = l.queue.Close(ctx)

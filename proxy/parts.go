@@ -55,13 +55,19 @@ var onError = map[config.OnError]aggregate.OnError{
 
 func compilePart(cfg *config.Config, r *config.Route, name string, next *generation, s *Snapshot) (aggregate.Part, error) {
 	p := r.Aggregate.Parts[name]
+	var err error
 	made := aggregate.Part{
 		Name: name, Limit: p.Limit, AtOnce: partsAtOnce, Fields: p.Headers, Timeout: p.Timeout, OnError: onError[p.OnError], Default: []byte(p.Default),
-		Fetcher: &partFetcher{cache: s.cache, resource: partResource(cfg, r, name, next), limit: p.MaxBody, upstream: p.Upstream, tagField: tagField(r)},
 	}
-	var err error
-	if made.URL, err = aggregate.ParseTemplate(p.Path); err != nil {
-		return made, fmt.Errorf("path: %w", err)
+	if p.Batch != "" {
+		if err := batchedPart(&made, p, tagField(r), next, s); err != nil {
+			return made, fmt.Errorf("batch: %w", err)
+		}
+	} else {
+		made.Fetcher = &partFetcher{cache: s.cache, resource: partResource(cfg, r, name, next), limit: p.MaxBody, upstream: p.Upstream, tagField: tagField(r)}
+		if made.URL, err = aggregate.ParseTemplate(p.Path); err != nil {
+			return made, fmt.Errorf("path: %w", err)
+		}
 	}
 	if made.Each, err = rawjson.ParsePath(p.Foreach); err != nil {
 		return made, fmt.Errorf("foreach: %w", err)
@@ -128,7 +134,12 @@ func (f *partFetcher) Fetch(ctx context.Context, req *http.Request) (*aggregate.
 	if f.tagField != "" { // so that what makes the part stale makes stale what is made of it
 		got.Header.Add(f.tagField, upstreamTag(f.upstream, req.URL))
 	}
-	return &aggregate.Answer{Status: got.Status, Header: got.Header, Body: got.Body, Fresh: got.Fresh, Shared: got.Shared, Silent: got.Silent, Stale: got.Stale}, nil
+	return partAnswer(got), nil
+}
+
+// partAnswer is what was fetched, for an aggregate.
+func partAnswer(got *cache.Fetched) *aggregate.Answer {
+	return &aggregate.Answer{Status: got.Status, Header: got.Header, Body: got.Body, Fresh: got.Fresh, Shared: got.Shared, Silent: got.Silent, Stale: got.Stale}
 }
 
 // capturedText is the plain text of what the route's pattern captured.
@@ -149,7 +160,11 @@ func fetchesParts(cfg *config.Config) map[string]bool {
 			continue
 		}
 		for _, p := range r.Aggregate.Parts {
-			upstreams[p.Upstream] = true
+			if p.Batch == "" {
+				upstreams[p.Upstream] = true
+			} else if p.Path != "" {
+				upstreams[batchUpstream(cfg, p.Batch)] = true
+			}
 		}
 	}
 	return upstreams

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/paginate"
 )
 
 // router finds the route of a request by host, path and method. It is immutable and may be used concurrently.
@@ -55,7 +56,18 @@ type route struct {
 	captures bool // its handler needs what the path pattern captured
 	rules    *cachepolicy.Rules
 	resource *cache.Resource
+	pages    *paginate.Pages // nil: none
 	handler  http.Handler
+}
+
+// keyQuery is what the key has of a query.
+func (r *route) keyQuery(raw string) string {
+	if r.pages != nil {
+		if query, err := r.pages.Query(raw); err == nil {
+			raw = query
+		}
+	}
+	return r.rules.KeyQuery(raw)
 }
 
 func newRouter(routes []*route) (rt *router, err error) {

@@ -12,7 +12,7 @@ import (
 func (rt *router) keyQueries(host, path, query string) []string {
 	queries := []string{query}
 	for _, r := range rt.at(host, path) {
-		if q := r.rules.KeyQuery(query); !slices.Contains(queries, q) {
+		if q := r.keyQuery(query); !slices.Contains(queries, q) {
 			queries = append(queries, q)
 		}
 	}

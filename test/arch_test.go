@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"proxy/observe":      {},
 	"proxy/rawjson":      {},
 	"proxy/aggregate":    {"proxy/rawjson"},
+	"proxy/batch":        {"proxy/rawjson"},
+	"proxy/paginate":     {"proxy/rawjson"},
 	"proxy/cost":         {"proxy/observe"},
 	"proxy/board":        {"proxy/observe"},
 	"proxy/store":        {"cachepolicy", "compress"},
@@ -41,7 +43,7 @@ var mayImport = map[string][]string{
 	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy": {
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
-		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/cost", "proxy/board",
+		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/cost", "proxy/board",
 	},
 	"cmd/penstock":       {"proxy", "proxy/observe", "proxy/wire", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
 	"cmd/penstock/stats": {"proxy/board", "proxy/cost"},

@@ -14,6 +14,11 @@ type Fetcher interface {
 	Fetch(ctx context.Context, req *http.Request) (*Answer, error)
 }
 
+// Gatherer is a Fetcher that gains by knowing how many calls of a foreach are about to come; done is called when they have ended.
+type Gatherer interface {
+	Gather(n int) (done func())
+}
+
 // OnError says what stands in the place of a part that fails.
 type OnError uint8
 

@@ -180,6 +180,9 @@ func (r *run) each(ctx context.Context, p *Part, from []byte, path rawjson.Path)
 	if len(values) > p.Limit {
 		return r.stand(ctx, p, nil, result{err: fmt.Errorf("%d values, more than the limit of %d", len(values), p.Limit)})
 	}
+	if g, ok := p.Fetcher.(Gatherer); ok {
+		defer g.Gather(len(values))()
+	}
 	firsts := make(map[string]int, len(values))
 	results := make([]result, len(values))
 	var calls sync.WaitGroup

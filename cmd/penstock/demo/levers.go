@@ -48,6 +48,9 @@ func levers() []lever {
 		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
 		}, nil},
+		{"N+1: 100 calls to 1, by a batch", "one call for all items, one answer", batched, func(b, a Sample) bool {
+			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == 2 && a.Bodies == 1
+		}, nil},
 		{"Compression of JSON", "under a third of the bytes", compressed, func(b, a Sample) bool {
 			return a.Bytes*3 < b.Bytes
 		}, nil},
@@ -184,6 +187,11 @@ func different(n int, path string) []ask {
 // nPlusOne times page views: the list, then each item that it names, one after the other as such code does.
 func nPlusOne(ctx context.Context, s *stage) (before, after Sample) {
 	return s.views(ctx, s.direct(s.orders)), s.views(ctx, s.through)
+}
+
+// batched compares such page views with one request, whose answer the gateway makes of the list and of all items.
+func batched(ctx context.Context, s *stage) (before, after Sample) {
+	return s.views(ctx, s.direct(s.orders)), s.burst(ctx, s.through, nil, same(visits, "/order-view", nil), 1)
 }
 
 func (s *stage) views(ctx context.Context, c *client) Sample {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,6 +53,9 @@ func ordersOrigin() http.Handler {
 	for _, path := range []string{"/orders", "/api/orders/{$}"} {
 		mux.HandleFunc("GET "+path, listOrders)
 	}
+	for _, path := range []string{"/items", "/api/orders/items"} {
+		mux.HandleFunc("GET "+path, showItems)
+	}
 	for _, path := range []string{"/items/{id}", "/api/orders/items/{id}"} {
 		mux.HandleFunc("GET "+path, showItem)
 	}
@@ -67,13 +71,33 @@ func listOrders(w http.ResponseWriter, _ *http.Request) {
 }
 
 func showItem(w http.ResponseWriter, r *http.Request) {
-	id, err := strconv.Atoi(r.PathValue("id"))
-	if err != nil || id < 1 || id > itemsPerOrder {
+	found, ok := item(r.PathValue("id"))
+	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	pause(r.Context(), itemTime)
-	writeJSON(w, "max-age=60", map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25})
+	writeJSON(w, "max-age=60", found)
+}
+
+// showItems gives many items at once, in the time of one.
+func showItems(w http.ResponseWriter, r *http.Request) {
+	items := []any{}
+	for id := range strings.SplitSeq(r.URL.Query().Get("ids"), ",") {
+		if found, ok := item(id); ok {
+			items = append(items, found)
+		}
+	}
+	pause(r.Context(), itemTime)
+	writeJSON(w, "max-age=60", map[string]any{"data": items})
+}
+
+func item(text string) (map[string]any, bool) {
+	id, err := strconv.Atoi(text)
+	if err != nil || id < 1 || id > itemsPerOrder {
+		return nil, false
+	}
+	return map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25}, true
 }
 
 // webOrigin serves static files with validators and, like many file servers, no word on caching, also under /static/.

@@ -37,6 +37,15 @@ routes:
   - {name: quotes, match: {path: /quotes}, upstream: quotes}
   - {name: orders, match: {path: /orders}, upstream: orders}
   - {name: items,  match: {path: "/items/{id}"}, upstream: orders}
+  - name: order-view
+    match: {path: /order-view}
+    aggregate:
+      parts:
+        order: {upstream: orders, path: /orders}
+        items: {foreach: "order.item_ids.#", batch: items-by-id}
+  - name: items-by-id
+    match: {path: "/batched/items/{id}"}
+    batch: {upstream: orders, path: "/items?ids={ids}", window: 100ms, max: 100, items: data}
   - name: web
     match: {path: /*}
     upstream: web

@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// maxDecoded bounds how much larger a content may be without its coding than with it.
+const maxDecoded = 400
+
+// plainOrigin is an origin whose answers are read here: none has a content coding.
+type plainOrigin struct {
+	next  http.RoundTripper
+	limit int64 // of content
+}
+
+// RoundTrip asks for no coding, and takes off what came nevertheless. req's header is changed, it is the call's own.
+func (o *plainOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
+	req.Header["Accept-Encoding"] = []string{"identity"}
+	resp, err := o.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	coding := compress.HeaderCoding(resp.Header)
+	if coding == compress.Identity || coding == compress.Unknown || resp.Body == http.NoBody || resp.StatusCode == http.StatusPartialContent {
+		return resp, nil
+	}
+	decoder, err := compress.NewReader(resp.Body, coding, compress.Limit{Bytes: o.limit + 1, Ratio: maxDecoded})
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("taking the coding off an answer: %w", err)
+	}
+	resp.Body, resp.ContentLength = &decoded{decoder, resp.Body}, -1
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag"} { // the validator is that of the coded form
+		delete(resp.Header, name)
+	}
+	return resp, nil
+}
+
+// decoded is a content without its coding.
+type decoded struct {
+	io.ReadCloser
+	source io.Closer
+}
+
+// Close closes the decoder and what it reads from.
+func (d *decoded) Close() error {
+	err := d.ReadCloser.Close()
+	if cerr := d.source.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// countedOrigin counts calls that are made for several requests as fills of their route. Their content is counted where it is taken.
+type countedOrigin struct {
+	next   http.RoundTripper
+	route  string
+	filled func(*observe.Event) // nil: nobody counts
+	now    func() time.Time
+}
+
+// RoundTrip makes a call under an Event of its own.
+func (o *countedOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
+	ev := &observe.Event{Start: o.now(), Route: o.route, Method: req.Method, Host: req.Host, Cache: observe.CacheMiss, Background: true}
+	resp, err := o.next.RoundTrip(req.WithContext(observe.NewContext(req.Context(), ev)))
+	if o.filled != nil {
+		ev.Took, ev.Status = o.now().Sub(ev.Start), ev.UpstreamStatus
+		o.filled(ev)
+	}
+	return resp, err
+}
+
+// notedOrigin notes in the Event of each request where its answer comes from: the call itself is noted in an Event that is not the request's.
+type notedOrigin struct {
+	next     http.RoundTripper
+	upstream string
+}
+
+// RoundTrip notes upstream and status.
+func (o *notedOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.next.RoundTrip(req)
+	ev := observe.FromContext(req.Context())
+	ev.Upstream, ev.Err = o.upstream, err
+	if err == nil {
+		ev.UpstreamStatus = resp.StatusCode
+	}
+	return resp, err
+}

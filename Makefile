@@ -15,7 +15,7 @@ IMAGE    ?= penstock:$(VERSION)
 export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check setup lint fuzz bench microbench telemetry conformance image image-check tidy-check vuln clean
+.PHONY: help run demo build test deploy-test check setup lint fuzz bench microbench telemetry conformance image image-check tidy-check vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,10 @@ test: setup ## everything: vet, then all tests with the race detector, the confo
 	go vet ./...
 	go test -race -shuffle=on -timeout 10m ./...
 	go test -C test/telemetry -timeout 5m ./...
+	$(MAKE) deploy-test
+
+deploy-test: ## what is in deploy/, against what reads it: Kubernetes, Compose, the OpenTelemetry Collector, Prometheus
+	cd test/deploy && go vet ./... && go test -timeout 10m ./...
 
 setup: ## what the tests need beside Go; installs what is missing
 	@go mod download
@@ -75,6 +79,7 @@ image-check: ## what the image build compiles, for both of its architectures, wi
 tidy-check: ## go.mod and go.sum say exactly what the code needs
 	go mod tidy -diff
 	cd test/telemetry && go mod tidy -diff
+	cd test/deploy && go mod tidy -diff
 	go mod verify
 
 vuln: ## known vulnerabilities; asks the Go vulnerability database over the network

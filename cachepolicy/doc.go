@@ -10,6 +10,7 @@
 //   - [Rules.Settle]: what does the origin's answer, or its failure, change? (RFC 9111 §3, §4.3, §4.4)
 //   - [Evaluate], [PlanRange]: what of the stored response goes to this client? (RFC 9110 §13, §14)
 //   - [AppendCacheStatus]: how is it told? (RFC 9211)
+//   - [Rules.ExplainResponse], [Rules.Remedies]: what counted in all that, and what would have to change?
 //
 // Settle reads a response once and writes what matters for later into a [Meta]; Decide looks at nothing else of what is stored, and
 // allocates nothing. Both give a [Reason] from a closed list, which is the word in Cache-Status, in metrics and in explanations.

@@ -10,48 +10,85 @@ const (
 	heuristicMax   = 24 * time.Hour // a guess is not good for longer
 )
 
-// source says who named a lifetime.
-type source uint8
+// LifetimeSource says who named a lifetime.
+type LifetimeSource uint8
 
 const (
-	fromNobody source = iota
-	fromOrigin        // s-maxage, max-age or Expires
-	fromRules         // TTLStatus or TTLDefault
-	fromGuess         // a heuristic (RFC 9111 §4.2.2)
+	LifetimeNone    LifetimeSource = iota // nobody
+	LifetimeSMaxAge                       // the origin's s-maxage
+	LifetimeMaxAge                        // the origin's max-age
+	LifetimeExpires                       // the origin's Expires
+	LifetimeStatus                        // Rules.TTLStatus
+	LifetimeDefault                       // Rules.TTLDefault
+	LifetimeGuess                         // a heuristic (RFC 9111 §4.2.2)
 )
 
-// lifetime is the freshness lifetime of a response with the given status and fields, received at received, and who named it:
-// the origin, else the rules, else a guess (RFC 9111 §4.2.1, §4.2.2).
-func (r *Rules) lifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, source) {
-	if d, ok := explicitLifetime(h, c, received); ok {
-		return r.bound(max(d, r.TTLMin)), fromOrigin
+var lifetimeWords = [...]string{
+	LifetimeNone: "none", LifetimeSMaxAge: "s-maxage", LifetimeMaxAge: "max-age", LifetimeExpires: "Expires",
+	LifetimeStatus: "ttl.status", LifetimeDefault: "ttl.default", LifetimeGuess: "heuristic",
+}
+
+// String is the word for who named it.
+func (s LifetimeSource) String() string {
+	if int(s) < len(lifetimeWords) {
+		return lifetimeWords[s]
+	}
+	return "unknown"
+}
+
+// explicit reports whether the origin named it.
+func (s LifetimeSource) explicit() bool {
+	return s == LifetimeSMaxAge || s == LifetimeMaxAge || s == LifetimeExpires
+}
+
+// lifetime is the freshness lifetime of a response with the given status and fields, received at received, and who named it.
+func (r *Rules) lifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
+	d, by := r.namedLifetime(status, h, c, received)
+	return r.bounded(d, by), by
+}
+
+// namedLifetime is the lifetime before the rules bound it: the origin's, else that of the rules, else a guess (RFC 9111 §4.2.1, §4.2.2).
+func (r *Rules) namedLifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
+	if d, by := explicitLifetime(h, c, received); by != LifetimeNone {
+		return d, by
 	}
 	if d, ok := r.statusTTL(status); ok {
-		return r.bound(d), fromRules
+		return d, LifetimeStatus
 	}
 	if !mayGuess(status, c) {
-		return 0, fromNobody
+		return 0, LifetimeNone
 	}
 	if r.TTLDefault > 0 {
-		return r.bound(r.TTLDefault), fromRules
+		return r.TTLDefault, LifetimeDefault
 	}
 	if d := guess(h, received); d > 0 && !r.IgnoreOrigin {
-		return r.bound(d), fromGuess
+		return d, LifetimeGuess
 	}
-	return 0, fromNobody
+	return 0, LifetimeNone
+}
+
+// bounded applies the floor, which is for what the origin says, and the ceiling, which is for all.
+func (r *Rules) bounded(d time.Duration, by LifetimeSource) time.Duration {
+	if by.explicit() {
+		d = max(d, r.TTLMin)
+	}
+	return r.bound(d)
 }
 
 // explicitLifetime is what the origin says, by the first of RFC 9111 §4.2.1 that is there.
-func explicitLifetime(h http.Header, c *control, received time.Time) (time.Duration, bool) {
+func explicitLifetime(h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
 	switch {
 	case c.any(hasSMaxAge): // we are a shared cache
-		return c.sMaxAge, true
+		return c.sMaxAge, LifetimeSMaxAge
 	case c.any(hasMaxAge):
-		return c.maxAge, true
+		return c.maxAge, LifetimeMaxAge
 	case c.final:
-		return 0, false
+		return 0, LifetimeNone
 	}
-	return expiresLifetime(h, received)
+	if d, ok := expiresLifetime(h, received); ok {
+		return d, LifetimeExpires
+	}
+	return 0, LifetimeNone
 }
 
 // expiresLifetime is Expires minus Date. Of several Expires the first counts (RFC 9111 §4.2.1); an invalid one, above all "0", means

@@ -21,7 +21,7 @@ func (r *Rules) describe(a *Answer, status int, h http.Header, c *control, vary 
 		ETag: entityTag(h), LastModified: lastModified(h, a.Received),
 		Language: strings.ToLower(trimOWS(h.Get("Content-Language"))),
 	}
-	if by == fromGuess {
+	if by == LifetimeGuess {
 		m.Flags |= FlagHeuristic
 	}
 	m.StaleRevalid, m.StaleError = r.windows(c)

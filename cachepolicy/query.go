@@ -35,14 +35,44 @@ func (r *Rules) selectsQuery() bool {
 
 // keepsParam reports whether a parameter, name and value as sent, is part of the key.
 func (r *Rules) keepsParam(param string) bool {
+	fate, _ := r.paramFate(param)
+	return fate.Kept()
+}
+
+// ParamFate says whether a query parameter is part of the key, and why.
+type ParamFate uint8
+
+const (
+	ParamKept      ParamFate = iota // no rule leaves it out
+	ParamIncluded                   // a pattern of QueryInclude names it
+	ParamAmbiguous                  // it has a ";", which some origins take for a separator: it stays in
+	ParamBroken                     // its name's percent-encoding is broken: it stays in
+	ParamExcluded                   // a pattern of QueryExclude names it
+	ParamUnlisted                   // no pattern of QueryInclude names it
+)
+
+// Kept reports whether the parameter is part of the key.
+func (f ParamFate) Kept() bool { return f < ParamExcluded }
+
+// paramFate decides about a parameter, name and value as sent. pattern is the one that decided; "": none.
+func (r *Rules) paramFate(param string) (fate ParamFate, pattern string) {
 	if strings.Contains(param, ";") {
-		return true
+		return ParamAmbiguous, ""
 	}
 	name := paramName(param)
 	if strings.Contains(name, "%") && name == rawName(param) {
-		return true // its encoding is broken
+		return ParamBroken, ""
 	}
-	return (r.QueryInclude == nil || matchesAny(r.QueryInclude, name)) && !matchesAny(r.QueryExclude, name)
+	if pattern, ok := matching(r.QueryExclude, name); ok {
+		return ParamExcluded, pattern
+	}
+	if r.QueryInclude == nil {
+		return ParamKept, ""
+	}
+	if pattern, ok := matching(r.QueryInclude, name); ok {
+		return ParamIncluded, pattern
+	}
+	return ParamUnlisted, ""
 }
 
 func rawName(param string) string {
@@ -108,14 +138,14 @@ func joinUnlessEqual(raw string, params []string) string {
 	return raw
 }
 
-// matchesAny reports whether one of the patterns matches name.
-func matchesAny(patterns []string, name string) bool {
+// matching gives the first of the patterns that matches name.
+func matching(patterns []string, name string) (pattern string, ok bool) {
 	for _, p := range patterns {
 		if matchGlob(p, name) {
-			return true
+			return p, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // matchGlob reports whether pattern matches all of s. "*" stands for any bytes, also none; every other byte for itself.

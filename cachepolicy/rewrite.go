@@ -13,22 +13,25 @@ import (
 // A 304 is left alone: it has not the fields that the conditions look at, and what it leaves out is not absent. Settle applies the
 // rules to what it makes of the stored response.
 func (r *Rules) ApplyCacheControl(q *Request, status int, h http.Header) {
+	i := r.MatchCacheControl(q, status, h)
+	if i < 0 {
+		return
+	}
+	rule := &r.CacheControl[i]
+	if rule.Override {
+		r.silence(h)
+	}
+	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
+		h["Cache-Control"] = []string{rule.Set}
+	}
+}
+
+// MatchCacheControl is the index of the rule by which ApplyCacheControl goes for a response, -1 when it goes by none.
+func (r *Rules) MatchCacheControl(q *Request, status int, h http.Header) int {
 	if status == http.StatusNotModified {
-		return
+		return -1
 	}
-	for i := range r.CacheControl {
-		rule := &r.CacheControl[i]
-		if !rule.matches(q, status, h) {
-			continue
-		}
-		if rule.Override {
-			r.silence(h)
-		}
-		if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
-			h["Cache-Control"] = []string{rule.Set}
-		}
-		return
-	}
+	return slices.IndexFunc(r.CacheControl, func(rule CacheControlRule) bool { return rule.matches(q, status, h) })
 }
 
 // silence removes all by which an origin names a lifetime, so that the rule alone decides, here and further down.

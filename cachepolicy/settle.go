@@ -104,7 +104,7 @@ func isGetOfPost(q *Request, a *Answer, c *control) bool {
 	if q.Method != http.MethodPost || a.Status != http.StatusOK || len(location) != 1 {
 		return false
 	}
-	if d, ok := explicitLifetime(a.Header, c, a.Received); !ok || d <= 0 {
+	if d, _ := explicitLifetime(a.Header, c, a.Received); d <= 0 {
 		return false
 	}
 	scheme, host, path, query, ok := CanonicalURL(q, location[0])

@@ -13,7 +13,8 @@ var defaultTargets = []string{"Cdn-Cache-Control"}
 // control is what rules a response: the directives and where they come from.
 type control struct {
 	cacheControl
-	final bool // Expires does not count beside it: it comes from a targeted field (RFC 9213 §2.2), or the origin is not heard
+	final bool   // Expires does not count beside it: it comes from a targeted field (RFC 9213 §2.2), or the origin is not heard
+	field string // the field that it was read from; "": none, the origin is not heard
 }
 
 // control reads the directives that hold for this cache. With IgnoreOrigin there are none.
@@ -23,10 +24,10 @@ func (r *Rules) control(h http.Header) control {
 	}
 	for _, name := range r.targets() {
 		if c, ok := parseTargeted(h[name]); ok {
-			return control{cacheControl: c, final: true}
+			return control{cacheControl: c, final: true, field: name}
 		}
 	}
-	return control{cacheControl: parseCacheControl(h["Cache-Control"])}
+	return control{cacheControl: parseCacheControl(h["Cache-Control"]), field: "Cache-Control"}
 }
 
 // targets are the canonical names of the targeted fields, in the order in which they count.

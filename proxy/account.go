@@ -35,7 +35,7 @@ func (g *Gateway) account(cfg *config.Cost) {
 	if a != nil {
 		g.closeAccount(a)
 	}
-	if cfg == nil {
+	if cfg == nil || g.options.dry {
 		return
 	}
 	g.accounting.file = cfg.File

@@ -14,9 +14,9 @@ import (
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge, GET /metrics, what
-// writesAPI has of the queue of writes, the JSON of package board under /api/, and its page at /, which is nothing without it. It belongs on a
-// listener of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
+// Admin is the operators' API: GET /healthz (the process lives), GET /readyz (it takes traffic), POST /reload, POST /purge, GET /metrics, POST /explain,
+// GET /advice, what writesAPI has of the queue of writes, the JSON of package board under /api/, and its page at /, which is nothing without it. It belongs
+// on a listener of its own. token is asked for as a Bearer token where it is not ""; without one only requests addressed to a loopback name are answered, so that
 // no web page can reach it by a name of its own (DNS rebinding). reload does what a SIGHUP does.
 func (g *Gateway) Admin(token string, reload func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
@@ -44,6 +44,8 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 	mux.Handle("GET /{$}", board.Page())
 	mux.Handle("GET /board/", board.Page())
 	mux.Handle("GET /metrics", authorized(token, g.scrapes()))
+	mux.Handle("GET /advice", authorized(token, http.HandlerFunc(g.serveAdvice)))
+	mux.Handle("POST /explain", authorized(token, http.HandlerFunc(g.serveExplain)))
 	return http.NewCrossOriginProtection().Handler(ownNames(token, mux))
 }
 
@@ -108,7 +110,9 @@ func isLoopbackName(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-func adminAnswer(w http.ResponseWriter, status int, v map[string]any) {
+func adminAnswer(w http.ResponseWriter, status int, v map[string]any) { adminJSON(w, status, v) }
+
+func adminJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")

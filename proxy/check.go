@@ -12,10 +12,20 @@ import (
 
 // Check reports whether a gateway could be made of cfg, without being one: it joins no fleet, connects to no upstream and opens no queue.
 func Check(ctx context.Context, cfg *config.Config) error {
+	g, err := NewOffline(cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return g.Close(ctx)
+}
+
+// NewOffline returns a Gateway that runs cfg for itself: it joins no fleet, opens no queue, and connects to an upstream only
+// when that is asked.
+func NewOffline(cfg *config.Config, o Options) (*Gateway, error) {
 	alone := *cfg
 	if cfg.Cache.Redis != nil {
 		if err := shared.CheckURL(cfg.Cache.Redis.URL); err != nil {
-			return fmt.Errorf("cache.redis.url: %w", err)
+			return nil, fmt.Errorf("cache.redis.url: %w", err)
 		}
 		alone.Cache.Redis = nil
 	}
@@ -26,9 +36,6 @@ func Check(ctx context.Context, cfg *config.Config) error {
 		cold.Pool.Min = 0 // nothing is connected to in advance
 		alone.Upstreams[name] = &cold
 	}
-	g, err := New(&alone, Options{Log: slog.New(slog.DiscardHandler), dry: true})
-	if err != nil {
-		return err
-	}
-	return g.Close(ctx)
+	o.dry = true
+	return New(&alone, o)
 }

@@ -38,7 +38,9 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
 	}
-	s.handler = edge.NewGuard(s.guard)(http.HandlerFunc(s.dispatch))
+	guard := edge.NewGuard(s.guard)
+	s.handler = guard(http.HandlerFunc(s.dispatch))
+	s.explainer = guard(http.HandlerFunc(s.explain))
 	return s, nil
 }
 
@@ -73,24 +75,24 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	if err != nil {
 		return nil, err
 	}
-	handler := s.cache.Handler(res)
+	handler, explain := s.cache.Handler(res), s.cache.Explainer(res)
 	pages, err := compilePages(cfg, r)
 	if err != nil {
 		return nil, err
 	}
 	if pages != nil {
 		tagPages(&res.Tags, r.Name)
-		handler = pagesHandler(r, pages, res, s.live, handler)
+		handler, explain = pagesHandler(pages, s.live.ahead(r, res, pages), handler), pagesHandler(pages, nil, explain)
 	}
 	if behind := compileBehind(cfg, r, res, s); behind != nil {
 		handler = behind(handler)
 	}
-	handler = requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(handler))
+	front := func(next http.Handler) http.Handler { return requireHTTPS(edge.LimitBody(r.Limits.BodyBytes)(next)) }
 	captures := r.Rewrite.Path != "" || res.Tags.Expand != nil || len(r.Writes.Targets) > 0 || r.Aggregate != nil || r.Batch != nil || pages != nil
 	return &route{
 		pages: pages,
 		name:  r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods, captures: captures,
-		rules: res.Rules, resource: res, handler: handler,
+		rules: res.Rules, resource: res, handler: front(handler), explain: front(explain),
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/proxy/advice"
 	"github.com/penstock/penstock/proxy/board"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
@@ -51,6 +52,7 @@ type Gateway struct {
 	live       *live
 	meter      *observe.Meter
 	fills      *observe.Fills
+	evidence   *advice.Collector
 	started    time.Time
 	board      *board.Board
 	accounting accounting
@@ -66,9 +68,9 @@ type Gateway struct {
 // New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter, fills := observe.NewMeter(), new(observe.Fills)
+	meter, fills, evidence := observe.NewMeter(), new(observe.Fills), advice.NewCollector(cfg.Cache.Memory.Size)
 	slow := board.NewSlow(o.Now)
-	o.Sink = observe.Tee(meter, slow, fills, tracing(o.Tracer), o.Sink)
+	o.Sink = observe.Tee(meter, slow, fills, evidence, tracing(o.Tracer), o.Sink)
 	if o.Sampler == nil && o.Tracer != nil {
 		o.Sampler = o.Tracer
 	}
@@ -76,7 +78,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter, fills: fills, started: o.Now()}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, evidence: evidence, started: o.Now()}
 	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
@@ -104,6 +106,7 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 		return err
 	}
 	g.meter.Declare(routeNames(cfg)...)
+	g.evidence.Declare(advisedRoutes(cfg))
 	g.snapshot.Store(snapshot)
 	next.commit()
 	g.account(cfg.Cost)
@@ -179,6 +182,9 @@ func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 
 // Waiting is the number of requests that wait for the answer to another's call.
 func (g *Gateway) Waiting() int { return g.live.cache.Waiting() }
+
+// Filling is the number of calls under way that fill the cache. One may go on for a moment after the client that it was made for has its whole answer.
+func (g *Gateway) Filling() int { return g.live.cache.Flights() }
 
 // CloseUpgraded ends all upgraded connections, which net/http's own shutdown does not know of.
 func (g *Gateway) CloseUpgraded() { g.live.cache.CloseTunnels() }

@@ -40,7 +40,7 @@ func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	a.Head, a.Body = out.Head, out.Body
 	t := a.Hit
 	t.Route, t.Host, t.Scheme, t.Status = out.Route, out.Host, q.Scheme, out.Status
-	t.Age, t.TTL, t.Coding = out.Age, out.TTL, out.Coding
+	t.Key, t.Age, t.TTL, t.Coding, t.ContentType, t.ETag = out.Key, out.Age, out.TTL, out.Coding, out.ContentType, out.ETag
 	return true
 }
 

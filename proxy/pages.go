@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/penstock/penstock/config"
@@ -116,8 +117,18 @@ func tagPages(t *cache.Tags, route string) {
 	}
 }
 
-// pagesHandler gives what asks for a page its one form, and has the pages that follow fetched.
-func pagesHandler(r *config.Route, pages *paginate.Pages, res *cache.Resource, l *live, next http.Handler) http.Handler {
+// ahead has the pages fetched that follow one that is read; nil: the route asks for none.
+func (l *live) ahead(r *config.Route, res *cache.Resource, pages *paginate.Pages) func(*http.Request, *url.URL) {
+	if r.Paginate.Prefetch == 0 {
+		return nil
+	}
+	return func(req *http.Request, u *url.URL) {
+		l.prefetch.after(l.cache, res, pages, req, u, r.Paginate.Prefetch)
+	}
+}
+
+// pagesHandler gives what asks for a page its one form, and tells ahead, which may be nil, of the page that follows.
+func pagesHandler(pages *paginate.Pages, ahead func(*http.Request, *url.URL), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
 			next.ServeHTTP(w, req)
@@ -132,9 +143,9 @@ func pagesHandler(r *config.Route, pages *paginate.Pages, res *cache.Resource, l
 		}
 		req = withQuery(req, query)
 		next.ServeHTTP(w, req)
-		if r.Paginate.Prefetch > 0 && req.Method == http.MethodGet {
+		if ahead != nil && req.Method == http.MethodGet {
 			if u, ok := paginate.Next(w.Header()); ok {
-				l.prefetch.after(l.cache, res, pages, req, u, r.Paginate.Prefetch)
+				ahead(req, u)
 			}
 		}
 	})

@@ -24,6 +24,7 @@ type router struct {
 	exact    map[string]*hostMux
 	wildcard []suffixMux // the longest suffix first
 	any      *hostMux
+	routes   []*route  // in the order of the configuration
 	contexts sync.Pool // of *chi.Context
 }
 
@@ -58,6 +59,7 @@ type route struct {
 	resource *cache.Resource
 	pages    *paginate.Pages // nil: none
 	handler  http.Handler
+	explain  http.Handler // like handler, but it only says what that would do
 }
 
 // keyQuery is what the key has of a query.
@@ -77,7 +79,7 @@ func newRouter(routes []*route) (rt *router, err error) {
 			rt, err = nil, fmt.Errorf("the routes can't be combined: %v", p)
 		}
 	}()
-	rt = &router{exact: make(map[string]*hostMux), any: newHostMux(routes, "")}
+	rt = &router{exact: make(map[string]*hostMux), any: newHostMux(routes, ""), routes: routes}
 	rt.contexts.New = func() any { return chi.NewRouteContext() }
 	for _, r := range routes {
 		switch host := r.host; {

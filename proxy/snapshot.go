@@ -14,15 +14,16 @@ import (
 
 // Snapshot is a configuration compiled for answering requests. It is immutable.
 type Snapshot struct {
-	handler http.Handler // the guard, then the router
-	router  *router
-	cache   *cache.Cache
-	live    *live
-	guard   edge.GuardConfig
-	memo    *cache.Memo // of hits that connections answer
-	writes  write.Store // those that are applied later; nil: none are
-	pools   map[string]*pool
-	tracer  *observe.Tracer
+	handler   http.Handler // the guard, then the router
+	explainer http.Handler // the same, in front of routes that only say what they would do
+	router    *router
+	cache     *cache.Cache
+	live      *live
+	guard     edge.GuardConfig
+	memo      *cache.Memo // of hits that connections answer
+	writes    write.Store // those that are applied later; nil: none are
+	pools     map[string]*pool
+	tracer    *observe.Tracer
 	// prometheus says that the admin API has /metrics.
 	prometheus bool
 }

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"proxy/aggregate":    {"proxy/rawjson"},
 	"proxy/batch":        {"proxy/rawjson"},
 	"proxy/paginate":     {"proxy/rawjson"},
+	"proxy/advice":       {"proxy/observe"},
 	"proxy/cost":         {"proxy/observe"},
 	"proxy/board":        {"proxy/observe"},
 	"proxy/store":        {"cachepolicy", "compress"},
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"proxy/cache":        {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe"},
 	"proxy": {
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
-		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/cost", "proxy/board",
+		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/advice", "proxy/cost", "proxy/board",
 	},
 	"cmd/penstock":       {"proxy", "proxy/observe", "proxy/wire", "config", "cmd/penstock/demo", "cmd/penstock/stats"},
 	"cmd/penstock/stats": {"proxy/board", "proxy/cost"},

@@ -49,6 +49,8 @@ func commands() []command {
 		{"check", "FILE", "check a configuration and print every mistake in it", runCheck},
 		{"schema", "", "print the configuration's JSON Schema", runSchema},
 		{"demo", "[--once | --origins]", "sample origins and a gateway on loopback: measure what the gateway does, then stay up", runDemo},
+		{"advise", "[--json]", "say what a running gateway's traffic shows could be configured better, with the YAML to paste", runAdvise},
+		{"explain", "[METHOD] URL [-H 'Name: value'] …", "say what becomes of a request and why; --live asks a running gateway", runExplain},
 		{"purge", "--tag TAG | --url URL | …", "remove what a running gateway has stored, on all instances; --help lists what can be named", runPurge},
 		{"writes", "[list | show ID | replay ID… | drop ID…]", "the queue of writes of a running gateway, and those that could not be applied", runWrites},
 		{"stats", "[--once] [--json] [--cost]", "what a running gateway does, live: rates, hit ratio, latency, routes, upstreams, tiers; or what it costs", runStats},

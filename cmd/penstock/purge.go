@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +20,9 @@ const (
 	purgeTimeout = 10 * time.Second
 	maxAnswer    = 1 << 20
 )
+
+// errNoToken is for a gateway that has a token which was not given.
+const errNoToken = usageError("the gateway asks for its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
 
 // purgeCall is the body of POST /purge.
 type purgeCall struct {
@@ -108,7 +110,7 @@ func (a *purgeAnswer) report(w io.Writer, status int, ask *purgeCall) error {
 	case http.StatusBadRequest:
 		return usageError(strings.Join(a.Errors, "; "))
 	case http.StatusUnauthorized:
-		return usageError("the gateway asks for its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
+		return errNoToken
 	default:
 		return fmt.Errorf("%s (%d %s)", strings.Join(a.said(), "; "), status, http.StatusText(status))
 	}
@@ -199,15 +201,30 @@ func (d *door) transport() *http.Transport {
 
 // purge sends the request. An answer that is none of a gateway is left empty.
 func (d *door) purge(ctx context.Context, ask *purgeCall) (status int, answer *purgeAnswer, err error) {
+	answer = new(purgeAnswer)
+	status, text, err := d.post(ctx, "purge", ask)
+	if err == nil && json.Unmarshal(text, answer) != nil && status/100 == 2 {
+		err = fmt.Errorf("the gateway at %s: what it says is not an answer to a purge", d.where())
+	}
+	return status, answer, err
+}
+
+// post sends ask to a path of the admin API, and returns what comes back.
+func (d *door) post(ctx context.Context, path string, ask any) (status int, text []byte, err error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return 0, nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url.JoinPath("purge").String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	return d.send(req)
+}
+
+// send sends a request of the admin API.
+func (d *door) send(req *http.Request) (status int, text []byte, err error) {
 	if d.token != "" {
 		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
@@ -218,15 +235,10 @@ func (d *door) purge(ctx context.Context, ask *purgeCall) (status int, answer *p
 		return 0, nil, fmt.Errorf("the gateway does not answer at %s: %w", d.where(), err)
 	}
 	defer resp.Body.Close()
-	answer = new(purgeAnswer)
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err == nil && json.Unmarshal(text, answer) != nil && resp.StatusCode/100 == 2 {
-		err = errors.New("what it says is not an answer to a purge")
-	}
-	if err != nil {
+	if text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
 		return 0, nil, fmt.Errorf("the gateway at %s: %w", d.where(), err)
 	}
-	return resp.StatusCode, answer, nil
+	return resp.StatusCode, text, nil
 }
 
 func (d *door) where() string {

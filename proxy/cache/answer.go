@@ -21,19 +21,31 @@ type answer struct {
 // call makes one call to the origin and describes its answer in a, after the route's own changes to the header. stored is what the answer may
 // update; nil: nothing.
 func (c *Cache) call(a *answer, x *exchange, out *http.Request, stored *store.Entry) {
+	c.ask(a, x, out, stored)
+	a.receive(x)
+}
+
+// ask makes one call to the origin and describes its answer in a. The header of the answer is as it came.
+func (c *Cache) ask(a *answer, x *exchange, out *http.Request, stored *store.Entry) {
 	sent := c.Now()
 	resp, err := x.res.Origin.RoundTrip(out)
 	*a = answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: headerOf(stored)}}
 	if err != nil {
 		a.facts.Failure = failureKind(err)
+	}
+}
+
+// receive makes the route's changes to the header of a response.
+func (a *answer) receive(x *exchange) {
+	if a.resp == nil {
 		return
 	}
 	if x.res.Respond != nil {
-		x.res.Respond(resp.Header)
+		x.res.Respond(a.resp.Header)
 	}
-	x.res.Rules.ApplyCacheControl(&x.q, resp.StatusCode, resp.Header)
-	varyOnOrigin(resp.Header)
-	a.facts.Status, a.facts.Header = resp.StatusCode, resp.Header
+	x.res.Rules.ApplyCacheControl(&x.q, a.resp.StatusCode, a.resp.Header)
+	varyOnOrigin(a.resp.Header)
+	a.facts.Status, a.facts.Header = a.resp.StatusCode, a.resp.Header
 }
 
 // varyOnOrigin adds the Vary that belongs to a response which allows one origin (Fetch, section 3.2.5): many that reflect the request's Origin

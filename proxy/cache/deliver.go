@@ -128,8 +128,20 @@ func (d *delivery) status(status int) {
 		h["Content-Type"] = nil
 	}
 	d.x.closeUnread(d.w.Header())
-	d.x.ev.Status = status
+	d.noteHead(status)
 	d.w.WriteHeader(status)
+}
+
+// noteHead puts what the head of the answer says into the Event.
+func (d *delivery) noteHead(status int) {
+	ev, h := d.x.ev, d.w.Header()
+	ev.Status = status
+	if v := h["Content-Type"]; len(v) > 0 {
+		ev.ContentType = v[0]
+	}
+	if v := h["Etag"]; len(v) > 0 {
+		ev.ETag = v[0]
+	}
 }
 
 // withoutContent writes a 304 or a 412: of the stored fields those that describe the content go (RFC 9110 §15.4.5).

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/http"
 
@@ -38,25 +39,31 @@ func (c *Cache) do(x *exchange) *Reply {
 	if protocol := x.upgrade(); protocol != "" {
 		return c.passUpgrade(x, protocol)
 	}
-	if !x.res.Rules.Enabled {
-		return c.pass(x, cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass})
-	}
-	key, why := x.res.Rules.Key(&x.q)
-	if why == cachepolicy.ReasonAuthorization {
+	out, passes := x.identify()
+	if out.Reason == cachepolicy.ReasonAuthorization {
 		if reply := c.queued(x); reply != nil { // whether it may be seen is not for the cache's rules to say
 			return reply
 		}
 	}
-	if why != cachepolicy.ReasonNone {
-		return c.pass(x, cachepolicy.Outcome{Forward: why.Forward(), Reason: why})
+	if passes {
+		return c.pass(x, out)
 	}
-	x.key = key
-	x.ev.KeyHash = keyText(key)
+	x.ev.KeyHash, x.ev.Key = keyText(x.key), binary.BigEndian.Uint64(x.key.Hash[:8])
 	for {
 		if reply := c.attempt(x); reply != nil {
 			return reply
 		}
 	}
+}
+
+// identify gives x its key, or the outcome of a request that keeps away from the cache.
+func (x *exchange) identify() (out cachepolicy.Outcome, passes bool) {
+	if !x.res.Rules.Enabled {
+		return cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass}, true
+	}
+	key, why := x.res.Rules.Key(&x.q)
+	x.key = key
+	return cachepolicy.Outcome{Forward: why.Forward(), Reason: why}, why != cachepolicy.ReasonNone
 }
 
 // attempt makes one lookup and does what Decide says of it. nil means that the flight it followed came to nothing that it may use.

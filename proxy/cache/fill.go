@@ -110,7 +110,7 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		a.discard()
 		return true
 	case cachepolicy.Store:
-		if v.Meta.Complete() && a.resp.ContentLength > x.res.MaxObject {
+		if x.res.outgrows(&v.Meta, a.resp.ContentLength) {
 			// It is not kept, and so large that those who read it along would have to go at the pace of the slowest: each gets its own.
 			out.Reason = cachepolicy.ReasonTooLarge
 			c.relay(j, a, held, out)
@@ -128,6 +128,11 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.relay(j, a, held, out)
 	}
 	return false
+}
+
+// outgrows reports whether a complete response of size bytes (-1: not known) is more than may be kept.
+func (res *Resource) outgrows(m *cachepolicy.Meta, size int64) bool {
+	return m.Complete() && size > res.MaxObject
 }
 
 // reusable reports whether what has come may answer other requests than the one it came for. One that is stored to be validated on every use

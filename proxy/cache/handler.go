@@ -10,21 +10,30 @@ import (
 // Handler answers requests of one route. The request is in canonical form and carries an observe.Event.
 func (c *Cache) Handler(res *Resource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ev := observe.FromContext(r.Context())
-		x := &exchange{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL}
-		x.interim = func(status int, h http.Header) { writeInterim(w, r, status, h) }
-		if res.Target != nil {
-			target, err := res.Target(r)
-			if err != nil {
-				c.deliver(w, x, &Reply{failure: &failure{status: http.StatusBadRequest, proxyError: "http_request_error", detail: err.Error()}})
-				return
-			}
-			x.target = target
+		x, err := newExchange(res, r)
+		if err != nil {
+			c.deliver(w, x, &Reply{failure: &failure{status: http.StatusBadRequest, proxyError: "http_request_error", detail: err.Error()}})
+			return
 		}
+		x.interim = func(status int, h http.Header) { writeInterim(w, r, status, h) }
 		x.watchBody(w)
 		defer x.noteBody()
 		c.deliver(w, x, c.do(x))
 	})
+}
+
+// newExchange is r on its way through res. It is there with an error too, which says why r has no target upstream.
+func newExchange(res *Resource, r *http.Request) (*exchange, error) {
+	ev := observe.FromContext(r.Context())
+	x := &exchange{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL}
+	if res.Target == nil {
+		return x, nil
+	}
+	target, err := res.Target(r)
+	if err == nil {
+		x.target = target
+	}
+	return x, err
 }
 
 // writeInterim sends a 1xx response. Its fields are not those of the final one. HTTP/1.0 does not know such responses (RFC 9110 §15.2).

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"encoding/binary"
 	"net/http"
 	"time"
 
@@ -34,7 +35,10 @@ type Answer struct {
 	Host     string // canonical
 	Status   int
 	Age, TTL time.Duration
-	Coding   string // "" for identity
+	Key      uint64 // the beginning of the key's hash
+	// ContentType and ETag are of the representation.
+	ContentType, ETag string
+	Coding            string // "" for identity
 	// Chance is set where nothing is answered because a refresh is due by this draw: what answers then is to go by it too.
 	Chance float64
 }
@@ -108,6 +112,8 @@ func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision
 			a.Body = rep.Body.Segments
 		}
 	}
+	a.ContentType, a.ETag = s.contentType, s.etag
+	a.Key = binary.BigEndian.Uint64(known.key.Hash[:8])
 	if rep.Coding != compress.Identity {
 		a.Coding = rep.Coding.String()
 	}

@@ -58,6 +58,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 		c.setbacks.note(x.key.Hash, &a.facts)
 	}
 	v := x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, c.Now(), c.Random())
+	c.wonder(x, a)
 	v.Meta.Seq = c.serial.Add(1)
 	out.ForwardStatus = a.facts.Status
 	out.Stored = c.written(x, to, a, &v)
@@ -84,6 +85,16 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	}
 	x.reply = Reply{response: a.resp, outcome: out}
 	return &x.reply
+}
+
+// wonderOne: one in so many responses of a route without a cache is looked at as if it had one.
+const wonderOne = 4
+
+// wonder notes what would keep the like of x from being answered from a cache that its route has not.
+func (c *Cache) wonder(x *exchange, a *answer) {
+	if !x.res.Rules.Enabled && x.q.Method == http.MethodGet && a.err == nil && c.Random()*wonderOne < 1 {
+		x.ev.Obstacle = x.res.Rules.Obstacle(&x.q, &a.facts).String()
+	}
 }
 
 // invalidate makes stale what an unsafe request has changed: its own URL and those that its answer names (RFC 9111 §4.4). It does so on a

@@ -15,7 +15,7 @@ import (
 // given the whole in another, for the field may be ignored (RFC 9110 §14.2).
 func (d *delivery) ranges(e *store.Entry) bool {
 	rep := &e.Representations[0]
-	if e.Derivable.Has(compress.Identity) && !compress.Accepts(d.x.r.Header["Accept-Encoding"], rep.Coding) {
+	if d.x.needsDecoding(e) {
 		return false
 	}
 	plan := cachepolicy.PlanBody(&d.x.q, &e.Meta, rep.Body.Size)
@@ -36,6 +36,11 @@ func (d *delivery) ranges(e *store.Entry) bool {
 	}
 	d.multipart(e, rep, plan)
 	return true
+}
+
+// needsDecoding reports whether x can't read the coding in which e came, and can be given it in none.
+func (x *exchange) needsDecoding(e *store.Entry) bool {
+	return e.Derivable.Has(compress.Identity) && !compress.Accepts(x.r.Header["Accept-Encoding"], e.Representations[0].Coding)
 }
 
 // totalOf is the length of the complete representation, -1 when it is not known.

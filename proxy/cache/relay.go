@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
@@ -28,7 +29,7 @@ func (d *delivery) relay(resp *http.Response) {
 	h := d.w.Header()
 	maps.Copy(h, resp.Header)
 	d.cacheStatus(h)
-	if d.reply.call != nil && d.unchanged(resp) {
+	if d.reply.call != nil && d.x.unchanged(resp, d.c.Now()) {
 		d.withoutContent(http.StatusNotModified)
 		return
 	}
@@ -62,10 +63,10 @@ func (d *delivery) contentLength(resp *http.Response, size int64, h http.Header)
 }
 
 // unchanged reports whether the client has what resp brings: the fill that asked for it left the client's own conditions out (RFC 9110 §13.2.2).
-func (d *delivery) unchanged(resp *http.Response) bool {
+func (x *exchange) unchanged(resp *http.Response, now time.Time) bool {
 	modified, _ := http.ParseTime(resp.Header.Get("Last-Modified"))
-	facts := cachepolicy.Meta{Status: resp.StatusCode, ETag: resp.Header.Get("Etag"), LastModified: modified, Date: d.c.Now()}
-	return (facts.ETag != "" || !modified.IsZero()) && cachepolicy.Evaluate(&d.x.q, &facts) == cachepolicy.NotModified
+	facts := cachepolicy.Meta{Status: resp.StatusCode, ETag: resp.Header.Get("Etag"), LastModified: modified, Date: now}
+	return (facts.ETag != "" || !modified.IsZero()) && cachepolicy.Evaluate(&x.q, &facts) == cachepolicy.NotModified
 }
 
 // pump copies body to the client, through coder if there is one, and sends each piece as it comes: of what the origin has sent nothing is held

@@ -24,6 +24,8 @@ type shape struct {
 	afterStatus   int    // offset behind the Cache-Status lines that are stored, which before has
 	before        string // of caches nearer to the origin
 	contentLength int    // offset of Content-Length
+
+	contentType, etag string // copies
 }
 
 // shape is that of rep, which is one of e's. It is nil where rep can't go out as it is stored.
@@ -56,6 +58,12 @@ func shapeOf(e *store.Entry, rep *store.Representation) *shape {
 			return nil
 		}
 		last = name
+		switch name {
+		case "Content-Type":
+			s.contentType = strings.Clone(value)
+		case "Etag":
+			s.etag = strings.Clone(value)
+		}
 		if name == "Cache-Status" {
 			before = append(before, value)
 			s.afterStatus, s.contentLength = at, at

@@ -20,14 +20,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	defer discard(resp)
 	l := newLanding(j.x.res, resp, v.Meta, j.tags)
 	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
-	keep := j.x.res.MaxObject
-	if resp.ContentLength > keep {
-		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
-	}
-	if c.crammed(ctx, j, &v.Meta) {
-		out.Reason = cachepolicy.ReasonVariants
-	}
-	out.Stored, out.TTL, out.HasTTL = keep > 0 && out.Reason != cachepolicy.ReasonVariants, v.Meta.Lifetime-v.Meta.Age(c.Now()), true
+	out, keep := c.streamed(ctx, j.x, &v.Meta, resp.ContentLength, out)
 	l.outcome = out
 	code := c.newCoder(ctx, j, l)
 	defer code.abort()
@@ -55,13 +48,26 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	c.complete(ctx, j, l, code, size)
 }
 
+// streamed is the outcome out of a response of size bytes (-1: not known) that is streamed to be stored, and how much of it may be kept.
+func (c *Cache) streamed(ctx context.Context, x *exchange, m *cachepolicy.Meta, size int64, out cachepolicy.Outcome) (cachepolicy.Outcome, int64) {
+	keep := x.res.MaxObject
+	if size > keep {
+		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
+	}
+	if c.crammed(ctx, x, m) {
+		out.Reason = cachepolicy.ReasonVariants
+	}
+	out.Stored, out.TTL, out.HasTTL = keep > 0 && out.Reason != cachepolicy.ReasonVariants, m.Lifetime-m.Age(c.Now()), true
+	return out, keep
+}
+
 // crammed reports whether the object has as many variants as it may, of which none makes room: then the store is going to refuse this one.
-func (c *Cache) crammed(ctx context.Context, j *job, m *cachepolicy.Meta) bool {
+func (c *Cache) crammed(ctx context.Context, x *exchange, m *cachepolicy.Meta) bool {
 	if m.Vary == "" {
 		return false
 	}
-	object, err := c.Store.Get(ctx, j.x.key)
-	if err != nil || len(object.Variants) < j.x.res.MaxVariants {
+	object, err := c.Store.Get(ctx, x.key)
+	if err != nil || len(object.Variants) < x.res.MaxVariants {
 		return false
 	}
 	now := c.Now()

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -22,6 +24,7 @@ type entry struct {
 	route, cache, reason, tier string
 	age, ttl                   time.Duration
 	key, coding                string
+	keyHash                    uint64 // instead of key; 0: none
 	e                          *Event // nil for a hit of a connection
 }
 
@@ -47,7 +50,7 @@ func entryOf(e *Event, r *http.Request) entry {
 func entryOfHit(h *Hit) entry {
 	t := entry{
 		start: h.Start, took: h.Took, client: h.ClientIP, scheme: h.Scheme, host: h.Host, status: h.Status, in: h.BytesIn, out: h.BytesOut,
-		route: h.Route, cache: CacheHit, tier: "memory", age: h.Age, ttl: h.TTL, coding: h.Coding,
+		route: h.Route, cache: CacheHit, tier: "memory", age: h.Age, ttl: h.TTL, coding: h.Coding, keyHash: h.Key,
 	}
 	line, fields, _ := bytes.Cut(h.Head, crlf)
 	t.method, line, _ = bytes.Cut(line, space)
@@ -161,6 +164,11 @@ func (t *entry) appendJSON(b []byte) []byte {
 		b = appendSeconds(b, "ttl", t.ttl)
 	}
 	b = appendText(b, "key", t.key)
+	if t.keyHash != 0 {
+		var raw [8]byte
+		binary.BigEndian.PutUint64(raw[:], t.keyHash)
+		b = append(hex.AppendEncode(append(appendName(b, "key"), '"'), raw[:]), '"')
+	}
 	b = appendText(b, "coding", t.coding)
 	b = appendBytes(b, "referer", t.referer)
 	b = appendBytes(b, "user_agent", t.agent)

@@ -43,10 +43,15 @@ type Event struct {
 	Background bool   // a fill that no client waits for
 	Lease      string // of a fill: what came of asking for the lease of all instances, "" where it did not ask
 	KeyHash    string
+	Key        uint64  // the beginning of the key's hash; 0: it has none
 	Chance     float64 // the draw by which a refresh is due before its time, where it was made before a handler saw the request; 0: it was not
 	Coding     string
-	BytesSaved int64  // of content, by coding it here
-	ForwardFor string // why it went forward, RFC 9211 fwd value, "" for a hit
+	BytesSaved int64 // of content, by coding it here
+	// Obstacle is, of some of the requests to a route without a cache, what would keep their like from being answered from one; "": not looked at.
+	Obstacle    string
+	ContentType string // of the answer
+	ETag        string // of the answer
+	ForwardFor  string // why it went forward, RFC 9211 fwd value, "" for a hit
 
 	// The origin's side.
 	Upstream        string

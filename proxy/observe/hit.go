@@ -14,6 +14,7 @@ type Hit struct {
 	ClientIP netip.Addr
 	Scheme   string // "http" or "https"
 	Host     string // canonical
+	Key      uint64 // the beginning of the key's hash
 	Head     []byte // the request as it came: its first line is the request line; the bytes are the connection's own
 	Start    time.Time
 	Took     time.Duration // from the request's last byte to the response's
@@ -23,7 +24,9 @@ type Hit struct {
 	BytesSaved int64
 	Age, TTL   time.Duration
 	Coding     string // of the content, "" for identity
-	Shard      uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
+	// ContentType and ETag are of the representation, also where its content was not sent.
+	ContentType, ETag string
+	Shard             uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
 }
 
 // Sampler decides whether a request is traced before a handler has seen it. It may be called concurrently, and must not allocate.

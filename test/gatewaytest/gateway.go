@@ -110,7 +110,7 @@ func (g *Gateway) Hit(h *observe.Hit) {
 	g.Hits.Add(1)
 	g.note(observe.Event{
 		Start: h.Start, Route: h.Route, Method: h.Method, Status: h.Status, BytesOut: h.BytesOut, ClientIP: h.ClientIP, Scheme: h.Scheme, Host: h.Host,
-		Hit: true, Action: "serve", Tier: "memory", TTL: h.TTL, Age: h.Age, Coding: cmp.Or(h.Coding, "identity"),
+		Hit: true, KeyHash: fmt.Sprintf("%016x", h.Key), Key: h.Key, Action: "serve", Tier: "memory", TTL: h.TTL, Age: h.Age, Coding: cmp.Or(h.Coding, "identity"),
 	})
 }
 

@@ -46,6 +46,9 @@ func Build(dir string, withRace bool) (*Binary, error) {
 // At is a gateway that was built before, at path.
 func At(path string) *Binary { return &Binary{path: path} }
 
+// Path is where the binary is.
+func (b *Binary) Path() string { return b.path }
+
 // Process is a gateway that runs.
 type Process struct {
 	t      testing.TB

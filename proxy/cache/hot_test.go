@@ -26,7 +26,7 @@ func TestEarlyRefreshIsDrawnOnce(t *testing.T) {
 	for range 400 {
 		g.Get("/a")
 		switch e := g.Event(); {
-		case e.KeyHash == "": // the connection answered
+		case e.RawTarget == "": // the connection answered
 		case strings.Contains(e.Reason, "early"):
 			refreshed++
 		case g.Hits.Load() > 0:
@@ -47,7 +47,7 @@ func TestPurgeReachesConnections(t *testing.T) {
 	g := gatewaytest.Route(t, origin.URL, "cache: {enabled: true}")
 	ask := func() (hit, byConnection bool) {
 		r := g.Get("/a")
-		return r.Hit(), g.Event().KeyHash == ""
+		return r.Hit(), g.Event().RawTarget == ""
 	}
 	for range 3 {
 		for range 4 {

@@ -43,6 +43,7 @@ var reasonSentences = [reasonEnd]string{
 	ReasonInvalidated:          "it was invalidated or purged while it was on its way",
 	ReasonContentLocation:      "the response to a POST that says it is what a GET would bring (RFC 9110 section 9.3.3)",
 	ReasonValidated:            "the origin says that what is stored is still right (304)",
+	ReasonQueued:               "a write to it was accepted and is yet to be applied (writes.policy: behind)",
 	ReasonCombined:             "the part joins the parts that are stored (RFC 9111 section 3.4)",
 }
 

@@ -127,5 +127,20 @@ func (e *Error) Unwrap() error { return e.Err }
 // Status is the status to answer with.
 func (e *Error) Status() int { return e.Code }
 
+// Detail tells a client which part is to blame, and nothing of what stands behind the gateway.
+func (e *Error) Detail() string {
+	who := "what the answer is made of"
+	if e.Part != "" {
+		who = "part " + e.Part
+	}
+	switch e.Code {
+	case http.StatusGatewayTimeout:
+		return who + " did not come in time"
+	case http.StatusServiceUnavailable:
+		return who + " can't be asked for now"
+	}
+	return who + " brought nothing that can be used"
+}
+
 // ProxyStatus is the error type of RFC 9209 §2.3.
 func (e *Error) ProxyStatus() string { return e.Kind }

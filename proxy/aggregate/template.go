@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/penstock/penstock/proxy/dotpath"
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
@@ -115,10 +116,8 @@ func (t Template) Expand(value func(Ref) (string, error)) (*url.URL, error) {
 		b.WriteString(escaped)
 	}
 	path, query, _ := strings.Cut(b.String(), "?")
-	for segment := range strings.SplitSeq(path[1:], "/") {
-		if segment == "." || segment == ".." {
-			return nil, errors.New("a value would be a dot segment of the path")
-		}
+	if dotpath.Hidden(path) {
+		return nil, errors.New("a value would be a dot segment of the path, or hides one")
 	}
 	plain, err := url.PathUnescape(path)
 	if err != nil {

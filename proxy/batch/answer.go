@@ -83,6 +83,9 @@ func (l *Loader) failure(w *whole, alone bool) *result {
 	h := l.derived(w)
 	names := []string{"Retry-After", "Www-Authenticate"}
 	res := &result{w.status, h, nil}
+	if w.status < 400 { // it is a redirect, or a status that says nothing of an object: nobody follows it
+		return &result{http.StatusBadGateway, http.Header{"Cache-Control": {"no-store"}}, nil}
+	}
 	if alone {
 		names, res.body = append(names, "Content-Type"), w.body
 	}

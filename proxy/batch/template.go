@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/penstock/penstock/proxy/dotpath"
 )
 
 // idsName is what stands for the ids in a path.
@@ -65,10 +67,8 @@ func (t template) expand(capture func(name string) (string, bool)) (before, afte
 		return "", "", err
 	}
 	path, _, _ := strings.Cut(before, "?")
-	for segment := range strings.SplitSeq(path[1:], "/") {
-		if segment == "." || segment == ".." {
-			return "", "", errors.New("a value would be a dot segment of the path")
-		}
+	if dotpath.Hidden(path) {
+		return "", "", errors.New("a value would be a dot segment of the path, or hides one")
 	}
 	after, err = fill(t.after, capture)
 	return before, after, err

@@ -14,6 +14,7 @@ type OriginError interface {
 	error
 	Status() int         // to answer with, where there is nothing better
 	ProxyStatus() string // the error type of RFC 9209 §2.3
+	// It may also have Detail() string, a line for the client that says more than the status does.
 }
 
 // failure is an answer of the gateway's own: there is nothing else to give.
@@ -38,7 +39,11 @@ func failureOf(err error) *failure {
 		return f
 	}
 	if e, ok := errors.AsType[OriginError](err); ok {
-		return &failure{status: e.Status(), proxyError: e.ProxyStatus(), detail: failureDetail(e.Status()), err: err}
+		f := &failure{status: e.Status(), proxyError: e.ProxyStatus(), detail: failureDetail(e.Status()), err: err}
+		if said, ok := e.(interface{ Detail() string }); ok {
+			f.detail = said.Detail()
+		}
+		return f
 	}
 	return &failure{status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: failureDetail(http.StatusBadGateway), err: err}
 }

@@ -45,6 +45,9 @@ func levers() []lever {
 		{fmt.Sprintf("Herd: %d clients at once, cold key", herd), "1 origin call, all answers equal", stampede, func(b, a Sample) bool {
 			return b.Calls == herd && a.Calls == 1 && a.Bodies == 1
 		}, nil},
+		{"Fan-out: 3 calls of 100 ms for one page", "the time of one call, not the sum", fannedOut, func(b, a Sample) bool {
+			return b.Calls == a.Calls && b.Median >= 3*partTime && a.Bodies == 1
+		}, func(a Sample) bool { return a.Median < 2*partTime }},
 		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
 		}, nil},
@@ -194,7 +197,22 @@ func batched(ctx context.Context, s *stage) (before, after Sample) {
 	return s.views(ctx, s.direct(s.orders)), s.burst(ctx, s.through, nil, same(visits, "/order-view", nil), 1)
 }
 
-func (s *stage) views(ctx context.Context, c *client) Sample {
+// fannedOut has a client make three calls one after the other, or the gateway make them side by side.
+func fannedOut(ctx context.Context, s *stage) (before, after Sample) {
+	before = s.pages(ctx, s.direct(s.orders), func(ctx context.Context, c *client) answer {
+		var asks []ask
+		for _, part := range profileParts {
+			asks = append(asks, ask{"/profile/" + part, nil})
+		}
+		return inTurn(ctx, c, asks)
+	})
+	return before, s.burst(ctx, s.through, nil, same(visits, "/profile", nil), 1)
+}
+
+// views are page views that ask for the list and each of its items.
+func (s *stage) views(ctx context.Context, c *client) Sample { return s.pages(ctx, c, view) }
+
+func (s *stage) pages(ctx context.Context, c *client, view func(context.Context, *client) answer) Sample {
 	c.warm(ctx, 1)
 	calls, bytes := s.calls(), c.received.Load()
 	var pages []answer
@@ -208,10 +226,19 @@ func (s *stage) views(ctx context.Context, c *client) Sample {
 
 // view is one page view, as one answer: as long as all its requests together, as good as the worst of them.
 func view(ctx context.Context, c *client) answer {
-	start := time.Now()
-	page := c.one(ctx, ask{"/orders", nil})
+	asks := []ask{{"/orders", nil}}
 	for id := 1; id <= itemsPerOrder; id++ {
-		if a := c.one(ctx, ask{fmt.Sprintf("/items/%d", id), nil}); !a.good() {
+		asks = append(asks, ask{fmt.Sprintf("/items/%d", id), nil})
+	}
+	return inTurn(ctx, c, asks)
+}
+
+// inTurn asks one after the other.
+func inTurn(ctx context.Context, c *client, asks []ask) answer {
+	start := time.Now()
+	page := c.one(ctx, asks[0])
+	for _, next := range asks[1:] {
+		if a := c.one(ctx, next); !a.good() {
 			page = a
 		}
 	}

@@ -16,7 +16,11 @@ const (
 	reportTime = 500 * time.Millisecond
 	rateTime   = 300 * time.Millisecond
 	itemTime   = 5 * time.Millisecond
+	partTime   = 100 * time.Millisecond
 )
+
+// profileParts are what a profile is made of, each by a call of its own.
+var profileParts = []string{"user", "orders", "payments"}
 
 // itemsPerOrder is how many items the order list names: the N of N+1.
 const itemsPerOrder = 100
@@ -58,6 +62,12 @@ func ordersOrigin() http.Handler {
 	}
 	for _, path := range []string{"/items/{id}", "/api/orders/items/{id}"} {
 		mux.HandleFunc("GET "+path, showItem)
+	}
+	for _, part := range profileParts {
+		mux.HandleFunc("GET /profile/"+part, func(w http.ResponseWriter, r *http.Request) {
+			pause(r.Context(), partTime)
+			writeJSON(w, "no-store", map[string]any{"part": part})
+		})
 	}
 	return mux
 }

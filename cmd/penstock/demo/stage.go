@@ -43,6 +43,13 @@ routes:
       parts:
         order: {upstream: orders, path: /orders}
         items: {foreach: "order.item_ids.#", batch: items-by-id}
+  - name: profile
+    match: {path: /profile}
+    aggregate:
+      parts:
+        user: {upstream: orders, path: /profile/user}
+        orders: {upstream: orders, path: /profile/orders}
+        payments: {upstream: orders, path: /profile/payments}
   - name: items-by-id
     match: {path: "/batched/items/{id}"}
     batch: {upstream: orders, path: "/items?ids={ids}", window: 100ms, max: 100, items: data}

@@ -29,7 +29,7 @@ type Options struct {
 	Version string           // for the admin API
 	Sink    observe.Sink     // is told of every finished request; may be nil
 	Now     func() time.Time // nil: time.Now
-	Sampler observe.Sampler  // says which hits that a connection could answer are to be traced instead; nil: Tracer, if there is one
+	Sampler observe.Sampler  // says which hits that a connection answers are to be traced; nil: Tracer, if there is one
 	Tracer  *observe.Tracer  // makes spans; nil: there are none
 
 	clock func() time.Time // Now as it was given
@@ -139,10 +139,7 @@ func routeNames(cfg *config.Config) []string {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, ev := observe.Begin(r.Context())
 	ev.Start, ev.Method, ev.RawHost, ev.RawTarget = g.options.Now(), r.Method, r.Host, r.RequestURI
-	handed := wire.HandedOver(r.Context())
-	if ev.Chance = handed.Chance; handed.Recorded {
-		ev.Sampling = observe.Recorded
-	}
+	ev.Chance = wire.HandedOver(r.Context()).Chance
 	r = r.WithContext(ctx)
 	defer g.finish(w, r, ev)
 	g.snapshot.Load().ServeHTTP(w, r)

@@ -33,12 +33,11 @@ func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 		a.Handed.Chance = out.Chance
 		return false
 	}
-	if h.sampled(s, r) {
-		a.Handed.Recorded = true
-		return false
-	}
 	a.Head, a.Body = out.Head, out.Body
 	t := a.Hit
+	if t.Traced, t.Trusted = h.sampled(s, r); t.Traced {
+		t.Pattern = s.router.pattern(out.Route)
+	}
 	t.Route, t.Host, t.Scheme, t.Status = out.Route, out.Host, q.Scheme, out.Status
 	t.Key, t.Age, t.TTL, t.Coding, t.ContentType, t.ETag = out.Key, out.Age, out.TTL, out.Coding, out.ContentType, out.ETag
 	return true
@@ -72,17 +71,17 @@ func claimsOf(r *wire.Request) http.Header {
 	return h
 }
 
-// sampled reports whether r is to be traced.
-func (h *hot) sampled(s *Snapshot, r *wire.Request) bool {
+// sampled reports whether r is to be traced, and whether its peer is believed in that.
+func (h *hot) sampled(s *Snapshot, r *wire.Request) (traced, trusted bool) {
 	sampler := h.options.Sampler
 	if sampler == nil {
-		return false
+		return false, false
 	}
 	parent := ""
-	if s.guard.Trusts(r.Peer.Addr) {
+	if trusted = s.guard.Trusts(r.Peer.Addr); trusted {
 		parent, _ = r.Line("Traceparent")
 	}
-	return sampler.Sample(parent)
+	return sampler.Sample(parent), trusted
 }
 
 // Sent tells whoever counts requests.

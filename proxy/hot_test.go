@@ -197,9 +197,9 @@ func (e *events) Hit(h *observe.Hit) {
 	e.hits <- kept
 }
 
-// TestTracedHitsAreHandedOver: the sampler is asked of each hit that a connection could answer, and of no other request. It is told of the parent only where
+// TestTracedHits: the sampler is asked of each hit that a connection answers, and of no other request; what it says is told to sinks. It is told of the parent only where
 // the peer is trusted.
-func TestTracedHitsAreHandedOver(t *testing.T) {
+func TestTracedHits(t *testing.T) {
 	for _, trusted := range []string{"[]", "[127.0.0.0/8, \"::1\"]"} {
 		sink := &events{make(chan observe.Event, 10), make(chan observe.Hit, 10)}
 		s := &sampler{parents: make(chan string, 10)}
@@ -250,8 +250,8 @@ func TestTracedHitsAreHandedOver(t *testing.T) {
 		}
 		s.trace.Store(true)
 		ask()
-		if e := <-sink.slow; e.Sampling != observe.Recorded || !e.Hit {
-			t.Errorf("a hit to be traced was finished as %+v", e)
+		if h := <-sink.hits; !h.Traced || h.Pattern != "/*" || h.Trusted != (trusted != "[]") {
+			t.Errorf("the sink was told of %+v", h)
 		}
 		server.Close()
 		if err := g.Close(context.Background()); err != nil {

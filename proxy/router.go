@@ -48,6 +48,14 @@ type methods struct {
 	refuse http.Handler
 }
 
+// pattern is the path pattern of the route of that name; "": there is none.
+func (t *router) pattern(name string) string {
+	if i := slices.IndexFunc(t.routes, func(r *route) bool { return r.name == name }); i >= 0 {
+		return t.routes[i].path
+	}
+	return ""
+}
+
 // route is a compiled route.
 type route struct {
 	name     string

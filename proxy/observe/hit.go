@@ -26,6 +26,9 @@ type Hit struct {
 	Coding     string // of the content, "" for identity
 	// ContentType and ETag are of the representation, also where its content was not sent.
 	ContentType, ETag string
+	Traced            bool   // a span is to be made of it
+	Trusted           bool   // the peer's word on the trace is taken; looked at where Traced
+	Pattern           string // of the route's paths; set where Traced
 	Shard             uint32 // the same for all hits of a connection: counters that are split by it are seldom contended
 }
 

@@ -1,8 +1,12 @@
 package observe
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -115,8 +119,23 @@ func (t *Tracer) Finish(e *Event, r *http.Request) {
 	}
 }
 
-// Hit does nothing: a hit that is to be traced is not left to the connection.
-func (*Tracer) Hit(*Hit) {}
+// Hit makes the span of a hit that is traced, as Finish would of the Event of the same hit.
+func (t *Tracer) Hit(h *Hit) {
+	if t == nil || !h.Traced {
+		return
+	}
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(h.Head)))
+	if err != nil {
+		return // it was answered, so this does not happen
+	}
+	e := &Event{
+		Start: h.Start, Took: h.Took, Route: h.Route, Method: h.Method, Status: h.Status, BytesIn: h.BytesIn, BytesOut: h.BytesOut, BytesSaved: h.BytesSaved,
+		ClientIP: h.ClientIP, PeerTrusted: h.Trusted, Scheme: h.Scheme, Host: h.Host, Cache: CacheHit, Tier: "memory", KeyHash: fmt.Sprintf("%016x", h.Key),
+		Age: h.Age, TTL: h.TTL, Coding: cmp.Or(h.Coding, "identity"), Sampling: Recorded,
+	}
+	t.Begin(e, r.Header, h.Pattern)
+	t.emit(e, "", trace.SpanKindServer, requestAttributes(e, r))
+}
 
 // Fill makes the spans of a fill.
 func (t *Tracer) Fill(e *Event) {

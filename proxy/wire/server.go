@@ -107,8 +107,7 @@ func connContext(ctx context.Context, nc net.Conn) context.Context {
 
 // Handed is what was found out about a request before it was handed to net/http.
 type Handed struct {
-	Recorded bool    // it is to be traced
-	Chance   float64 // the draw by which its response is to be refreshed early; 0: none was made
+	Chance float64 // the draw by which its response is to be refreshed early; 0: none was made
 }
 
 // HandedOver is what is known of the request of this context, which has not ended.

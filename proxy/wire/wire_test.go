@@ -32,7 +32,9 @@ func (c *canned) Answer(r *Request, a *Answer) bool {
 		c.meanwhile()
 	}
 	if !strings.HasPrefix(r.Target, "/hit") {
-		a.Handed.Recorded = r.Target == "/traced"
+		if r.Target == "/drawn" {
+			a.Handed.Chance = 0.5
+		}
 		return false
 	}
 	var size int
@@ -427,10 +429,10 @@ func TestLargeHeads(t *testing.T) {
 // TestHandedOver: what was found out goes with the request it was found out about, and with no other.
 func TestHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, HandedOver(r.Context()).Recorded) }, timeouts)
+		f := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, HandedOver(r.Context()).Chance) }, timeouts)
 		c := f.dial()
-		c.want(c.ask("/traced"), "200 true")
-		c.want(c.ask("/other"), "200 false")
+		c.want(c.ask("/drawn"), "200 0.5")
+		c.want(c.ask("/other"), "200 0")
 		c.Close()
 	})
 }

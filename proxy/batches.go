@@ -28,8 +28,8 @@ type batchRoute struct {
 func compileBatch(r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
 	b := r.Batch
 	made := batch.Config{
-		Origin: &countedOrigin{&plainOrigin{next.pools[b.Upstream], b.MaxBody}, r.Name, s.cache.Filled, s.cache.Now},
-		Path:   b.Path, ID: r.BatchID(), Capture: capturedText, Window: b.Window, Max: b.Max, Missing: b.Missing, MaxBody: b.MaxBody,
+		Origin: &countedOrigin{&plainOrigin{next.pools[b.Upstream], b.MaxBody}, r.Name, s.tracer, s.cache.Filled, s.cache.Now}, Member: observe.Traceparent,
+		Path: b.Path, ID: r.BatchID(), Capture: capturedText, Window: b.Window, Max: b.Max, Missing: b.Missing, MaxBody: b.MaxBody,
 		IgnoreCookies: r.Cache.SetCookie != config.SetCookiePass, Now: s.cache.Now,
 	}
 	if r.Cache.Tags.Header != "" {

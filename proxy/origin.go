@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/batch"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
@@ -61,14 +62,17 @@ func (d *decoded) Close() error {
 type countedOrigin struct {
 	next   http.RoundTripper
 	route  string
+	tracer *observe.Tracer
 	filled func(*observe.Event) // nil: nobody counts
 	now    func() time.Time
 }
 
 // RoundTrip makes a call under an Event of its own.
 func (o *countedOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
-	ev := &observe.Event{Start: o.now(), Route: o.route, Method: req.Method, Host: req.Host, Cache: observe.CacheMiss, Background: true}
-	resp, err := o.next.RoundTrip(req.WithContext(observe.NewContext(req.Context(), ev)))
+	ctx, ev := o.tracer.StartRoot(req.Context(), "batch.flush", batch.Members(req.Context())...)
+	ev.Start, ev.Route, ev.Method, ev.Host, ev.Cache = o.now(), o.route, req.Method, req.Host, observe.CacheMiss
+	resp, err := o.next.RoundTrip(req.WithContext(ctx))
+	ev.Err = err
 	if o.filled != nil {
 		ev.Took, ev.Status = o.now().Sub(ev.Start), ev.UpstreamStatus
 		o.filled(ev)

@@ -82,7 +82,17 @@ func compileBehind(cfg *config.Config, r *config.Route, res *cache.Resource, s *
 			return queuedFor(r, s.writes, seen(q.Host, q.Path, q.RawQuery))
 		}
 	}
-	return b.Handler
+	return func(next http.Handler) http.Handler { return linked(b.Handler(next)) }
+}
+
+// linked has a write keep the name of the span of what it was accepted by, to which that of each try is linked.
+func linked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if own := observe.Traceparent(r.Context()); own != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			r.Header["Traceparent"] = []string{own}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // queuedFor is what r may know of the newest write that is seen under a name. What came with credentials is shown to those alone who have the same: who
@@ -104,7 +114,8 @@ var errNoRoute = errors.New("the running configuration has no such route")
 // applyWrite sends an accepted write where the running configuration sends it.
 func (g *Gateway) applyWrite(ctx context.Context, w *write.Write, _ bool) write.Outcome {
 	s := g.snapshot.Load()
-	ev := &observe.Event{Start: g.options.Now(), Route: w.Route, Method: w.Method, Scheme: w.Scheme, Host: w.Host}
+	ctx, ev := g.options.Tracer.StartRoot(ctx, "write.apply", w.Header.Get("Traceparent"))
+	ev.Start, ev.Route, ev.Method, ev.Scheme, ev.Host, ev.Background = g.options.Now(), w.Route, w.Method, w.Scheme, w.Host, false
 	rt, _ := s.router.find(w.Host, w.Path, w.Method, func(c *chi.Context) { ev.Captured = captured(c) })
 	if rt == nil || rt.name != w.Route {
 		return write.Outcome{Err: fmt.Errorf("route %s: %w", w.Route, errNoRoute)}
@@ -113,7 +124,9 @@ func (g *Gateway) applyWrite(ctx context.Context, w *write.Write, _ bool) write.
 	if err != nil {
 		return write.Outcome{Err: err, Hopeless: true}
 	}
-	status, header, err := s.cache.Apply(rt.resource, r.WithContext(observe.NewContext(ctx, ev)))
+	status, header, err := s.cache.Apply(rt.resource, r.WithContext(ctx))
+	ev.Status = status
+	ev.EndPart(err)
 	if err != nil {
 		return write.Outcome{Err: err}
 	}

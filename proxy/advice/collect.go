@@ -17,7 +17,7 @@ const (
 	sampleAll = 1024 // so many requests of a route are looked at closely, and of more one in sampleOne
 	sampleOne = 8
 	// sampleHits is the same for hits that connections answer by themselves.
-	sampleHits = 4096
+	sampleHits = 1 << 16
 	maxParams  = 32
 	maxTypes   = 16
 	maxNames   = 64 // of a query parameter, bytes

@@ -41,6 +41,8 @@ type Config struct {
 	Fields []string
 	// IgnoreCookies lets elements of an answer that sets a cookie be stored, without it. Otherwise they are for those alone who asked.
 	IgnoreCookies bool
+	// Member names what is read for in the context of a read; Members gives the names to the origin. nil: nobody wants to know.
+	Member func(ctx context.Context) string
 	// Observe is told of each call; nil: nobody watches. It may be called concurrently.
 	Observe func(size int, outcome Outcome, took time.Duration)
 	Now     func() time.Time
@@ -108,7 +110,11 @@ func (l *Loader) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return respond(req, refusal(http.StatusBadRequest, http.Header{})), nil
 	}
-	c, s := l.join(a, id)
+	member := ""
+	if l.Member != nil {
+		member = l.Member(req.Context())
+	}
+	c, s := l.join(a, id, member)
 	select {
 	case <-s.done:
 	case <-req.Context().Done():
@@ -119,6 +125,17 @@ func (l *Loader) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, s.err
 	}
 	return respond(req, s.result), nil
+}
+
+// maxNamed is how many members of a call are named.
+const maxNamed = 32
+
+type membersKey struct{}
+
+// Members are the first of those that the call with this context is made for, as [Config].Member names them.
+func Members(ctx context.Context) []string {
+	members, _ := ctx.Value(membersKey{}).([]string)
+	return members
 }
 
 // checkID refuses what no id is.

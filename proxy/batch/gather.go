@@ -21,6 +21,7 @@ type call struct {
 	by      map[string]*slot
 	bytes   int // of the escaped ids, with what is between them
 	members int
+	named   []string
 	sent    bool
 	timer   *time.Timer
 	ctx     context.Context // ends when all members have gone
@@ -37,8 +38,8 @@ type slot struct {
 	err         error
 }
 
-// join enters a read for id, and sends the call where there is nothing to wait for.
-func (l *Loader) join(a *asked, id string) (*call, *slot) {
+// join enters a read for id by member, and sends the call where there is nothing to wait for.
+func (l *Loader) join(a *asked, id, member string) (*call, *slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.groups[a.key]
@@ -63,6 +64,9 @@ func (l *Loader) join(a *asked, id string) (*call, *slot) {
 	}
 	s.members++
 	c.members++
+	if member != "" && len(c.named) < maxNamed {
+		c.named = append(c.named, member)
+	}
 	if alone || len(c.slots) >= l.Max {
 		l.send(c)
 	}

@@ -37,22 +37,23 @@ func (l *Loader) run(c *call) {
 	defer l.landed(c)
 	slots := c.slots
 	defer rescue(slots)
+	ctx := context.WithValue(c.ctx, membersKey{}, c.named)
 	begun := l.now()
 	slots = l.wanted(slots)
 	if len(slots) == 0 {
 		return
 	}
-	w := l.fetch(c.ctx, c.group, slots)
+	w := l.fetch(ctx, c.group, slots)
 	if len(slots) > 1 && w.again() && c.ctx.Err() == nil {
 		l.observe(len(slots), Retried, begun)
-		l.oneByOne(c, slots)
+		l.oneByOne(ctx, c, slots)
 		return
 	}
 	l.deal(slots, w, begun)
 }
 
 // oneByOne asks for each member alone.
-func (l *Loader) oneByOne(c *call, slots []*slot) {
+func (l *Loader) oneByOne(ctx context.Context, c *call, slots []*slot) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	room := make(chan struct{}, singles)
@@ -63,8 +64,8 @@ func (l *Loader) oneByOne(c *call, slots []*slot) {
 			alone := []*slot{s}
 			defer rescue(alone)
 			begun := l.now()
-			if c.ctx.Err() == nil && len(l.wanted(alone)) == 1 {
-				l.deal(alone, l.fetch(c.ctx, c.group, alone), begun)
+			if ctx.Err() == nil && len(l.wanted(alone)) == 1 {
+				l.deal(alone, l.fetch(ctx, c.group, alone), begun)
 			}
 		})
 	}

@@ -59,12 +59,9 @@ func (e *FetchError) ProxyStatus() string { return e.Kind }
 // its header is left alone, and observe.Event of ctx tells whose request it is made for. No more than limit bytes of content are taken.
 // It may be called concurrently. What the call brings is noted in the Event of its own that Filled is told of.
 func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, limit int64) (got *Fetched, err error) {
-	parent := observe.FromContext(ctx)
-	ev := &observe.Event{
-		Start: c.Now(), Route: res.Rules.Route, Method: req.Method, Background: true,
-		ClientIP: parent.ClientIP, Scheme: parent.Scheme, Host: parent.Host, Captured: parent.Captured,
-	}
-	ctx = observe.NewContext(ctx, ev)
+	ctx, ev := observe.StartPart(ctx, "cache.fetch")
+	ev.Start, ev.Route, ev.Method, ev.Background = c.Now(), res.Rules.Route, req.Method, true
+	defer func() { ev.EndPart(err) }()
 	r := req.WithContext(ctx)
 	r.Header = req.Header.Clone()
 	x := &exchange{ctx: ctx, res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL, interim: func(int, http.Header) {}}

@@ -143,7 +143,10 @@ func (t *Tracer) Fill(e *Event) {
 		return
 	}
 	name := "cache.fill"
-	if e.Background {
+	switch {
+	case e.spans.part != "":
+		name = e.spans.part
+	case e.Background:
 		name = "cache.refresh"
 	}
 	t.emit(e, name, trace.SpanKindInternal, fillAttributes(e))

@@ -30,7 +30,7 @@ func compileBatch(r *config.Route, next *generation, s *Snapshot) (http.RoundTri
 	made := batch.Config{
 		Origin: &countedOrigin{&plainOrigin{next.pools[b.Upstream], b.MaxBody}, r.Name, s.tracer, s.cache.Filled, s.cache.Now}, Member: observe.Traceparent,
 		Path: b.Path, ID: r.BatchID(), Capture: capturedText, Window: b.Window, Max: b.Max, Missing: b.Missing, MaxBody: b.MaxBody,
-		IgnoreCookies: r.Cache.SetCookie != config.SetCookiePass, Now: s.cache.Now,
+		IgnoreCookies: r.Cache.SetCookie != config.SetCookiePass, Now: s.cache.Now, Observe: s.live.counted.batch(r.Name),
 	}
 	if r.Cache.Tags.Header != "" {
 		made.Fields = []string{http.CanonicalHeaderKey(r.Cache.Tags.Header)}

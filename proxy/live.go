@@ -35,6 +35,7 @@ type live struct {
 	// poolsMu is for those who read pools while the gateway runs.
 	poolsMu sync.Mutex
 	random  func() float64
+	counted combined
 
 	queue       *write.Queue // of writes that are applied later; nil: none are
 	queueConfig config.WriteQueue

@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"runtime"
+	"time"
 
+	"github.com/penstock/penstock/proxy/cost"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/observe/prom"
 	"github.com/penstock/penstock/proxy/store/shared"
@@ -44,6 +47,44 @@ func (g *Gateway) ownMetrics(add func(observe.Family)) {
 	add(observe.One(observe.Gauge, "penstock_goroutines", "Goroutines that there are.", float64(runtime.NumGoroutine())))
 	add(observe.One(observe.Gauge, "penstock_requests_waiting", "Requests that wait for the answer to another's call.", float64(g.Waiting())))
 	add(observe.One(observe.Gauge, "penstock_fills_running", "Calls under way that fill the cache.", float64(g.live.cache.Flights())))
+	g.queueMetrics(add)
+	g.costMetrics(add)
+}
+
+// queueTime is how long reading the figures of the queue may take: it may be in Redis.
+const queueTime = time.Second
+
+// queueMetrics are those of writes that wait; none where there is no queue, or it can't be asked.
+func (g *Gateway) queueMetrics(add func(observe.Family)) {
+	ctx, cancel := context.WithTimeout(context.Background(), queueTime)
+	defer cancel()
+	pending, oldest, dead, ok := g.QueuedWrites(ctx)
+	if !ok {
+		return
+	}
+	add(observe.One(observe.Gauge, "penstock_writes_pending", "Writes that were accepted and are yet to be applied.", float64(pending)))
+	add(observe.One(observe.Gauge, "penstock_writes_oldest_seconds", "How long the oldest of them has waited.", oldest.Seconds()))
+	add(observe.One(observe.Gauge, "penstock_writes_dead", "Writes that could not be applied, and are kept for penstock writes.", float64(dead)))
+}
+
+// costMetrics are those of the account of this month; none where there is none.
+func (g *Gateway) costMetrics(add func(observe.Family)) {
+	r := g.Cost()
+	if !r.Configured {
+		return
+	}
+	for _, m := range []struct {
+		name, help string
+		money      cost.Money
+	}{
+		{"penstock_cost_spent", "Money spent this month (UTC), in the configured currency.", r.Total.Spent},
+		{"penstock_cost_saved", "Money spared this month (UTC), in the configured currency.", r.Total.Saved},
+	} {
+		add(observe.One(observe.Gauge, m.name, m.help, float64(m.money.Micros)/1e6, "currency", r.Currency))
+	}
+	if r.Budget != nil {
+		add(observe.One(observe.Gauge, "penstock_cost_budget_used_ratio", "Share of the month's budget that is spent.", r.Budget.UsedShare))
+	}
 }
 
 func truth(b bool) float64 {
@@ -57,6 +98,7 @@ func truth(b bool) float64 {
 func (l *live) Metrics(add func(observe.Family)) {
 	l.memoryMetrics(add)
 	l.poolMetrics(add)
+	l.counted.Metrics(add)
 	if l.fleet != nil {
 		l.fleet.Metrics(add)
 	}

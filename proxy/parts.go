@@ -31,6 +31,7 @@ const (
 func compileAggregate(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
 	made := aggregate.Config{
 		Timeout: r.Aggregate.Timeout, Capture: capturedText, SilentTTL: r.Cache.TTL.Default, TagField: r.Cache.Tags.Header, Now: s.cache.Now,
+		Observe: s.live.counted.part(r.Name),
 	}
 	if r.Aggregate.Merge == config.MergeDeep {
 		made.Merge = aggregate.Deep

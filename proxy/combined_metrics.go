@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/proxy/aggregate"
+	"github.com/penstock/penstock/proxy/batch"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// combined counts what is asked for several at a time: parts of aggregates, and batches. It goes on over reloads. Its series are bounded by the
+// configurations that there were.
+type combined struct {
+	parts, batches, reads sync.Map // of *atomic.Uint64 by combinedSeries
+}
+
+// combinedSeries are the values of the labels of a count; those that it has not are "".
+type combinedSeries struct{ route, part, outcome, size string }
+
+func count(m *sync.Map, s combinedSeries, n uint64) {
+	counter, ok := m.Load(s)
+	if !ok {
+		counter, _ = m.LoadOrStore(s, new(atomic.Uint64))
+	}
+	counter.(*atomic.Uint64).Add(n)
+}
+
+// part is what an aggregate on the route tells of each of its parts.
+func (c *combined) part(route string) func(context.Context, string, aggregate.Outcome, time.Duration) {
+	return func(_ context.Context, part string, outcome aggregate.Outcome, _ time.Duration) {
+		count(&c.parts, combinedSeries{route: route, part: part, outcome: string(outcome)}, 1)
+	}
+}
+
+// batch is what a batch on the route tells of each of its calls.
+func (c *combined) batch(route string) func(int, batch.Outcome, time.Duration) {
+	return func(size int, outcome batch.Outcome, _ time.Duration) {
+		count(&c.batches, combinedSeries{route: route, outcome: string(outcome), size: sizeClass(size)}, 1)
+		count(&c.reads, combinedSeries{route: route}, uint64(size))
+	}
+}
+
+// sizeClass is a range of how many ids a call asked for.
+func sizeClass(n int) string {
+	switch {
+	case n <= 1:
+		return "1"
+	case n < 10:
+		return "2-9"
+	case n < 100:
+		return "10-99"
+	}
+	return "100+"
+}
+
+// Metrics are the counts.
+func (c *combined) Metrics(add func(observe.Family)) {
+	add(combinedFamily(&c.parts, "penstock_aggregate_parts_total", "Parts that aggregates asked for: complete, replaced by what on_error says, or failed with the whole.", func(s combinedSeries) []observe.Label {
+		return observe.Labels("route", s.route, "part", s.part, "outcome", s.outcome)
+	}))
+	add(combinedFamily(&c.batches, "penstock_batch_calls_total", "Calls that were made for reads of a batch, by how many ids they asked for.", func(s combinedSeries) []observe.Label {
+		return observe.Labels("route", s.route, "outcome", s.outcome, "size", s.size)
+	}))
+	add(combinedFamily(&c.reads, "penstock_batch_ids_total", "Ids that the calls of batches asked for.", func(s combinedSeries) []observe.Label {
+		return observe.Labels("route", s.route)
+	}))
+}
+
+func combinedFamily(m *sync.Map, name, help string, labels func(combinedSeries) []observe.Label) observe.Family {
+	f := observe.Family{Name: name, Help: help, Kind: observe.Counter}
+	m.Range(func(k, v any) bool {
+		f.Points = append(f.Points, observe.Point{Labels: labels(k.(combinedSeries)), Value: float64(v.(*atomic.Uint64).Load())})
+		return true
+	})
+	slices.SortFunc(f.Points, func(a, b observe.Point) int {
+		return slices.CompareFunc(a.Labels, b.Labels, func(x, y observe.Label) int { return cmp.Compare(x.Value, y.Value) })
+	})
+	return f
+}

@@ -184,8 +184,8 @@ func readServe(s string) (string, *problem) {
 	return s, checkFixed(s)
 }
 
-// placeholder is {name} or {*} in a template.
-var placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
+// templateVariable is {name} or {*} in a template.
+var templateVariable = regexp.MustCompile(`\{([^{}]*)\}`)
 
 // readTemplate reads a path with {name} and {*} in it.
 func readTemplate(s string) (string, *problem) {
@@ -195,7 +195,7 @@ func readTemplate(s string) (string, *problem) {
 	case !strings.HasPrefix(s, "/"):
 		return "", not("it begins with /")
 	}
-	fixed := placeholder.ReplaceAllString(s, "x")
+	fixed := templateVariable.ReplaceAllString(s, "x")
 	if strings.ContainsAny(fixed, "{}*") {
 		return "", not("what was captured is written {name} or {*}")
 	}
@@ -211,7 +211,7 @@ func checkTemplate(template, pattern string) *problem {
 			names = append(names, s.param)
 		}
 	}
-	for _, m := range placeholder.FindAllStringSubmatch(template, -1) {
+	for _, m := range templateVariable.FindAllStringSubmatch(template, -1) {
 		if !slices.Contains(names, m[1]) {
 			p := problemf("match.path captures no {%s}", clip(m[1]))
 			if len(names) > 0 {

@@ -368,7 +368,7 @@ func (w *Writes) agree(cached bool) {
 	w.Queue.CacheBody = false // which methods there are is another matter
 }
 
-// agreeTiers leaves no tier that is not there, no call shared without one, and no placeholder that nothing captures.
+// agreeTiers leaves no tier that is not there, no call shared without one, and no templateVariable that nothing captures.
 func agreeTiers(r *Route, redis bool) {
 	r.Cache.Tiers = slices.DeleteFunc(r.Cache.Tiers, func(t Tier) bool { return t == TierRedis && !redis })
 	if len(r.Cache.Tiers) == 0 {

@@ -23,7 +23,7 @@ func readPartPath(s string) (string, *problem) {
 	if !strings.HasPrefix(s, "/") {
 		return "", not("it begins with /")
 	}
-	fixed := placeholder.ReplaceAllString(s, "x")
+	fixed := templateVariable.ReplaceAllString(s, "x")
 	if strings.ContainsAny(fixed, "{}") {
 		return "", not("what is filled in is written {name}, {part.field} or {}")
 	}

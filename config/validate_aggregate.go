@@ -40,7 +40,7 @@ func inOrder(parts map[string]*Part) []string {
 func (k checker) part(r *Route, name string, n *node) {
 	p := r.Aggregate.Parts[name]
 	k.partOrigin(p, n)
-	for _, m := range placeholder.FindAllStringSubmatch(p.Path, -1) {
+	for _, m := range templateVariable.FindAllStringSubmatch(p.Path, -1) {
 		k.reference(r, name, m[1], n)
 	}
 	if each := n.get("foreach"); k.sound(each) && p.Foreach != "" {
@@ -141,7 +141,7 @@ func (k checker) otherPart(r *Route, part, name string, at *node) bool {
 // needs are the parts that a part is made of.
 func (p *Part) needs() []string {
 	var out []string
-	for _, m := range placeholder.FindAllStringSubmatch(p.Path, -1) {
+	for _, m := range templateVariable.FindAllStringSubmatch(p.Path, -1) {
 		if name, _, dotted := strings.Cut(m[1], "."); dotted && name != "query" {
 			out = append(out, name)
 		}

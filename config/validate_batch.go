@@ -43,7 +43,7 @@ func (k checker) batchPath(r *Route, n *node) {
 		k.at(at, problemf("{ids} stands once, in the query").or("such as /items?ids={ids}"))
 	}
 	others := slices.DeleteFunc(captureNames(r.Match.Path), func(name string) bool { return name == id })
-	for _, m := range placeholder.FindAllStringSubmatch(r.Batch.Path, -1) {
+	for _, m := range templateVariable.FindAllStringSubmatch(r.Batch.Path, -1) {
 		if m[1] != "ids" && !slices.Contains(others, m[1]) {
 			k.at(at, problemf("there is no {%s} that the ids of one call have in common", clip(m[1])).or("{ids} are the ids"))
 		}
@@ -115,7 +115,7 @@ func (k checker) partBatch(p *Part, n *node) {
 	if parts, _ := parsePattern(named.Match.Path); len(captureNames(named.Match.Path)) != 1 || len(parts) > 0 && parts[len(parts)-1].param == "*" {
 		k.at(at, problemf("the path of route %s takes more than an id", clip(p.Batch)))
 	}
-	if path := n.get("path"); k.sound(path) && (strings.Count(p.Path, "{}") != 1 || len(placeholder.FindAllString(p.Path, -1)) != 1) {
+	if path := n.get("path"); k.sound(path) && (strings.Count(p.Path, "{}") != 1 || len(templateVariable.FindAllString(p.Path, -1)) != 1) {
 		k.at(path, problemf("a batch is asked by the value of foreach alone").or("such as /items/{}"))
 	}
 }

@@ -32,7 +32,7 @@ func runAdvise(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	status, text, err := gate.send(req)
+	status, text, err := gate.send(req, maxAnswer)
 	if err != nil {
 		return err
 	}

@@ -220,11 +220,11 @@ func (d *door) post(ctx context.Context, path string, ask any) (status int, text
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return d.send(req)
+	return d.send(req, maxAnswer)
 }
 
-// send sends a request of the admin API.
-func (d *door) send(req *http.Request) (status int, text []byte, err error) {
+// send sends a request of the admin API, and reads no more than most bytes of the answer.
+func (d *door) send(req *http.Request, most int64) (status int, text []byte, err error) {
 	if d.token != "" {
 		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
@@ -235,7 +235,7 @@ func (d *door) send(req *http.Request) (status int, text []byte, err error) {
 		return 0, nil, fmt.Errorf("the gateway does not answer at %s: %w", d.where(), err)
 	}
 	defer resp.Body.Close()
-	if text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
+	if text, err = io.ReadAll(io.LimitReader(resp.Body, most)); err != nil {
 		return 0, nil, fmt.Errorf("the gateway at %s: %w", d.where(), err)
 	}
 	return resp.StatusCode, text, nil

@@ -146,25 +146,15 @@ func (w *writesCommand) run(ctx context.Context, out io.Writer, d *door) error {
 // askWrites sends a request to the admin listener. An answer that is none of a gateway is left empty.
 func (d *door) askWrites(req *http.Request) (int, *writesAnswer, error) {
 	req.Header.Set("Content-Type", "application/json")
-	if d.token != "" {
-		req.Header.Set("Authorization", "Bearer "+d.token)
-	}
-	t := d.transport()
-	defer t.CloseIdleConnections()
-	resp, err := t.RoundTrip(req)
+	status, text, err := d.send(req, 16*maxAnswer)
 	if err != nil {
-		return 0, nil, fmt.Errorf("the gateway does not answer at %s: %w", d.where(), err)
+		return 0, nil, err
 	}
-	defer resp.Body.Close()
 	answer := new(writesAnswer)
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16*maxAnswer))
-	if err == nil && json.Unmarshal(text, answer) != nil && resp.StatusCode/100 == 2 {
-		err = fmt.Errorf("what it says is not about writes")
+	if json.Unmarshal(text, answer) != nil && status/100 == 2 {
+		return 0, nil, fmt.Errorf("the gateway at %s: what it says is not about writes", d.where())
 	}
-	if err != nil {
-		return 0, nil, fmt.Errorf("the gateway at %s: %w", d.where(), err)
-	}
-	return resp.StatusCode, answer, nil
+	return status, answer, nil
 }
 
 // report prints what was asked for, or returns why it can't be.

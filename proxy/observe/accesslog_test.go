@@ -206,7 +206,7 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 
 func TestLoggingAHitAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("under the race detector a pool forgets at random")
+		t.Skip("the race detector must be off, for it has pools forget at random: make test runs this without it")
 	}
 	l, _ := logTo(t, FormatJSON, 1)
 	h := aHit("GET /a HTTP/1.1\r\nUser-Agent: x\r\n\r\n")

@@ -47,7 +47,7 @@ cost: {currency: USD, egress_per_gb: 90, origin_per_gb: 20, origin_per_million_r
 func tools(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Skip("there is no chromium; make setup installs it")
+		t.Fatal("there is no chromium; make setup installs it")
 	}
 	dir := os.Getenv("CACHE_TESTS_DIR")
 	if dir == "" {

@@ -31,6 +31,11 @@ func (r *Rules) Key(q *Request) (Key, Reason) {
 	return r.makeKey(q, q.Scheme, q.Host, q.Path, q.RawQuery), ReasonNone
 }
 
+// KeyedByURL reports whether the keys of two requests that have one are the same whenever scheme, host, path and query are.
+func (r *Rules) KeyedByURL() bool {
+	return len(r.KeyHeaders)+len(r.KeyCookies) == 0 && r.Authorization != AuthorizationKey
+}
+
 // URLKey makes the key of the GET of another URL on the same route, which must be absolute and have q's host. Where the rules
 // have fields or cookies in the key, the values of q stand in for those of the requests to come: no others are known.
 func (r *Rules) URLKey(q *Request, absoluteURL string) (Key, bool) {

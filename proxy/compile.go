@@ -38,6 +38,7 @@ func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error
 		TrustedProxies: cfg.Server.TrustedProxies, URLBytes: int(cfg.Server.Limits.URLBytes),
 		QueryParams: cfg.Server.Limits.QueryParams, HeaderBytes: int(cfg.Server.Limits.HeaderBytes),
 	}
+	s.memo.Locate = s.locate
 	guard := edge.NewGuard(s.guard)
 	s.handler = guard(http.HandlerFunc(s.dispatch))
 	s.explainer = guard(http.HandlerFunc(s.explain))
@@ -92,6 +93,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 	return &route{
 		pages: pages,
 		name:  r.Name, host: r.Match.Host, path: r.Match.Path, methods: r.Match.Methods, captures: captures,
+		direct: direct(r, res), https: r.RequireHTTPS != config.RequireHTTPSOff,
 		rules: res.Rules, resource: res, handler: front(handler), explain: front(explain),
 	}, nil
 }
@@ -101,6 +103,12 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 // by a body. A route that counts, admits or marks single requests is not plain, nor one whose hits have other pages fetched.
 func plain(r *config.Route) bool {
 	return r.Cache.Enabled && (r.Paginate == nil || r.Paginate.Prefetch == 0)
+}
+
+// direct reports whether the place of a route's responses follows from host, path and query alone, and no such request is refused before it is looked
+// for. A rewrite by a template may find a value that leaves its place.
+func direct(r *config.Route, res *cache.Resource) bool {
+	return res.Memo != nil && r.Paginate == nil && r.Rewrite.Path == "" && res.Tiers.Memory && res.Rules.KeyedByURL()
 }
 
 // compileResource is the cache's side of a route.

@@ -43,7 +43,7 @@ func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	return true
 }
 
-// client is who sent r, and by which scheme: the peer, or who stands behind it if its word is taken.
+// client is who sent r, and by which scheme: the peer, or who stands behind it if its word is taken. The scheme is no part of the connection's buffer.
 func (s *Snapshot) client(r *wire.Request) (netip.Addr, string) {
 	var claims http.Header
 	if len(s.guard.TrustedProxies) > 0 && (r.Has("x-forwarded-") || r.Has("forwarded")) && s.guard.Trusts(r.Peer.Addr) {
@@ -51,11 +51,13 @@ func (s *Snapshot) client(r *wire.Request) (netip.Addr, string) {
 	}
 	ip, scheme := r.Peer.Addr, "http"
 	if claims != nil {
-		ip, scheme = s.guard.Client(r.Peer.Addr, r.Peer.TLS, claims)
-	} else if r.Peer.TLS {
-		scheme = "https"
+		if ip, scheme = s.guard.Client(r.Peer.Addr, r.Peer.TLS, claims); scheme != "https" {
+			return ip, "http"
+		}
+	} else if !r.Peer.TLS {
+		return ip, scheme
 	}
-	return ip, scheme
+	return ip, "https"
 }
 
 // claimsOf are the fields by which the client behind a trusted peer is known.

@@ -100,6 +100,21 @@ func warm(t testing.TB, g *proxy.Gateway, path string, fields ...string) {
 	}
 }
 
+// warmOnce has the path fetched, and waits until it is stored.
+func warmOnce(t testing.TB, g *proxy.Gateway, path string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if strings.Contains(w.Header().Get("Cache-Status"), "; hit") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not become a hit: %d %s", path, w.Code, w.Header().Get("Cache-Status"))
+		}
+	}
+}
+
 // hitCases are what is measured: name, request, and the fields that it is warmed with.
 var hitCases = []struct {
 	name, path string

@@ -63,6 +63,8 @@ type route struct {
 	path     string
 	methods  []string
 	captures bool // its handler needs what the path pattern captured
+	direct   bool // where its responses are can be told without its handler
+	https    bool // requests that came otherwise are not answered from the cache
 	rules    *cachepolicy.Rules
 	resource *cache.Resource
 	pages    *paginate.Pages // nil: none

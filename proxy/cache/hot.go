@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -44,14 +45,43 @@ type Answer struct {
 }
 
 // Answer answers q from memory if the slow path would do so with a fresh response as it is: it asks the store, the history of purges and
-// [cachepolicy.Rules.Decide] as that does, and writes the same fields in the same order. The head is appended to a.Head. It allocates nothing but for
-// what of the memo it learns.
+// [cachepolicy.Rules.Decide] as that does, and writes the same fields in the same order. The head is appended to a.Head. It allocates nothing for what
+// is remembered, but for what of the memo it learns; what is not is found by Locate, if that can tell where.
 func (m *Memo) Answer(q *Question, a *Answer) bool {
-	known := m.find(q.Scheme, q.Host, q.Target)
-	if known == nil {
+	if known := m.find(q.Method, q.Scheme, q.Host, q.Target); known != nil {
+		if !m.answer(&known.Place, known, q, a) {
+			return false
+		}
+		known.touch()
+		return true
+	}
+	if m.Locate == nil {
 		return false
 	}
-	object, err := m.cache.Store.Get(context.Background(), known.key)
+	at, ok := m.Locate(q.Method, q.Scheme, q.Host, q.Target)
+	if !ok || !m.answer(&at, nil, q, a) {
+		return false
+	}
+	if m.cache.Random()*learnOne < 1 {
+		m.remember(methodOf(q.Method), q.Scheme, strings.Clone(q.Host), strings.Clone(q.Target), at)
+	}
+	return true
+}
+
+// methodOf is m, which is GET or HEAD, as a text that may be kept.
+func methodOf(m string) string {
+	if m == http.MethodHead {
+		return http.MethodHead
+	}
+	return http.MethodGet
+}
+
+// learnOne is of how many hits that had to be located one is remembered: what is asked for often soon is, and what is not costs nothing.
+const learnOne = 16
+
+// answer answers q by what is stored at a place, of which known is what is remembered, nil for nothing.
+func (m *Memo) answer(at *Place, known *recollection, q *Question, a *Answer) bool {
+	object, err := m.cache.Store.Get(context.Background(), at.Key)
 	if err != nil {
 		return false
 	}
@@ -65,44 +95,51 @@ func (m *Memo) Answer(q *Question, a *Answer) bool {
 	if i < 0 {
 		return false
 	}
-	e := m.cache.alive(known.key, object.Variants[i])
+	e := m.cache.alive(at.Key, object.Variants[i])
 	if e == nil || !e.Complete() {
 		return false
 	}
 	chance := m.cache.Random()
-	d := known.res.Rules.Decide(&ask.request, &e.Meta, q.Now, chance)
+	d := at.Resource.Rules.Decide(&ask.request, &e.Meta, q.Now, chance)
 	if d.Action != cachepolicy.Serve {
 		if d.Reason == cachepolicy.ReasonEarlyRefresh {
 			a.Chance = chance
 		}
 		return false
 	}
-	return m.write(known, e, d, q, ask, a)
+	rep := m.represent(at.Resource, e, q)
+	if rep == nil {
+		return false
+	}
+	s := ask.shapeOf(known, e, rep)
+	if s == nil {
+		return false
+	}
+	m.write(at, e, rep, s, d, q, ask, a)
+	return true
 }
 
-// write completes a with e.
-func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) bool {
+// represent is the representation of e that q has a preference for; nil where it is yet to be made.
+func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Representation {
 	accept := compress.IdentityOnly
 	if e.Derivable != 0 {
 		value, lines := q.Fields.Line("Accept-Encoding")
 		if lines > 1 {
-			return false
+			return nil
 		}
 		if lines == 1 {
 			accept = m.accepts.fold(value)
 		}
 	}
-	rep, _ := known.res.held(e, accept)
-	if rep == nil {
-		return false
-	}
-	s := known.shape(e, rep)
-	if s == nil {
-		return false
-	}
-	m.cache.used(known.key)
-	m.cache.warm(known.res, known.key, e, rep)
-	a.Route, a.Host, a.Status, a.Age, a.TTL = known.res.Rules.Route, known.canonicalHost, e.Status, d.Age, d.TTL
+	rep, _ := res.held(e, accept)
+	return rep
+}
+
+// write completes a with a representation of e, which has the shape s.
+func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
+	m.cache.used(at.Key)
+	m.cache.warm(at.Resource, at.Key, e, rep)
+	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL
 	if q.Conditional && cachepolicy.Evaluate(&ask.request, &e.Meta) == cachepolicy.NotModified {
 		a.Status = http.StatusNotModified
 		a.Head = s.appendNotModified(a.Head, rep, m.cache.Name, d)
@@ -113,12 +150,10 @@ func (m *Memo) write(known *recollection, e *store.Entry, d cachepolicy.Decision
 		}
 	}
 	a.ContentType, a.ETag = s.contentType, s.etag
-	a.Key = binary.BigEndian.Uint64(known.key.Hash[:8])
+	a.Key = binary.BigEndian.Uint64(at.Key.Hash[:8])
 	if rep.Coding != compress.Identity {
 		a.Coding = rep.Coding.String()
 	}
-	known.touch()
-	return true
 }
 
 // maxSelecting is how many fields may select a response that is answered from here.
@@ -130,6 +165,7 @@ type asking struct {
 	header  http.Header
 	values  [maxSelecting]string
 	count   int
+	shape   shape // of a response whose place is not remembered
 }
 
 func newAsking() any { return &asking{header: make(http.Header, maxSelecting)} }
@@ -140,6 +176,7 @@ func (m *Memo) release(ask *asking) {
 		clear(ask.values[:])
 		ask.count = 0
 	}
+	ask.shape = shape{}
 	m.asks.Put(ask)
 }
 

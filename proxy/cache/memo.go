@@ -36,21 +36,30 @@ type Memo struct {
 	bytes   atomic.Int64
 	turn    atomic.Uint32
 	most    int64
+	// Locate, which is set before the first request comes, says where the answer to a request is that is not remembered, if its bytes alone tell. It
+	// keeps nothing of what it is given. nil is for a memo that knows only what it remembers.
+	Locate func(method, scheme, host, target string) (Place, bool)
+}
+
+// Place is where the answer to a request is to be looked for.
+type Place struct {
+	Resource *Resource
+	Host     string // canonical
+	Key      cachepolicy.Key
 }
 
 type place4 [ways]atomic.Pointer[recollection]
 
 // recollection is where to look for the answer to a request.
 type recollection struct {
-	hash          uint64
-	scheme        string
-	host, target  string // as they came
-	canonicalHost string
-	res           *Resource
-	key           cachepolicy.Key
-	uses          atomic.Uint32 // up to maxUses
-	shapes        [ways]atomic.Pointer[shape]
-	turn          atomic.Uint32 // of shapes
+	Place
+	hash         uint64
+	method       string // "GET" or "HEAD"
+	scheme       string
+	host, target string        // as they came
+	uses         atomic.Uint32 // up to maxUses
+	shapes       [ways]atomic.Pointer[shape]
+	turn         atomic.Uint32 // of shapes
 }
 
 // NewMemo returns an empty Memo that takes most bytes, about.
@@ -61,27 +70,31 @@ func (c *Cache) NewMemo(most int64) *Memo {
 	return m
 }
 
-func (m *Memo) hash(scheme, host, target string) uint64 {
+func (m *Memo) hash(method, scheme, host, target string) uint64 {
 	h := maphash.String(m.seed, target) ^ bits.RotateLeft64(maphash.String(m.seed, host), 31)
 	if scheme == "https" {
 		h = ^h
 	}
+	if method == http.MethodHead {
+		h = bits.ReverseBytes64(h)
+	}
 	return h
 }
 
-func (m *Memo) find(scheme, host, target string) *recollection {
-	h := m.hash(scheme, host, target)
+func (m *Memo) find(method, scheme, host, target string) *recollection {
+	h := m.hash(method, scheme, host, target)
 	place := &m.places[h&uint64(len(m.places)-1)]
 	for i := range place {
-		if r := place[i].Load(); r != nil && r.hash == h && r.is(scheme, host, target) {
+		if r := place[i].Load(); r != nil && r.hash == h && r.is(method, scheme, host, target) {
 			return r
 		}
 	}
 	return nil
 }
 
-func (r *recollection) is(scheme, host, target string) bool {
-	return r.target == target && r.host == host && r.scheme == scheme
+// is reports whether r is of this request. A route may have GET and no HEAD.
+func (r *recollection) is(method, scheme, host, target string) bool {
+	return r.target == target && r.host == host && r.scheme == scheme && r.method == method
 }
 
 // touch notes a use. What is used much is not written to each time.
@@ -100,24 +113,24 @@ func (r *recollection) age() {
 
 func (r *recollection) cost() int64 { return int64(recollectionCost + len(r.host) + len(r.target)) }
 
-// remember takes note of a plain hit on what is stored under key. Host and target are those of the request as it came.
-func (m *Memo) remember(scheme, host, target, canonicalHost string, res *Resource, key cachepolicy.Key) {
+// remember takes note of a plain hit on what is stored at a place. Host and target are those of the request as it came. All texts are kept.
+func (m *Memo) remember(method, scheme, host, target string, at Place) {
 	if len(host)+len(target) > maxRemembered {
 		return
 	}
-	h := m.hash(scheme, host, target)
+	h := m.hash(method, scheme, host, target)
 	place := &m.places[h&uint64(len(m.places)-1)]
-	r := &recollection{hash: h, scheme: scheme, host: host, target: target, canonicalHost: canonicalHost, res: res, key: key}
+	r := &recollection{Place: at, hash: h, method: method, scheme: scheme, host: host, target: target}
 	for i := range place {
-		if old := place[i].Load(); old != nil && old.is(scheme, host, target) || old == nil && m.put(&place[i], nil, r) {
+		if old := place[i].Load(); old != nil && old.is(method, scheme, host, target) || old == nil && m.put(&place[i], nil, r) {
 			return
 		}
 	}
 	turn := m.turn.Add(1)
-	at := &place[turn%ways]
-	switch old := at.Load(); {
+	way := &place[turn%ways]
+	switch old := way.Load(); {
 	case old == nil || old.uses.Load() == 0:
-		m.put(at, old, r)
+		m.put(way, old, r)
 	case turn/ways%patience == 0:
 		old.age()
 	}
@@ -149,10 +162,10 @@ func (d *delivery) recall(e *store.Entry) {
 	if m == nil || d.reply.decision.Action != cachepolicy.Serve || d.reply.tier != "" || x.tier != tierMemory || !plainRequest(x) {
 		return
 	}
-	if r := x.res.Rules; len(r.KeyHeaders)+len(r.KeyCookies) > 0 || r.Authorization == cachepolicy.AuthorizationKey {
-		return // the key is not told by host and target alone
+	if !x.res.Rules.KeyedByURL() {
+		return
 	}
-	m.remember(x.q.Scheme, x.ev.RawHost, x.ev.RawTarget, x.q.Host, x.res, x.key)
+	m.remember(x.q.Method, x.q.Scheme, x.ev.RawHost, x.ev.RawTarget, Place{x.res, x.q.Host, x.key})
 }
 
 // plainRequest reports whether a request came as a connection can answer it.

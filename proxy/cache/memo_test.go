@@ -3,8 +3,6 @@ package cache
 import (
 	"fmt"
 	"testing"
-
-	"github.com/penstock/penstock/cachepolicy"
 )
 
 // TestMemoHoldsWhatIsUsed against any number of other requests, and stays in its bounds. What it has forgotten all the same is remembered when it is next
@@ -22,10 +20,10 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 	hot := func(i int) string { return fmt.Sprintf("/hot/%d", i) }
 	looks, missed := 0, 0
 	for i := range runs {
-		m.remember("http", "h", fmt.Sprintf("/a?utm_source=%d", i), "h", res, cachepolicy.Key{})
+		m.remember("GET", "http", "h", fmt.Sprintf("/a?utm_source=%d", i), Place{Resource: res, Host: "h"})
 		if i%each == 0 {
 			target := hot(i / each % hots)
-			r := m.find("http", "h", target)
+			r := m.find("GET", "http", "h", target)
 			if i >= warm {
 				looks++
 				if r == nil {
@@ -35,7 +33,7 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 			if r != nil {
 				r.touch()
 			} else {
-				m.remember("http", "h", target, "h", res, cachepolicy.Key{})
+				m.remember("GET", "http", "h", target, Place{Resource: res, Host: "h"})
 			}
 		}
 		if n := m.bytes.Load(); n > most {
@@ -46,11 +44,11 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 		t.Errorf("%d of %d looks at what is used were in vain", missed, looks)
 	}
 	for i := range runs { // nothing else is used any more
-		m.remember("http", "h", fmt.Sprintf("/b?utm_source=%d", i), "h", res, cachepolicy.Key{})
+		m.remember("GET", "http", "h", fmt.Sprintf("/b?utm_source=%d", i), Place{Resource: res, Host: "h"})
 	}
 	stay := 0
 	for i := range hots {
-		if m.find("http", "h", hot(i)) != nil {
+		if m.find("GET", "http", "h", hot(i)) != nil {
 			stay++
 		}
 	}
@@ -60,18 +58,19 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 	t.Logf("%d of %d looks in vain", missed, looks)
 }
 
-// TestMemoTellsRequestsApart by each byte of host and target, and by the scheme.
+// TestMemoTellsRequestsApart by each byte of host and target, by the scheme and the method.
 func TestMemoTellsRequestsApart(t *testing.T) {
 	m := new(Cache).NewMemo(1 << 20)
-	m.remember("http", "a.example", "/x", "a.example", new(Resource), cachepolicy.Key{})
-	for _, other := range [][3]string{
-		{"https", "a.example", "/x"}, {"http", "A.example", "/x"}, {"http", "a.example", "/X"}, {"http", "a.example/", "x"}, {"http", "a.example", "/x?"}, {"http", "", "a.example/x"},
+	m.remember("GET", "http", "a.example", "/x", Place{Resource: new(Resource), Host: "a.example"})
+	for _, other := range [][4]string{
+		{"GET", "https", "a.example", "/x"}, {"GET", "http", "A.example", "/x"}, {"GET", "http", "a.example", "/X"}, {"GET", "http", "a.example/", "x"},
+		{"GET", "http", "a.example", "/x?"}, {"GET", "http", "", "a.example/x"}, {"HEAD", "http", "a.example", "/x"},
 	} {
-		if m.find(other[0], other[1], other[2]) != nil {
+		if m.find(other[0], other[1], other[2], other[3]) != nil {
 			t.Errorf("%q is taken for another request", other)
 		}
 	}
-	if m.find("http", "a.example", "/x") == nil {
+	if m.find("GET", "http", "a.example", "/x") == nil {
 		t.Error("forgotten at once")
 	}
 }
@@ -79,10 +78,10 @@ func TestMemoTellsRequestsApart(t *testing.T) {
 // BenchmarkMemoFind is a look for what is there.
 func BenchmarkMemoFind(b *testing.B) {
 	m := new(Cache).NewMemo(1 << 20)
-	m.remember("http", "www.example.com", "/articles/2026/11/24/some-title?page=2", "www.example.com", new(Resource), cachepolicy.Key{})
+	m.remember("GET", "http", "www.example.com", "/articles/2026/11/24/some-title?page=2", Place{Resource: new(Resource), Host: "www.example.com"})
 	b.ReportAllocs()
 	for b.Loop() {
-		if m.find("http", "www.example.com", "/articles/2026/11/24/some-title?page=2") == nil {
+		if m.find("GET", "http", "www.example.com", "/articles/2026/11/24/some-title?page=2") == nil {
 			b.Fatal("not found")
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // shape is where in the stored head of a representation the lines go that each answer has of its own, so that all are in alphabetical order, as
-// net/http writes them. It holds no stored bytes, and so keeps none alive.
+// net/http writes them. One that is remembered holds no stored bytes, and so keeps none alive.
 type shape struct {
 	seq    uint64 // of the response
 	coding compress.Coding
@@ -25,7 +25,7 @@ type shape struct {
 	before        string // of caches nearer to the origin
 	contentLength int    // offset of Content-Length
 
-	contentType, etag string // copies
+	contentType, etag string
 }
 
 // shape is that of rep, which is one of e's. It is nil where rep can't go out as it is stored.
@@ -35,34 +35,48 @@ func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
 			return s
 		}
 	}
-	s := shapeOf(e, rep)
-	if s != nil {
-		r.shapes[r.turn.Add(1)%ways].Store(s)
+	s := new(shape)
+	if !s.fit(e, rep) {
+		return nil
 	}
+	s.contentType, s.etag = strings.Clone(s.contentType), strings.Clone(s.etag)
+	r.shapes[r.turn.Add(1)%ways].Store(s)
 	return s
 }
 
-// shapeOf finds the places of the lines. net/http writes the line of a status that has no name in a way of its own, and a body of some not at all.
-func shapeOf(e *store.Entry, rep *store.Representation) *shape {
-	line := protocolText + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n"
-	if http.StatusText(e.Status) == "" || !bodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
+// shapeOf is that of rep, which is one of e's: what known has remembered, or, where that is nil, a new one for as long as ask lasts.
+func (ask *asking) shapeOf(known *recollection, e *store.Entry, rep *store.Representation) *shape {
+	if known != nil {
+		return known.shape(e, rep)
+	}
+	if !ask.shape.fit(e, rep) {
 		return nil
 	}
-	s := &shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
+	return &ask.shape
+}
+
+// fit finds the places of the lines; false: rep can't go out as it is stored. net/http writes the line of a status that has no name in a way of its
+// own, and a body of some not at all.
+func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
+	line := protocolText + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n"
+	if http.StatusText(e.Status) == "" || !bodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
+		return false
+	}
+	*s = shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
 	at, last := len(line), ""
 	s.line, s.age, s.status, s.afterStatus, s.contentLength = at, at, at, at, at
 	var before []string
 	for name, value := range rep.Fields() {
 		at += len(name) + len(": ") + len(value) + len("\r\n")
 		if name < last || name == "Age" || name == "Content-Length" || name == "Connection" || name == "Transfer-Encoding" || name == "Trailer" {
-			return nil
+			return false
 		}
 		last = name
 		switch name {
 		case "Content-Type":
-			s.contentType = strings.Clone(value)
+			s.contentType = value
 		case "Etag":
-			s.etag = strings.Clone(value)
+			s.etag = value
 		}
 		if name == "Cache-Status" {
 			before = append(before, value)
@@ -72,12 +86,12 @@ func shapeOf(e *store.Entry, rep *store.Representation) *shape {
 		s.pass(name, at)
 	}
 	if at != len(rep.Head) {
-		return nil
+		return false
 	}
 	if s.afterStatus = max(s.afterStatus, s.status); len(before) > 0 {
 		s.before = strings.Join(before, ", ") + ", "
 	}
-	return s
+	return true
 }
 
 // pass notes that a field ends at an offset, before which those with later names don't go.

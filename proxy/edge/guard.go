@@ -32,6 +32,13 @@ func (c *GuardConfig) Client(peer netip.Addr, tls bool, h http.Header) (ip netip
 	return found.ip, found.scheme
 }
 
+// Parts are the path and the query of a target in origin-form that the guard would let pass as it is, if it is certain that it would.
+func (c *GuardConfig) Parts(target string) (path, query string, ok bool) {
+	path, query, _ = strings.Cut(target, "?")
+	ok = (c.URLBytes <= 0 || len(target) <= c.URLBytes) && strings.HasPrefix(path, "/") && isCanonical(path) && checkQuery(query, c.QueryParams) == nil
+	return path, query, ok
+}
+
 // Claims are the fields that Client goes by.
 func Claims() []string { return []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"} }
 

@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var paths = []string{
 	"/a/10", "/a/0", "/a/5000", "/a/100000", "/text/3000", "/text/50", "/gone/20", "/moved/0", "/language/30", "/behind/10", "/untyped/40", "/bare/10",
 	"/read/10", "/a/10?x=1&y=2", "/a/10?utm_source=z", "//a///10", "/a/%41/10", "/A/./10", "/forwarded/10", "/odd/5", "/keyed/5",
+	"/got/10", "/rewritten/a/10", "/template/a/10", "/sorted/10?x=1&y=2", "/a/10?", "/a/1;b@:!$&'()*+,=-_.~c",
 }
 
 // requests are each tried alone, behind a hit, and before one. H is the host.
@@ -94,6 +95,22 @@ var requests = []string{
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nCookie: a=b\r\nReferer: x\r\nTe: trailers\r\nX_Forwarded_For: 1.2.3.4\r\n\r\n",
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\n\r\n",
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nConnection: X-Kind, keep-alive\r\n\r\n",
+	"GET /got/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"HEAD /got/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /rewritten/a/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /template/a/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /sorted/10?x=1&y=2 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /sorted/10?z=3&y=2&x=1 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /sorted/10?x=1&y=%00 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a/10? HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a/10?? HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a/10?#x HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a/1;b@:!$&'()*+,=-_.~c HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a/10 HTTP/1.1\r\nHost: H.\r\n\r\n",
+	"GET /a/10 HTTP/1.1\r\nHost: h%48\r\n\r\n",
+	"GET /a/10 HTTP/1.1\r\nHost: user@H\r\n\r\n",
+	"GET /a/10 HTTP/1.1\r\nHost: x.hosted.example\r\n\r\n",
+	"GET /a/10 HTTP/1.1\r\nHost: X.Hosted.Example:80\r\n\r\n",
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nContent-Length: 0\r\n\r\n",
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nContent-Length: 5\r\n\r\nhello",
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nContent-Length: +5\r\n\r\nhello",

@@ -45,6 +45,11 @@ routes:
   - {name: uncached, match: {path: /uncached/*}, upstream: origin}
   - {name: upgraded, match: {path: /upgraded/*}, upstream: origin, upgrade: websocket}
   - {name: read, match: {path: /read/*, methods: [GET, HEAD]}, upstream: origin, cache: {enabled: true}}
+  - {name: got, match: {path: /got/*, methods: [GET]}, upstream: origin, cache: {enabled: true}}
+  - {name: rewritten, match: {path: "/rewritten/{id}/*"}, upstream: origin, cache: {enabled: true}, rewrite: {strip_prefix: /rewritten}}
+  - {name: template, match: {path: "/template/{id}/*"}, upstream: origin, cache: {enabled: true}, rewrite: {path: "/{id}/{*}"}}
+  - {name: sorted, match: {path: /sorted/*}, upstream: origin, cache: {enabled: true, key: {query: {include: [x, y], sort: true}}}}
+  - {name: hosted, match: {host: "*.hosted.example", path: "/a/*"}, upstream: origin, cache: {enabled: true}}
   - {name: all, match: {path: "/*"}, upstream: origin, cache: {enabled: true, key: {query: {exclude: [utm_*]}}}, headers: {response: {set: {X-By: us}}}}
 `
 

@@ -1,0 +1,52 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"testing"
+)
+
+// TestHitsOfManyURLs: each of many URLs is stored by one request, and the second is answered by the connection, whatever is remembered.
+func TestHitsOfManyURLs(t *testing.T) {
+	var seen tally
+	g, server := wiredGateway(t, 100, &seen)
+	const urls = 2_000
+	for i := range urls {
+		warmOnce(t, g, fmt.Sprintf("/many/%d?n=%d", i, i))
+	}
+	seen = tally{}
+	for i := range urls {
+		client := &repeater{request: requestText(fmt.Sprintf("/many/%d?n=%d", i, i), nil), left: 1}
+		conn, buf := server.Wrap(client, client).Plain(), make([]byte, 4096)
+		if n, err := conn.Read(buf); err != io.EOF {
+			t.Fatalf("net/http was given %q, %v", buf[:n], err)
+		}
+	}
+	if seen.hits != urls {
+		t.Errorf("the connections answered %d of %d", seen.hits, urls)
+	}
+}
+
+// BenchmarkLocatedHit is a hit on one of more URLs than are remembered.
+func BenchmarkLocatedHit(b *testing.B) {
+	var seen tally
+	g, server := wiredGateway(b, 1<<10, &seen)
+	const urls = 20_000
+	requests := make([]string, urls)
+	for i := range urls {
+		path := fmt.Sprintf("/many/%d", i)
+		warmOnce(b, g, path)
+		requests[i] = requestText(path, nil)
+	}
+	client := &repeater{}
+	conn, buf := server.Wrap(client, client).Plain(), make([]byte, 4096)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		client.request, client.left = requests[n*7919%urls], 1
+		if k, err := conn.Read(buf); err != io.EOF {
+			b.Fatalf("net/http was given %q, %v", buf[:k], err)
+		}
+	}
+}

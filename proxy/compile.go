@@ -16,7 +16,7 @@ import (
 )
 
 // memoShare is the part of the memory for responses that knowing where to find them may take beside it.
-const memoShare = 32
+const memoShare = 128
 
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {

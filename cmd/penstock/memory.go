@@ -28,7 +28,7 @@ func limitMemory(log *slog.Logger) {
 // nothing to trace, whatever its size, so that collections can be as frequent as they are for a small heap.
 const (
 	garbageRoom = 64 << 20 // so much garbage there may be in any case
-	leastGOGC   = 25       // percent: and a quarter of what lives
+	leastGOGC   = 5        // percent: and a twentieth of what lives
 	usualGOGC   = 100
 	garbageTick = 5 * time.Second
 )

@@ -12,7 +12,8 @@ func TestGarbageIsBounded(t *testing.T) {
 		{64 << 20, 100},
 		{128 << 20, 50},
 		{256 << 20, 25},
-		{8 << 30, 25},
+		{1 << 30, 6},
+		{8 << 30, 5},
 	} {
 		if got := gogcFor(test.live); got != test.want {
 			t.Errorf("with %d bytes alive GOGC is %d, want %d", test.live, got, test.want)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -39,6 +40,9 @@ func main() {
 }
 
 func run(p plan, counts ...int) error {
+	if out, err := exec.Command("taskset", "-acp", loadCPU, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil { // threads to come inherit it
+		return fmt.Errorf("taskset, of util-linux, gives the gateway and the load a processor each: %w: %s", err, out)
+	}
 	var err error
 	if p.dir, err = os.MkdirTemp("", "scale"); err != nil {
 		return err

@@ -34,7 +34,7 @@ func startOrigin(p *plan) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(address, nil, filepath.Join(p.dir, "origin"), address, strconv.Itoa(p.bytes))
+	return start(address, loadCPU, nil, filepath.Join(p.dir, "origin"), address, strconv.Itoa(p.bytes))
 }
 
 // roomFor is what an object is given beside its body: the fields, the key, and what the store needs. A third is spare, so that nothing is evicted.
@@ -63,7 +63,7 @@ routes:
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	return start(address, []string{"GODEBUG=gctrace=1"}, p.gateway, "run", "--config", file)
+	return start(address, gatewayCPU, []string{"GODEBUG=gctrace=1", "GOMAXPROCS=1"}, p.gateway, "run", "--config", file)
 }
 
 func freeAddress() (string, error) {
@@ -74,9 +74,15 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// start returns when the process answers at its address.
-func start(address string, env []string, name string, args ...string) (*process, error) {
-	p := &process{address: address, cmd: exec.Command(name, args...)}
+// The processors: the gateway has one to itself, so that nothing but its own doing makes its clients wait.
+const (
+	gatewayCPU = "0"
+	loadCPU    = "1"
+)
+
+// start returns when the process, which runs on one processor, answers at its address.
+func start(address, cpu string, env []string, name string, args ...string) (*process, error) {
+	p := &process{address: address, cmd: exec.Command("taskset", append([]string{"-c", cpu, name}, args...)...)}
 	p.cmd.Env = append(os.Environ(), env...)
 	out, err := p.cmd.StderrPipe()
 	if err != nil {

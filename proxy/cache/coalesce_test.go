@@ -99,6 +99,46 @@ func TestFollowersGetBytesAsTheyCome(t *testing.T) {
 	wantCalls(t, o, 1)
 }
 
+// TestNobodyJoinsWhatIsStale: a body may take longer to come than its response is fresh. Who asks then is not given it, and what that fetches is shared
+// and stays, whichever of the two is whole first.
+func TestNobodyJoinsWhatIsStale(t *testing.T) {
+	for _, first := range []string{"old", "new"} {
+		t.Run(first+" ends first", func(t *testing.T) {
+			gates := map[string]*Gate{"old": NewGate(t), "new": NewGate(t)}
+			o := NewOrigin(t, halves(gates["old"], "old,", "old", "Cache-Control", "max-age=5"))
+			g := Route(t, o.URL, cached)
+			old := open(t, g, "/")
+			readSome(t, old.Body, 4)
+			g.Clock.Advance(6 * time.Second)
+			o.Answer(halves(gates["new"], "new,", "new", "Cache-Control", "max-age=5"))
+			late, later := open(t, g, "/"), open(t, g, "/")
+			for _, r := range []*http.Response{late, later} {
+				if got := readSome(t, r.Body, 4); got != "new," {
+					t.Errorf("got %q of what was stale before it was asked for", got)
+				}
+			}
+			wantCalls(t, o, 2)
+			bodies := map[string][]*http.Response{"old": {old}, "new": {late, later}}
+			order := []string{"old", "new"}
+			if first == "new" {
+				order = []string{"new", "old"}
+			}
+			for _, which := range order {
+				gates[which].Open()
+				for _, r := range bodies[which] {
+					if rest, err := io.ReadAll(r.Body); string(rest) != which || err != nil {
+						t.Errorf("got %q, %v", rest, err)
+					}
+				}
+				Eventually(t, "the fill to end", func() bool { return g.Fills.Load() >= 1 })
+			}
+			Eventually(t, "both fills to end", func() bool { return g.Fills.Load() == 2 })
+			wantHit(t, g.Get("/"), "new,new")
+			wantCalls(t, o, 2)
+		})
+	}
+}
+
 func TestClientsThatLeaveTakeNothingWithThem(t *testing.T) {
 	for _, who := range []string{"leader", "follower"} {
 		t.Run(who, func(t *testing.T) {

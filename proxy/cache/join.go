@@ -120,6 +120,11 @@ func (c *Cache) follow(x *exchange, e *store.Entry, d cachepolicy.Decision, f *f
 			f.Leave() // it began before a purge that this request comes after
 			return c.restart(x, e, d, k, flight.Done)
 		}
+		if c.outlived(x, l) {
+			f.Close()
+			f.Leave()
+			return c.join(x, e, d) // a flight whose response comes after x, so that it is not too old for it
+		}
 		if l.meta().Vary.Matches(&x.q) {
 			return c.collapse(x, f, l)
 		}
@@ -198,6 +203,12 @@ func (c *Cache) crowded(x *exchange, e *store.Entry) *Reply {
 		},
 		outcome: cachepolicy.Outcome{Reason: cachepolicy.ReasonOverload},
 	}
+}
+
+// outlived reports whether the response that is being read along has grown stale before x came. One that is stale from the beginning may still answer
+// those who have waited for it (RFC 9111 §4).
+func (c *Cache) outlived(x *exchange, l *landing) bool {
+	return l.entry == nil && x.ev.Start.After(l.facts.Received) && l.facts.Age(c.Now()) >= l.facts.Lifetime
 }
 
 // purged reports whether a landing is older than a purge that hits it.

@@ -33,7 +33,7 @@ func (c *Cache) placeOf(res *Resource, key cachepolicy.Key) place {
 // keep stores e unless the object was invalidated after it set out: what an unsafe method has made stale must not come back.
 func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 	e.Epoch, e.Fence = p.epoch, p.fence
-	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || !e.Complete() && c.hasWhole(ctx, p.key, e) {
+	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || c.outdone(ctx, p.key, e) {
 		return
 	}
 	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
@@ -45,15 +45,18 @@ func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 	}
 }
 
-// hasWhole reports whether all of what part is a part of is stored, and fresh: a request for a range that came before the whole was there must not
-// put its part in the place of the whole.
-func (c *Cache) hasWhole(ctx context.Context, key cachepolicy.Key, part *store.Entry) bool {
+// outdone reports whether what is stored is better than e: a response that was received later, of a fill that overtook e's, or, where e is a part, the
+// whole of it while it is fresh, for which a request for a range came too early.
+func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry) bool {
 	object, err := c.Store.Get(ctx, key)
 	if err != nil {
 		return false
 	}
-	for _, e := range object.Variants {
-		if e.Vary == part.Vary && e.Complete() && e.ETag == part.ETag && e.Age(c.Now()) < e.Lifetime {
+	for _, v := range object.Variants {
+		if v.Vary != e.Vary || !v.Complete() {
+			continue
+		}
+		if v.Received.After(e.Received) || !e.Complete() && v.ETag == e.ETag && v.Age(c.Now()) < v.Lifetime {
 			return true
 		}
 	}

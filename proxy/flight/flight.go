@@ -91,6 +91,9 @@ func (g *Group[K, H]) Join(k K, maxWaiters int) (f *Flight[K, H], lead bool, err
 	return &Flight[K, H]{group: g, key: k, shared: s, lead: true}, true, nil
 }
 
+// Close has nobody join f any more: the next who wants to starts another flight. Those who have a place in it keep it.
+func (f *Flight[K, H]) Close() { f.detach() }
+
 // Len is the number of flights that can be joined.
 func (g *Group[K, H]) Len() int {
 	g.mu.Lock()

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -186,6 +189,25 @@ func TestSlow(t *testing.T) {
 			t.Errorf("%d are kept after an hour", len(list.Requests))
 		}
 	})
+}
+
+// TestSlowNamesItsTrace where one is recorded, and no other.
+func TestSlowNamesItsTrace(t *testing.T) {
+	tracer := observe.NewTracer(noop.NewTracerProvider().Tracer(""), observe.TraceConfig{Slow: 50 * time.Millisecond})
+	s := NewSlow(time.Now)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, took := range []time.Duration{100 * time.Millisecond, 20 * time.Millisecond} {
+		e := &observe.Event{Start: time.Now(), Took: took, Method: "GET", Status: 200}
+		tracer.Begin(e, r.Header, "/*")
+		s.Finish(e, r)
+		want := ""
+		if took > 50*time.Millisecond {
+			want = e.SpanContext().TraceID().String()
+		}
+		if got := s.List().Requests; !slices.ContainsFunc(got, func(r SlowRequest) bool { return r.Took == milliseconds(took) && r.TraceID == want }) {
+			t.Errorf("of %v with the trace %q: %+v", took, want, got)
+		}
+	}
 }
 
 // TestSlowHits: hits that a connection answers cost no allocation, and are kept where they are slow, without their query.

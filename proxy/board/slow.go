@@ -45,7 +45,8 @@ type SlowRequest struct {
 	Tries        int       `json:"tries,omitempty"`
 	FirstByte    float64   `json:"first_byte"` // of the origin, milliseconds
 	Coding       string    `json:"coding,omitempty"`
-	Error        string    `json:"error,omitempty"` // as in Proxy-Status
+	Error        string    `json:"error,omitempty"`    // as in Proxy-Status
+	TraceID      string    `json:"trace_id,omitempty"` // where a trace of it was recorded
 }
 
 // SlowList is the body of GET /api/slow.
@@ -85,7 +86,7 @@ func (s *Slow) Finish(e *observe.Event, r *http.Request) {
 		At: end.UTC(), Took: milliseconds(e.Took), Method: observe.MethodClass(e.Method), Host: short(e.Host), Path: short(r.URL.EscapedPath()), Route: e.Route,
 		Status: e.Status, BytesOut: e.BytesOut, Cache: cmp.Or(e.Cache, observe.CacheNone), Reason: e.Reason, Tier: e.Tier, KeyHash: e.KeyHash,
 		Age: e.Age.Seconds(), TTL: e.TTL.Seconds(), Stored: e.Stored, ForwardedFor: e.ForwardFor, Upstream: e.Upstream, Target: e.Target,
-		OriginStatus: e.UpstreamStatus, Tries: e.Tries, FirstByte: milliseconds(e.FirstByte), Coding: e.Coding, Error: e.ProxyStatus,
+		OriginStatus: e.UpstreamStatus, Tries: e.Tries, FirstByte: milliseconds(e.FirstByte), Coding: e.Coding, Error: e.ProxyStatus, TraceID: e.TraceID(),
 	}, e.Took, end)
 }
 

@@ -239,6 +239,14 @@ func (e *Event) SpanContext() trace.SpanContext {
 	return e.spans.context(e.spans.self, false)
 }
 
+// TraceID is under which a trace of e, which has ended, is recorded, in hexadecimal; "" where none is.
+func (e *Event) TraceID() string {
+	if t := e.spans.tracer; t == nil || !t.keeps(e) {
+		return ""
+	}
+	return e.spans.trace.String()
+}
+
 // Follows links e's span to that of the fill which has answered it.
 func (e *Event) Follows(fill trace.SpanContext) {
 	if e.spans.tracer != nil && fill.IsValid() {

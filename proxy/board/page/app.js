@@ -263,7 +263,8 @@ function renderSlow(list) {
     const why = [r.cache, r.reason && r.reason !== r.cache && r.reason !== 'none' ? r.reason : '', r.tier].filter(Boolean).join(', ');
     const origin = r.upstream ? `${r.upstream}` + (r.first_byte ? `, first byte ${durationText(r.first_byte)}` : '') + (r.tries > 1 ? `, ${r.tries} tries` : '') : '–';
     return make('tr', {}, make('td', { class: 'text dim', text: timeText(Date.parse(r.at), true) }), make('td', { text: durationText(r.took) }), path, make('td', { class: r.status >= 500 || !r.status ? 'wrong' : '', text: r.status || 'gone' }),
-      make('td', { class: 'text', text: why || '–' }), make('td', { class: 'text', text: r.route || '–' }), make('td', { class: 'text' + (r.error ? ' wrong' : ''), text: r.error ? r.error.replaceAll('_', ' ') : origin }));
+      make('td', { class: 'text', text: why || '–' }), make('td', { class: 'text', text: r.route || '–' }), make('td', { class: 'text' + (r.error ? ' wrong' : ''), text: r.error ? r.error.replaceAll('_', ' ') : origin }),
+      make('td', { class: 'text' }, r.trace_id ? make('code', { text: r.trace_id }) : '–'));
   }));
 }
 

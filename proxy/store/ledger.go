@@ -21,9 +21,19 @@ const (
 	windowShare = 20
 	maxUses     = 3
 	onTrial     = 1 << 8 // in item.touched: the next use is to be told to the ledger
+
+	// pushMost is how many objects are pushed out of the window for one that comes, beside what its room takes, and lookMost how many are looked at.
+	pushMost = 16
+	lookMost = 64
+	// ampleShare is the part of the size, in hundredths, below which all objects are in the window.
+	ampleShare = 75
 )
 
 // ledger keeps the bytes: who stands where, what it costs, who is to go. Its lock is taken after a shard's, never before.
+//
+// While there is room for all, nobody has to choose, and ristretto would have to be told of each object for nothing, in more memory than all else takes
+// that is kept of one: then the window has no bound. It gets one when the size is reached for the first time, and gives what is beyond it to main
+// little by little.
 type ledger struct {
 	mu     sync.Mutex
 	items  *slab[item]
@@ -32,6 +42,7 @@ type ledger struct {
 	main   queue
 	offers int64 // cost of what is offered
 	count  int64
+	scarce bool   // there is no room for all: the window is bounded
 	serial uint32 // of the last registration
 	judge  judge
 	tally  Stats
@@ -43,12 +54,22 @@ func (l *ledger) init(size, objects int64) {
 	l.size = size
 	l.judge.init(size, objects)
 	l.window, l.main = queue{}, queue{}
-	l.offers, l.count = 0, 0
+	l.offers, l.count, l.scarce = 0, 0, false
 }
 
 func (l *ledger) windowMax() int64 { return l.size / 100 * windowShare }
 func (l *ledger) mainMax() int64   { return l.size - l.windowMax() }
 func (l *ledger) used() int64      { return l.window.used + l.main.used + l.offers }
+
+// weigh finds out whether there is room for all. That there is again takes more than a few objects that have gone.
+func (l *ledger) weigh() {
+	switch used := l.used(); {
+	case used > l.size:
+		l.scarce = true
+	case used < l.size/100*ampleShare:
+		l.scarce = false
+	}
+}
 
 // enter counts an item that is new or has changed, and returns what has to be moved for it.
 func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
@@ -106,19 +127,25 @@ func (l *ledger) register(i uint32) move {
 	return move{id: it.id.Load(), ticket: ticketOf(i, it.ticket), cost: it.cost}
 }
 
-// makeRoom pushes the oldest out of the window until it is within bounds; i, which has just come, is the last to go.
+// makeRoom pushes the oldest out of a window that is beyond its bounds: as many as the size makes necessary, and some more if there are more. Those
+// that were used get another turn, unless too many have got one. i, which has just come, is the last to go.
 func (l *ledger) makeRoom(i uint32, moves []move) []move {
-	for l.window.used > l.windowMax() {
+	l.weigh()
+	looked, pushed := 0, 0
+	for l.scarce && l.window.used > l.windowMax() {
 		old := l.window.oldest
-		if old == i {
+		needed := l.window.used > l.size // else what is in main can be evicted
+		if old == i || !needed && (pushed >= pushMost || looked >= lookMost) {
 			break
 		}
-		if it := l.items.at(old); it.touched.Load() > 0 {
+		looked++
+		if it := l.items.at(old); it.touched.Load() > 0 && looked < lookMost {
 			it.touched.Store(0)
 			l.window.renew(l.items, old)
 			continue
 		}
 		moves = l.offer(old, moves)
+		pushed++
 	}
 	return moves
 }
@@ -193,13 +220,8 @@ func (l *ledger) confirm(done []move) (moves []move) {
 	return l.bound(moves)
 }
 
-// bound evicts until all is within the size. Ristretto does so for what is new to it, and not for what grows.
-func (l *ledger) bound(moves []move) []move {
-	for l.used() > l.size && l.main.oldest != 0 {
-		moves = append(moves, l.evict(l.main.oldest))
-	}
-	return moves
-}
+// bound evicts until all is within the size. Ristretto does so for what is new to it once main is full, and not for what grows.
+func (l *ledger) bound(moves []move) []move { return l.evictIdle(l.size-l.window.used, moves) }
 
 // evict lets go of an item; the move takes it out of the table.
 func (l *ledger) evict(i uint32) move {

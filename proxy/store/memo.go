@@ -10,7 +10,7 @@ type memo struct {
 }
 
 const (
-	memoShare   = 64  // the part of the size that it may take, as its fraction
+	memoShare   = 128 // the part of the size that it may take, as its fraction
 	memoCost    = 608 // of one: unpacked, in the allocator's size, and the pointer to it
 	minMemo     = 16
 	memoForward = 8 // how many places are looked at to find one whose object is not in use

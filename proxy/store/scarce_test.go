@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"testing"
+)
+
+// TestRoomForAll: while there is room nothing is lost and ristretto is told of nothing; when there is none, the bound holds at every Put, and the window
+// gives way to main until each has its share. When most has gone, all is as in the beginning.
+func TestRoomForAll(t *testing.T) {
+	const room = 5_000
+	m := memoryFor(t, room)
+	ctx, e := context.Background(), lightEntry(m.now())
+	put := func(n uint64) Stats {
+		t.Helper()
+		if err := m.Put(ctx, lightKey(n), e, 0); err != nil {
+			t.Fatal(err)
+		}
+		return m.Stats()
+	}
+	has := func(n uint64) bool {
+		_, err := m.Get(ctx, lightKey(n))
+		return err == nil
+	}
+	parts := func() (window, main int64) {
+		m.ledger.mu.Lock()
+		defer m.ledger.mu.Unlock()
+		return m.ledger.window.used, m.ledger.main.used
+	}
+	full := uint64(room * 9 / 10)
+	for n := range full {
+		put(n)
+	}
+	for n := range full {
+		if !has(n) {
+			t.Fatalf("object %d is lost while there is room", n)
+		}
+	}
+	if _, main := parts(); main != 0 {
+		t.Errorf("%d bytes are registered with nobody in need of it", main)
+	}
+	for n := full; n < 4*room; n++ {
+		if s := put(n); s.Bytes > m.ledger.size+chunkSlack(m.ledger.size) {
+			t.Fatalf("%d bytes of %d after %d objects", s.Bytes, m.ledger.size, n)
+		}
+		if !has(n) {
+			t.Fatalf("object %d is lost at once", n)
+		}
+	}
+	if window, main := parts(); window > m.ledger.windowMax() || main < m.ledger.mainMax()*9/10 || main > m.ledger.mainMax() {
+		t.Errorf("%d bytes in the window of %d, %d in main of %d", window, m.ledger.windowMax(), main, m.ledger.mainMax())
+	}
+	for n := range uint64(4 * room) {
+		if err := m.Delete(ctx, lightKey(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range full {
+		put(n)
+	}
+	if _, main := parts(); main != 0 {
+		t.Errorf("%d bytes are registered after all was deleted", main)
+	}
+}

@@ -27,8 +27,8 @@ func limitMemory(log *slog.Logger) {
 // By default the heap may double before garbage is collected, which for a cache of 8 GB is another 8 GB. The store gives the collector nearly
 // nothing to trace, whatever its size, so that collections can be as frequent as they are for a small heap.
 const (
-	garbageRoom = 64 << 20 // so much garbage there may be in any case
-	leastGOGC   = 5        // percent: and a twentieth of what lives
+	garbageRoom = 128 << 20 // so much garbage there may be in any case
+	leastGOGC   = 5         // percent: and a twentieth of what lives
 	usualGOGC   = 100
 	garbageTick = 5 * time.Second
 )

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // FuzzConnection says arbitrary bytes on a connection, cut at two places. net/http is the oracle: whatever the connection answers by itself must be what
@@ -48,10 +50,10 @@ func conditionRequests() []string {
 	return all
 }
 
-// coded is a head of a response with content under gzip.
-var coded = regexp.MustCompile(`(?s)Content-Encoding: gzip\r\nContent-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n`)
+// coded is a head of a response with content under a coding.
+var coded = regexp.MustCompile(`(?s)Content-Encoding: (gzip|zstd)\r\nContent-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n`)
 
-// decoded is told with the contents under gzip decoded, and without their lengths.
+// decoded is told with coded contents decoded, and without their lengths.
 func decoded(told []byte) []byte {
 	var out []byte
 	for {
@@ -59,18 +61,32 @@ func decoded(told []byte) []byte {
 		if at == nil {
 			return append(out, told...)
 		}
-		out = append(append(out, told[:at[2]]...), told[at[3]:at[1]]...)
-		size, _ := strconv.Atoi(string(told[at[2]:at[3]]))
+		out = append(append(out, told[:at[4]]...), told[at[5]:at[1]]...)
+		coding := string(told[at[2]:at[3]])
+		size, _ := strconv.Atoi(string(told[at[4]:at[5]]))
 		told = told[at[1]:]
-		if size > len(told) || !bytes.HasPrefix(told, []byte("\x1f\x8b")) {
+		if size > len(told) {
 			continue // the answer to a HEAD
 		}
-		if r, err := gzip.NewReader(bytes.NewReader(told[:size])); err == nil {
-			plain, err := io.ReadAll(r)
-			out = append(out, plain...)
-			if err == nil {
-				told = told[size:]
-			}
+		if plain, err := decode(coding, told[:size]); err == nil {
+			out, told = append(out, plain...), told[size:]
 		}
 	}
+}
+
+// decode decodes content. What follows an answer to a HEAD is none, and an error.
+func decode(coding string, content []byte) ([]byte, error) {
+	if coding == "zstd" {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		return d.DecodeAll(content, nil)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	. "github.com/penstock/penstock/test/gatewaytest"
 )
 
 // TestHitsOfManyURLs: each of many URLs is stored by one request, and the second is answered by the connection, whatever is remembered.
@@ -24,6 +26,29 @@ func TestHitsOfManyURLs(t *testing.T) {
 	}
 	if seen.hits != urls {
 		t.Errorf("the connections answered %d of %d", seen.hits, urls)
+	}
+}
+
+// TestEachRequestLooksOnce: a connection that looks in vain, and the handler that looks after it, are one lookup, and so is the second look of who is
+// going to ask the origin.
+func TestEachRequestLooksOnce(t *testing.T) {
+	o := NewOrigin(t, Text("x", "Cache-Control", "max-age=60"))
+	g := Route(t, o.URL, "cache: {enabled: true}")
+	for range 3 {
+		g.Get("/a")
+	}
+	Eventually(t, "the fill to end", func() bool { return g.Fills.Load() == 1 })
+	g.Get("/b")
+	looked := make(map[string]float64)
+	for _, f := range g.Metrics() {
+		if f.Name == "penstock_cache_lookups_total" {
+			for _, p := range f.Points {
+				looked[p.Labels[1].Value] += p.Value
+			}
+		}
+	}
+	if looked["absent"] != 2 || looked["found"] != 2 {
+		t.Errorf("4 requests for 2 objects: %v", looked)
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *Cache) attempt(x *exchange) *Reply {
 
 // consider looks x up and asks what may be done with what is stored. The tier of all instances is asked where memory does not have the answer.
 func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
-	e, d := c.considerMemory(x)
+	e, d := c.considerMemory(x, false)
 	if d.Action != cachepolicy.Fetch && d.Action != cachepolicy.Revalidate || !c.shares(x.res) || c.unshareable.has(c.flightKey(x, e)) {
 		return e, d // what proved to be for one client alone is not looked for where all share
 	}
@@ -109,9 +109,9 @@ func (c *Cache) consider(x *exchange) (*store.Entry, cachepolicy.Decision) {
 	return e, d
 }
 
-// considerMemory is consider for the tier within the process alone.
-func (c *Cache) considerMemory(x *exchange) (*store.Entry, cachepolicy.Decision) {
-	e := c.lookup(x)
+// considerMemory is consider for the tier within the process alone, which may be asked again on behalf of one request.
+func (c *Cache) considerMemory(x *exchange, again bool) (*store.Entry, cachepolicy.Decision) {
+	e := c.lookup(x, again)
 	return e, c.decide(x, e)
 }
 
@@ -124,11 +124,11 @@ func (c *Cache) decide(x *exchange, e *store.Entry) cachepolicy.Decision {
 }
 
 // lookup returns the response in memory that x selects, or nil. A store that fails is a store that has nothing: the origin has the answer.
-func (c *Cache) lookup(x *exchange) *store.Entry {
+func (c *Cache) lookup(x *exchange, again bool) *store.Entry {
 	if !x.res.Tiers.Memory {
 		return nil
 	}
-	object, err := c.Store.Get(x.ctx, x.key)
+	object, err := c.fromMemory(x, again)
 	if err != nil {
 		if !errors.Is(err, store.ErrMiss) {
 			c.Log.Warn("looking a response up failed; asking the origin", "error", err)
@@ -137,6 +137,13 @@ func (c *Cache) lookup(x *exchange) *store.Entry {
 	}
 	x.tier = tierMemory
 	return c.alive(x.key, c.choose(x, object))
+}
+
+func (c *Cache) fromMemory(x *exchange, again bool) (*store.Object, error) {
+	if again {
+		return c.Store.Try(x.ctx, x.key)
+	}
+	return c.Store.Get(x.ctx, x.key)
 }
 
 // choose is the variant that x selects, or nil; then x knows what the variants differ by.

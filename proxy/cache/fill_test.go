@@ -188,6 +188,33 @@ func TestEarlyRefresh(t *testing.T) {
 	}
 }
 
+// TestRefreshThatComesLate: who looked before another's refresh had ended, and wants to begin one after it, does not ask the origin again.
+func TestRefreshThatComesLate(t *testing.T) {
+	var calls atomic.Int64
+	b := newBench(t, func(*http.Request) (*http.Response, error) {
+		return text(fmt.Sprint(calls.Add(1)), "Cache-Control", "max-age=60"), nil
+	})
+	b.get("/")
+	r := httptest.NewRequest("GET", "/", nil)
+	x, err := newExchange(b.res, r.WithContext(observe.NewContext(r.Context(), &observe.Event{Scheme: "http"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.identify()
+	old, d := b.consider(x)
+	b.advance(61 * time.Second)
+	if w := b.get("/"); w.Body.String() != "2" {
+		t.Fatalf("got %q", w.Body)
+	}
+	b.refresh(x, old, d)
+	for end := time.Now().Add(10 * time.Second); b.Flights() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if n := calls.Load(); n != 2 {
+		t.Errorf("the origin was asked %d times, want 2", n)
+	}
+}
+
 func TestFailureThatMayNotBeServedStaleToAll(t *testing.T) {
 	gate := make(chan struct{})
 	var down atomic.Bool

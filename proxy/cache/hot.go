@@ -81,7 +81,7 @@ const learnOne = 16
 
 // answer answers q by what is stored at a place, of which known is what is remembered, nil for nothing.
 func (m *Memo) answer(at *Place, known *recollection, q *Question, a *Answer) bool {
-	object, err := m.cache.Store.Get(context.Background(), at.Key)
+	object, err := m.cache.Store.Try(context.Background(), at.Key)
 	if err != nil {
 		return false
 	}

@@ -87,7 +87,7 @@ func (c *Cache) solo(k flightKey) *fillFlight {
 func (c *Cache) lead(x *exchange, e *store.Entry, d cachepolicy.Decision, f *fillFlight, k flightKey) *Reply {
 	// Between this request's lookup and its joining, another flight may have ended: request B misses, A's flight stores and ends,
 	// B joins and leads. Without a second look B would ask the origin for what has just been stored.
-	if now, d2 := c.considerMemory(x); now != e && now != nil {
+	if now, d2 := c.considerMemory(x, true); now != e && now != nil {
 		if d2.Action == cachepolicy.Serve || d2.Action == cachepolicy.ServeAndRefresh {
 			f.End(flight.Done, nil) // whoever has followed looks for itself: what suits this request may not suit that one
 			return x.hit(now, d2)

@@ -22,8 +22,8 @@ const (
 	patience = 8
 )
 
-// Memo remembers which requests, byte for byte, the slow path has answered with a plain hit, so that a connection may answer the next one like it without
-// canonical form, routing and key being found again. It holds where to look, not what is stored: what is stored is looked up and judged each time.
+// Memo remembers which requests, byte for byte, were answered with a plain hit, so that a connection may answer the next one like it without canonical
+// form, routing and key being found again. It holds where to look, not what is stored: what is stored is looked up and judged each time.
 //
 // It belongs to one compiled configuration and is gone with it. It is bounded: a newcomer takes the room of what has been of no use lately, or finds none. So
 // one who asks for ever new URLs must ask some thirty times as often as others for what he wants pushed out; and that costs them one slower answer.

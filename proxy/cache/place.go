@@ -48,7 +48,7 @@ func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 // outdone reports whether what is stored is better than e: a response that was received later, of a fill that overtook e's, or, where e is a part, the
 // whole of it while it is fresh, for which a request for a range came too early.
 func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry) bool {
-	object, err := c.Store.Get(ctx, key)
+	object, err := c.Store.Try(ctx, key)
 	if err != nil {
 		return false
 	}
@@ -89,7 +89,7 @@ func (c *Cache) replace(ctx context.Context, p place, old *store.Entry, change f
 
 // again is the stored response with the given Seq, or nil.
 func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *store.Entry {
-	object, err := c.Store.Get(ctx, key)
+	object, err := c.Store.Try(ctx, key)
 	if err != nil {
 		return nil
 	}

@@ -23,10 +23,24 @@ func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
 		f.Leave()
 		return
 	}
+	if c.overtaken(x, e) {
+		f.End(flight.Done, nil)
+		return
+	}
 	j := x.job(f, k, e, d)
 	j.ev.RefreshFor(x.ev)
 	j.ev.Background, j.ev.Cache = true, observe.CacheRefreshed
 	if x.refreshing = c.background(func(ctx context.Context) { c.fill(ctx, j) }); !x.refreshing {
 		f.End(flight.Retry, errClosed)
 	}
+}
+
+// overtaken reports whether a refresh that ended since x looked has put something fresh in the place of e.
+func (c *Cache) overtaken(x *exchange, e *store.Entry) bool {
+	object, err := c.Store.Try(x.ctx, x.key)
+	if err != nil {
+		return false
+	}
+	i := cachepolicy.Select(&x.q, object.Variants)
+	return i >= 0 && object.Variants[i].Seq != e.Seq && c.decide(x, object.Variants[i]).Action == cachepolicy.Serve
 }

@@ -66,7 +66,7 @@ func (c *Cache) crammed(ctx context.Context, x *exchange, m *cachepolicy.Meta) b
 	if m.Vary == "" {
 		return false
 	}
-	object, err := c.Store.Get(ctx, x.key)
+	object, err := c.Store.Try(ctx, x.key)
 	if err != nil || len(object.Variants) < x.res.MaxVariants {
 		return false
 	}

@@ -28,7 +28,7 @@ type MemoryConfig struct {
 type Stats struct {
 	Objects  int64 // held now
 	Bytes    int64 // they take, and what has been of others and is not free yet
-	Hits     int64 // Gets that found their object
+	Hits     int64 // Gets and Tries that found their object
 	Misses   int64 // Gets that did not
 	Admitted int64 // objects that came from the recency window into the main store
 	Rejected int64 // objects that left the window and were not taken by the main store
@@ -173,7 +173,16 @@ func id(k cachepolicy.Key) uint64 { return binary.LittleEndian.Uint64(k.Hash[:8]
 func (m *Memory) shard(id uint64) *shard { return &m.shards[id>>56] }
 
 // Get returns the object under k, or ErrMiss.
-func (m *Memory) Get(_ context.Context, k cachepolicy.Key) (*Object, error) {
+func (m *Memory) Get(ctx context.Context, k cachepolicy.Key) (*Object, error) {
+	o, err := m.Try(ctx, k)
+	if err == ErrMiss {
+		m.shard(id(k)).misses.Add(1)
+	}
+	return o, err
+}
+
+// Try is Get, but that a miss is not counted.
+func (m *Memory) Try(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	id := id(k)
 	s := m.shard(id)
 	s.mu.RLock()
@@ -185,7 +194,6 @@ func (m *Memory) Get(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	o, proved := m.look(s, id, &k)
 	s.mu.RUnlock()
 	if o == nil {
-		s.misses.Add(1)
 		return nil, ErrMiss
 	}
 	if proved != nil {

@@ -70,6 +70,8 @@ type Body struct {
 type Store interface {
 	// Get returns the object under k, or ErrMiss. Nobody may change it. k.Full is compared.
 	Get(ctx context.Context, k cachepolicy.Key) (*Object, error)
+	// Try is Get for who asks with Get as well, before it or after, on behalf of the same request: a store that counts does not count what it misses.
+	Try(ctx context.Context, k cachepolicy.Key) (*Object, error)
 	// Put adds e to the object under k. It takes the place of a variant with the same Vary, else of a variant that is past all its
 	// windows at now, else of none: over maxVariants it returns ErrVariants.
 	Put(ctx context.Context, k cachepolicy.Key, e *Entry, maxVariants int) error

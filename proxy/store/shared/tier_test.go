@@ -27,6 +27,10 @@ func (w whole) Get(ctx context.Context, k cachepolicy.Key) (*store.Object, error
 	return w.Client.Get(ctx, k, nil)
 }
 
+func (w whole) Try(ctx context.Context, k cachepolicy.Key) (*store.Object, error) {
+	return w.Get(ctx, k)
+}
+
 var _ store.Store = whole{}
 
 func TestStore(t *testing.T) {

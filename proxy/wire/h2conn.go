@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -87,7 +86,7 @@ func (c *h2Conn) Read(p []byte) (n int, err error) {
 		case c.passing > 0:
 			return c.pass(p)
 		case c.ended:
-			return 0, io.EOF
+			return 0, c.drain()
 		}
 		if err := c.advance(); err != nil {
 			return 0, err
@@ -131,6 +130,17 @@ func (c *h2Conn) pass(p []byte) (int, error) {
 	}
 	c.passing -= n
 	return n, nil
+}
+
+// drain drops what comes until there is no more, or net/http, which has been told enough, has said so and closes.
+func (c *h2Conn) drain() error {
+	for {
+		if _, err := c.Conn.Read(c.in[:]); err != nil {
+			if err = c.overdue(err); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // fill waits for more bytes, or until net/http is to be told something.

@@ -131,7 +131,7 @@ func (c *h2Conn) windowUpdate(f frame, b []byte) bool {
 	c.mu.Unlock()
 	c.from += frameHead + windowUpdateSize
 	if over {
-		theirs = windowMost // which is an error to net/http too
+		return c.last(appendWindowUpdate(appendWindowUpdate(nil, windowMost), windowMost)) // which is too much for net/http too, whatever it has
 	}
 	if theirs > 0 {
 		c.ahead = appendWindowUpdate(c.small[:0], theirs)

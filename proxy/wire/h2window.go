@@ -3,13 +3,15 @@ package wire
 const (
 	// shortWindow is how little of the connection's window net/http must have left before it gets more of what there is.
 	shortWindow = 32 << 10
+	// plentyWindow is how much net/http is left with, so that it need not be told of each increment.
+	plentyWindow = 128 << 10
 	// lendAll is as much window as is given away whole.
 	lendAll = 64 << 10
 )
 
 // window is how much content the client is ready to take (RFC 9113 §5.2). The connection's window is parted: net/http is told of its own share alone, so
-// neither side has to ask the other before it writes, and the client's window is never overrun. Of what a client gives, the side that has less gets more. When
-// net/http's share gets short, it is lent that of the answers: they are net/http's to write then.
+// neither side has to ask the other before it writes, and the client's window is never overrun. Of what a client gives, the side that has less gets more; while
+// net/http has plenty, all is ours. When its share gets short, it is lent that of the answers: they are net/http's to write then.
 type window struct {
 	ours, theirs int64 // of the connection
 	stream       int64 // of a stream that has just been opened
@@ -22,7 +24,10 @@ func (w *window) init() {
 
 // add takes an increment, and returns how much of it is for net/http.
 func (w *window) add(increment int64) int64 {
-	take := min(max((w.ours+w.theirs+increment)/2-w.ours, 0), increment)
+	take := increment
+	if w.theirs < plentyWindow {
+		take = min(max((w.ours+w.theirs+increment)/2-w.ours, 0), increment)
+	}
 	w.ours += take
 	w.theirs += increment - take
 	return increment - take

@@ -211,7 +211,7 @@ func (c *h2Client) read() error {
 		r.reset, r.ended = f.ErrCode, true
 	case *http2.SettingsFrame:
 		if !f.IsAck() {
-			c.must(c.framer.WriteSettingsAck())
+			_ = c.framer.WriteSettingsAck() // the connection may have ended: reading tells
 		}
 	case *http2.GoAwayFrame:
 		c.goAway, c.last = &http2.GoAwayFrame{ErrCode: f.ErrCode, LastStreamID: f.LastStreamID}, f.LastStreamID

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,9 @@ func TestH2Attacks(t *testing.T) {
 		return append(frame{length: len(block), kind: http2.FrameHeaders, flags: http2.FlagHeadersEndHeaders | http2.FlagHeadersEndStream, stream: id}.append(nil), block...)
 	}
 	hit := headers(1, append([]byte{0x82, 0x86, 0x01, 1, 'h'}, 0x04, 5, '/', 'h', 'i', 't', '1')) // :method, :scheme, :authority, :path
+	f := serveH2(t, slow, nil)
+	var ends []func()
+	var saying sync.WaitGroup
 	for name, test := range map[string]struct {
 		says []byte
 		want http2.ErrCode
@@ -44,20 +48,23 @@ func TestH2Attacks(t *testing.T) {
 		"PUSH_PROMISE":                         {append(frame{length: 5, kind: http2.FramePushPromise, flags: http2.FlagPushPromiseEndHeaders, stream: 1}.append(nil), 0, 0, 0, 2, 0x82), http2.ErrCodeProtocol},
 		"a setting that may not be":            {append(frame{length: 6, kind: http2.FrameSettings}.append(nil), 0, 4, 0xff, 0xff, 0xff, 0xff), http2.ErrCodeFlowControl},
 	} {
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			t.Parallel() // net/http waits for a second before it closes
-			f := serveH2(t, slow, nil)
-			c := f.dial()
-			c.give(1 << 20)
-			c.streams[1] = windowInitial
-			go func() {
-				_, _ = c.Write(test.says) // it may be cut off
-			}()
+		c := f.dial()
+		c.give(1 << 20)
+		c.streams[1] = windowInitial
+		c.lazy = -1 // it may have ended
+		saying.Go(func() {
+			_, _ = c.Write(test.says) // it may be cut off
+		})
+		ends = append(ends, func() {
 			if g := c.end(); g == nil || g.ErrCode != test.want {
-				t.Errorf("it ends with %v, want %v", g, test.want)
+				t.Errorf("%s: it ends with %v, want %v", name, g, test.want)
 			}
 		})
 	}
+	for _, end := range ends { // net/http waits for a second before it closes
+		end()
+	}
+	saying.Wait()
 }
 
 // TestH2Bomb: a header that is too large is answered with 431, as without a wire, and the connection goes on; one that is far too large ends it.

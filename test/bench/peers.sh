@@ -2,13 +2,14 @@
 # Measures the gateway beside nginx, HAProxy and Varnish. Each proxy runs on processor 0 with one thread or process; the load and the origin
 # run on processor 1; one proxy at a time is loaded, in turns, so that what else the machine does falls on all alike.
 #
-#   peers.sh [--install] [hit|pass|gzip|tls|h2] [BYTES] [CONNECTIONS] [SECONDS] [ROUNDS]          PENSTOCK=binary, else it is built
+#   peers.sh [--install] [hit|pass|gzip|tls|h2|idle] [BYTES] [CONNECTIONS] [SECONDS] [ROUNDS]          PENSTOCK=binary, else it is built
 #
 #   hit    answers from the store
 #   pass   answers from the origin, one call each
 #   gzip   answers from the store to clients that take gzip, of an origin that sends none
 #   tls    as hit, over HTTPS with HTTP/1.1, all with one certificate and one cipher; Varnish has no TLS
 #   h2     the same with HTTP/2, ten streams at once on each connection
+#   idle   no load: the memory of connections that wait, each after one answer from the store; ask for some thousand connections
 #
 # With hit there is a floor as well: a bare loop around epoll that writes the same bytes whatever it reads, which no server can be below.
 # --install installs the peers that are missing, with apt-get.
@@ -29,9 +30,9 @@ case $mode in
 hit) path=/hit ;;
 pass) path=/pass/x ;;
 gzip) path=/gzip/x ;;
-tls | h2) path=/hit ;;
+tls | h2 | idle) path=/hit ;;
 *)
-	echo "peers.sh: there is no mode $mode; it is hit, pass, gzip, tls or h2" >&2
+	echo "peers.sh: there is no mode $mode; it is hit, pass, gzip, tls, h2 or idle" >&2
 	exit 2
 	;;
 esac
@@ -101,7 +102,7 @@ started+=($!)
 process[penstock]=$!
 taskset -c 0 nginx -c "$dir/nginx.conf" 2>"$dir/nginx.start" || { cat "$dir/nginx.start" >&2; exit 1; }
 taskset -c 0 haproxy -D -f "$dir/haproxy.cfg" -p "$dir/haproxy.pid" 2>"$dir/haproxy.start" || { cat "$dir/haproxy.start" >&2; exit 1; }
-case $mode in tls | h2) proxies=(penstock nginx haproxy) ;; esac
+case $mode in tls | h2 | idle) proxies=(penstock nginx haproxy) ;; esac
 taskset -c 0 varnishd -n "$dir/varnish" -a "127.0.0.1:${port[varnish]}" -f "$dir/varnish.vcl" -s malloc,512M >"$dir/varnish.start" 2>&1 || { cat "$dir/varnish.start" >&2; exit 1; }
 
 # The process that does the work: nginx's and Varnish's are children of those that were started.
@@ -149,6 +150,15 @@ echo "# load average $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) processors; $c
 
 # Processor time of a process in microseconds; the kernel counts in hundredths of a second.
 used() { awk '{sub(/.*\) /, ""); print ($12 + $13) * 1000000 / '"$(getconf CLK_TCK)"'}' "/proc/$1/stat"; }
+
+if [ "$mode" = idle ]; then
+	ulimit -n "$(ulimit -Hn)"
+	(cd "$here" && go build -o "$dir/idle" ./idle)
+	for proxy in "${proxies[@]}"; do
+		echo "idle $bytes $proxy $connections connections, $("$dir/idle" "127.0.0.1:${port[$proxy]}" "$path" "$connections" "${process[$proxy]}") bytes each"
+	done
+	exit
+fi
 
 # load PROXY. It says how many requests there were, how many a second, the slowest but one in a hundred, in milliseconds, and what went wrong.
 load() {

@@ -35,13 +35,18 @@ func newH2(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr, Timeout: patience}
 }
 
-// TestH2Logged: hits over HTTP/2 are in the access log like those that net/http answers, with a wire and without.
+// TestH2Logged: hits over HTTP/2, under TLS and in the clear, are in the access log like those that net/http answers, with a wire and without.
 func TestH2Logged(t *testing.T) {
-	for _, wired := range []bool{true, false} {
+	for _, listener := range []string{
+		secureListener(t, ", wire: true"), secureListener(t, ", wire: false"), `{address: "127.0.0.1:0", h2c: true}`, `{address: "127.0.0.1:0", h2c: true, wire: false}`,
+	} {
 		file := filepath.Join(t.TempDir(), "access.log")
-		text := caching(storable(t, 1000), secureListener(t, fmt.Sprintf(", wire: %t", wired)), "")
-		p := start(t, text+fmt.Sprintf("telemetry: {access_log: {output: %q, format: json}}\n", file))
-		c, url := newH2(t), "https://"+p.address(false, 0)+"/a"
+		p := start(t, caching(storable(t, 1000), listener, "")+fmt.Sprintf("telemetry: {access_log: {output: %q, format: json}}\n", file))
+		c, scheme := newH2(t), "https"
+		if strings.Contains(listener, "h2c") {
+			c, scheme = newH2C(t), "http"
+		}
+		url := scheme + "://" + p.address(false, 0) + "/a"
 		eventually(t, "there is a hit", func() bool {
 			resp, _ := get(t, c, url)
 			return strings.Contains(resp.Header.Get("Cache-Status"), "; hit")
@@ -71,8 +76,8 @@ func TestH2Logged(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
 			t.Fatal(err)
 		}
-		if last.Protocol != "HTTP/2.0" || last.Target != "/a" || last.Scheme != "https" || last.Cache != "hit" || last.BytesOut != 1000 {
-			t.Errorf("wire %t: %+v", wired, last)
+		if last.Protocol != "HTTP/2.0" || last.Target != "/a" || last.Scheme != scheme || last.Cache != "hit" || last.BytesOut != 1000 {
+			t.Errorf("%s: %+v", listener, last)
 		}
 	}
 }
@@ -135,7 +140,7 @@ func (silent) Answer(*wire.Request, *wire.Answer) bool  { return false }
 func (silent) Sent(*observe.Hit)                        {}
 func (silent) SameHost(string, string, *wire.Peer) bool { return false }
 
-// TestH2HasAWire unless it is switched off, or there is no TLS.
+// TestH2HasAWire unless it is switched off, or there is no HTTP/2.
 func TestH2HasAWire(t *testing.T) {
 	dir := t.TempDir()
 	selfSigned(t, "x.test", 1).install(t, dir, "a")
@@ -143,7 +148,8 @@ func TestH2HasAWire(t *testing.T) {
 	for _, test := range []struct {
 		listener config.Listener
 		want     bool
-	}{{config.Listener{TLS: secure, Wire: true}, true}, {config.Listener{TLS: secure}, false}, {config.Listener{Wire: true}, false}} {
+	}{{config.Listener{TLS: secure, Wire: true}, true}, {config.Listener{TLS: secure}, false}, {config.Listener{Wire: true}, false},
+		{config.Listener{H2C: true, Wire: true}, true}, {config.Listener{H2C: true}, false}} {
 		s, err := newServer(settings{listener: test.listener}, answering{http.NotFoundHandler()}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)

@@ -72,11 +72,11 @@ func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) 
 		hot, now := a.Wire()
 		s.wire = wire.Attach(s.http, hot, now)
 	}
+	if s.wire != nil && (set.listener.TLS != nil || set.listener.H2C) {
+		s.h2 = s.wire.AttachH2(s.newHTTP(h))
+	}
 	if set.listener.TLS == nil {
 		return s, nil
-	}
-	if s.wire != nil {
-		s.h2 = s.wire.AttachH2(s.newHTTP(h))
 	}
 	var err error
 	if s.certs, err = newCertificates(set.listener.TLS.Certificates, log); err != nil {
@@ -130,7 +130,7 @@ func (s *server) serve() error {
 	case s.wire == nil:
 		return s.http.ServeTLS(s.tap, "", "")
 	case s.certs == nil:
-		return s.http.Serve(&wired{s.tap, s.wire})
+		return s.http.Serve(&wired{s.tap, s.wire, s.h2, s.http})
 	}
 	return s.serveTLS()
 }

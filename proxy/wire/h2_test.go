@@ -342,11 +342,7 @@ func TestH2Idle(t *testing.T) {
 func TestH2Mute(t *testing.T) {
 	f := serveH2(t, slow, func(s *http.Server) { s.WriteTimeout = 300 * time.Millisecond })
 	for _, target := range []string{"/hit60000", "/slow60000"} {
-		conn := f.raw()
-		if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
-			t.Fatal(err)
-		}
-		c := newH2Client(t, conn, http2.Setting{ID: http2.SettingInitialWindowSize, Val: windowMost})
+		c := f.dial(http2.Setting{ID: http2.SettingInitialWindowSize, Val: windowMost})
 		c.give(windowMost - windowInitial)
 		begin := time.Now()
 		var err error
@@ -388,6 +384,61 @@ func TestH2Panic(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	other.Close()
+}
+
+// taking is a listener whose connections begin with HTTP/1.1 or HTTP/2.
+type taking struct {
+	net.Listener
+	http *http.Server
+	h2   *H2
+	took bool
+}
+
+func (l *taking) Accept() (net.Conn, error) {
+	if !l.took {
+		l.h2.Take(l.http)
+		l.took = true
+	}
+	return l.Listener.Accept()
+}
+
+// TestH2InTheClear: a server of HTTP/1.1 and HTTP/2 on one address answers the hits of both.
+func TestH2InTheClear(t *testing.T) {
+	f := &h2Fixture{t: t, hot: new(canned)}
+	server := &http.Server{Handler: http.HandlerFunc(slow), Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	w := Attach(server, f.hot, nil)
+	f.h2 = w.AttachH2(&http.Server{Handler: server.Handler})
+	var err error
+	if f.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	f.conns.Go(func() {
+		_ = server.Serve(&taking{w.Listener(f.ln), server, f.h2, false}) // it ends by Close alone
+	})
+	defer f.conns.Wait()
+	defer server.Close()
+	c := f.dial()
+	c.give(1 << 20)
+	for range 3 {
+		if r := c.ask("/hit3"); !r.hit() || string(r.content) != "hhh" {
+			t.Errorf("%+v", r)
+		}
+		if r := c.ask("/slow3"); r.hit() || string(r.content) != "sss" {
+			t.Errorf("%+v", r)
+		}
+	}
+	c.Close()
+	if resp, err := http.Get("http://" + f.ln.Addr().String() + "/hit3"); err != nil || resp.ContentLength != 3 {
+		t.Errorf("%v %v", resp, err)
+	} else {
+		resp.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+	}
+	if n := f.hits(); n != 4 {
+		t.Errorf("the connections answered %d", n)
+	}
 }
 
 // TestH2Preface: who begins in another way is not served.

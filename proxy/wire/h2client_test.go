@@ -53,7 +53,7 @@ func serveH2(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *h2Fixtur
 			if err != nil {
 				return
 			}
-			_ = c.(*net.TCPConn).SetWriteBuffer(64 << 10) // so that a client that does not read is soon felt
+			_ = c.(*net.TCPConn).SetWriteBuffer(8 << 10) // so that a client that does not read is soon felt
 			f.conns.Go(func() { f.h2.Serve(c) })
 		}
 	})

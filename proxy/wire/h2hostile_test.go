@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -132,11 +131,7 @@ func TestH2Resets(t *testing.T) {
 // TestH2Pings of a client that does not read the answers end with the connection.
 func TestH2Pings(t *testing.T) {
 	f := serveH2(t, slow, func(s *http.Server) { s.WriteTimeout = time.Second })
-	conn := f.raw()
-	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
-		t.Fatal(err)
-	}
-	c := newH2Client(t, conn)
+	c := f.dial()
 	begin := time.Now()
 	for flood := bytes.Repeat(append(frame{length: 8, kind: http2.FramePing}.append(nil), 1, 2, 3, 4, 5, 6, 7, 8), 1000); ; {
 		if _, err := c.Write(flood); err != nil {

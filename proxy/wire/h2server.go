@@ -68,6 +68,18 @@ func (ended) Addr() net.Addr            { return &net.TCPAddr{} }
 // Shutdown tells all clients that their connections end. They end when what is under way has been answered; it is not waited for.
 func (s *H2) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
+// Take has s serve the connections of h that begin with HTTP/2 in the clear. It is called when h serves but has not got a connection yet, as from Accept.
+func (s *H2) Take(h *http.Server) {
+	if h.TLSNextProto[prior] == nil {
+		return
+	}
+	h.TLSNextProto[prior] = func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+		if w, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
+			s.serveBegun(w.UnencryptedNetConn())
+		}
+	}
+}
+
 // Serve serves a connection until it ends, and closes it. If it is one over TLS it has done its handshake.
 func (s *H2) Serve(nc net.Conn) {
 	defer nc.Close()
@@ -76,9 +88,13 @@ func (s *H2) Serve(nc net.Conn) {
 			s.logf("http2: panic serving %v: %v\n%s", nc.RemoteAddr(), p, debug.Stack())
 		}
 	}()
-	if begins(nc) != nil {
-		return
+	if begins(nc) == nil {
+		s.serveBegun(nc)
 	}
+}
+
+// serveBegun serves a connection whose preface has been read.
+func (s *H2) serveBegun(nc net.Conn) {
 	c := s.newConn(nc)
 	h := &h2Handler{conn: c, next: s.http.Handler}
 	var shown net.Conn = c

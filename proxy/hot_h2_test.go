@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type h2Repeater struct {
 	batch  []byte
 	heads  []int // where in batch the requests begin
 	stream uint32
+	heard  atomic.Int64 // since the last requests
 }
 
 func newH2Repeater(path string, fields []string) *h2Repeater {
@@ -60,8 +62,7 @@ func newH2Repeater(path string, fields []string) *h2Repeater {
 func (c *h2Repeater) Read(p []byte) (int, error) {
 	if len(c.says) == 0 && c.left > 0 {
 		c.left--
-		binary.BigEndian.PutUint32(c.batch[9:], uint32(max(c.written, 1)))
-		c.written = 0
+		binary.BigEndian.PutUint32(c.batch[9:], uint32(max(c.heard.Swap(0), 1)))
 		for _, at := range c.heads {
 			c.stream += 2
 			binary.BigEndian.PutUint32(c.batch[at+5:], c.stream)
@@ -74,6 +75,11 @@ func (c *h2Repeater) Read(p []byte) (int, error) {
 	n := copy(p, c.says)
 	c.says = c.says[n:]
 	return n, nil
+}
+
+func (c *h2Repeater) Write(p []byte) (int, error) {
+	c.heard.Add(int64(len(p)))
+	return len(p), nil
 }
 
 func (*h2Repeater) LocalAddr() net.Addr              { return &net.TCPAddr{} }

@@ -47,6 +47,7 @@ type server struct {
 	settings settings
 	http     *http.Server
 	wire     *wire.Server // nil: all is net/http's
+	h2       *wire.H2     // HTTP/2 beneath a wire; nil: all of it is net/http's
 	tap      *tap
 	certs    *certificates // nil: plain
 	stopping atomic.Bool
@@ -62,25 +63,17 @@ type answerer interface {
 // newServer makes a server that does not serve yet. Errors are about its certificates.
 func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) {
 	s := &server{settings: set, log: log, served: make(chan struct{})}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(set.listener.H2C && set.listener.TLS == nil)
-	protocols.SetHTTP2(set.listener.TLS != nil)
-	s.http = &http.Server{
-		Handler:                      s.announceEnd(h),
-		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            set.timeouts.ReadHeader,
-		ReadTimeout:                  set.timeouts.Read,
-		WriteTimeout:                 set.timeouts.Write,
-		IdleTimeout:                  set.timeouts.Idle,
-		MaxHeaderBytes:               int(set.headerBytes),
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		Protocols:                    protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingWait},
-	}
+	s.http = s.newHTTP(h)
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(set.listener.H2C && set.listener.TLS == nil)
+	s.http.Protocols.SetHTTP2(set.listener.TLS != nil)
 	if a, ok := h.(answerer); ok && set.listener.Wire {
 		hot, now := a.Wire()
 		s.wire = wire.Attach(s.http, hot, now)
+	}
+	if s.wire != nil && (set.listener.TLS != nil || set.listener.H2C) {
+		s.h2 = s.wire.AttachH2(s.newHTTP(h))
 	}
 	if set.listener.TLS == nil {
 		return s, nil
@@ -91,6 +84,22 @@ func newServer(set settings, h http.Handler, log *slog.Logger) (*server, error) 
 	}
 	s.http.TLSConfig = s.certs.tlsConfig()
 	return s, nil
+}
+
+// newHTTP makes an http.Server of the settings; which protocols it speaks is left open.
+func (s *server) newHTTP(h http.Handler) *http.Server {
+	set := s.settings
+	return &http.Server{
+		Handler:                      s.announceEnd(h),
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            set.timeouts.ReadHeader,
+		ReadTimeout:                  set.timeouts.Read,
+		WriteTimeout:                 set.timeouts.Write,
+		IdleTimeout:                  set.timeouts.Idle,
+		MaxHeaderBytes:               int(set.headerBytes),
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingWait},
+	}
 }
 
 // announceEnd tells HTTP/1.1 clients of a stopping server to ask elsewhere next. HTTP/2 has GOAWAY for it.
@@ -121,7 +130,7 @@ func (s *server) serve() error {
 	case s.wire == nil:
 		return s.http.ServeTLS(s.tap, "", "")
 	case s.certs == nil:
-		return s.http.Serve(&wired{s.tap, s.wire})
+		return s.http.Serve(&wired{s.tap, s.wire, s.h2, s.http})
 	}
 	return s.serveTLS()
 }
@@ -137,6 +146,9 @@ func (s *server) retire(ctx context.Context) {
 	s.awaitEmpty(ctx, lameDuck)
 	for s.tap.conns.closeIdle() && ctx.Err() == nil { // what has come is answered; net/http would not look
 		s.awaitEmpty(ctx, comingTime)
+	}
+	if s.h2 != nil {
+		_ = s.h2.Shutdown(ctx) // it says so and does not wait
 	}
 	if s.http.Shutdown(ctx) == nil {
 		s.awaitEmpty(ctx, 0) // what is open now was upgraded

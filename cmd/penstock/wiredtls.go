@@ -14,10 +14,11 @@ import (
 )
 
 // handshaker does the TLS handshakes of a tap's connections, each on a goroutine of its own, so that it is known which protocol a connection speaks
-// before net/http has it: HTTP/2 must get there as a *tls.Conn, and HTTP/1.1 gets a wire.
+// before net/http has it: HTTP/2 and HTTP/1.1 get wires of their own.
 type handshaker struct {
 	*tap
 	wire    *wire.Server
+	h2      *wire.H2 // nil: net/http gets a *tls.Conn
 	config  *tls.Config
 	timeout time.Duration // of one handshake; 0: none
 	log     *slog.Logger
@@ -31,7 +32,7 @@ func (s *server) serveTLS() error {
 	config.NextProtos = []string{"h2", "http/1.1"}
 	s.http.TLSConfig = config.Clone() // names h2, so that net/http prepares itself for it, and changes its own
 	h := &handshaker{
-		tap: s.tap, wire: s.wire, config: config, timeout: handshakeTimeout(s.settings), log: s.log, ready: make(chan net.Conn),
+		tap: s.tap, wire: s.wire, h2: s.h2, config: config, timeout: handshakeTimeout(s.settings), log: s.log, ready: make(chan net.Conn),
 	}
 	h.running.Go(h.accept)
 	defer h.running.Wait()
@@ -62,18 +63,16 @@ func (h *handshaker) accept() {
 // greet does one handshake and passes the connection on.
 func (h *handshaker) greet(c net.Conn) {
 	conn := tls.Server(wire.Quick(c, below(c).Conn), h.config)
-	ctx, cancel := context.WithCancel(context.Background())
-	if h.timeout > 0 {
-		cancel()
-		ctx, cancel = context.WithTimeout(context.Background(), h.timeout)
-	}
-	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if err := h.shake(conn); err != nil {
 		h.fail(c, err)
 		return
 	}
 	var ready net.Conn = conn
-	if conn.ConnectionState().NegotiatedProtocol != "h2" {
+	switch isH2 := conn.ConnectionState().NegotiatedProtocol == "h2"; {
+	case isH2 && h.h2 != nil:
+		h.running.Go(func() { h.h2.Serve(conn) }) // not on the stack that a handshake takes
+		return
+	case !isH2:
 		w := h.wire.Wrap(conn, conn)
 		h.tap.conns.wire(below(c), w)
 		ready = w.TLS(conn)
@@ -83,6 +82,17 @@ func (h *handshaker) greet(c net.Conn) {
 	case <-h.tap.closed:
 		ready.Close()
 	}
+}
+
+// shake does the handshake, in the time that it may take.
+func (h *handshaker) shake(conn *tls.Conn) error {
+	ctx := context.Background()
+	if h.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.timeout)
+		defer cancel()
+	}
+	return conn.HandshakeContext(ctx)
 }
 
 // fail ends a connection whose handshake failed. A client that speaks HTTP is told so, in words that it understands.

@@ -170,6 +170,6 @@ func (d *delivery) recall(e *store.Entry) {
 
 // plainRequest reports whether a request came as a connection can answer it.
 func plainRequest(x *exchange) bool {
-	return x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 && (x.q.Method == http.MethodGet || x.q.Method == http.MethodHead) &&
+	return (x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 || x.r.ProtoMajor == 2) && (x.q.Method == http.MethodGet || x.q.Method == http.MethodHead) &&
 		x.ev.RawTarget != "" && x.ev.RawTarget[0] == '/'
 }

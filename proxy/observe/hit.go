@@ -15,7 +15,7 @@ type Hit struct {
 	Scheme   string // "http" or "https"
 	Host     string // canonical
 	Key      uint64 // the beginning of the key's hash
-	Head     []byte // the request as it came: its first line is the request line; the bytes are the connection's own
+	Head     []byte // the request as it came, or as HTTP/1.1 has it but for the version that its first line, the request line, names; the bytes are the connection's own
 	Start    time.Time
 	Took     time.Duration // from the request's last byte to the response's
 	BytesIn  int64         // of the request, head included

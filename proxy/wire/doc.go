@@ -8,6 +8,11 @@
 //
 // The buffer that net/http hands to Read is what requests are read into, so a connection that waits costs no more memory than without all this.
 //
+// HTTP/2 has a wire of its own, [H2]. Between the client and net/http's HTTP/2, it looks at all frames that come. A request that, said in HTTP/1.1, is of the same strict
+// subset is shown to the same [Hot]; if there is an answer and the client's windows have room for all of it, it is written between two frames of net/http's. For
+// the rest net/http is the server: it has the other streams, the settings, the pings, and the last word on what breaks the protocol. Neither side shares HPACK's tables
+// or the client's window with the other: header blocks go to net/http, and answers to the client, in a form that uses no table, and the window is parted.
+//
 // Of requests that go to net/http those are refused here that only the raw bytes give away, because net/http repairs them: Content-Length beside
 // Transfer-Encoding, folded lines, and an absolute target beside another Host (RFC 9112 §6.1, §5.2, §3.2.2).
 package wire

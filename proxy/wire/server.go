@@ -112,8 +112,11 @@ type Handed struct {
 
 // HandedOver is what is known of the request of this context, which has not ended.
 func HandedOver(ctx context.Context) Handed {
-	if c, ok := ctx.Value(contextKey{}).(*Conn); ok {
-		return c.handed
+	switch v := ctx.Value(contextKey{}).(type) {
+	case *Conn:
+		return v.handed
+	case Handed:
+		return v
 	}
 	return Handed{}
 }

@@ -31,6 +31,9 @@ func (c *canned) Answer(r *Request, a *Answer) bool {
 	if c.meanwhile != nil {
 		c.meanwhile()
 	}
+	if r.Target == "/panic" {
+		panic("on purpose")
+	}
 	if !strings.HasPrefix(r.Target, "/hit") {
 		if r.Target == "/drawn" {
 			a.Handed.Chance = 0.5

@@ -36,6 +36,8 @@ if wanted peers; then
 	peers "Hit, 128 KB, 64 connections" hit 131072 64
 	peers "Hit, 1 KB, 1 000 connections" hit 1024 1000
 	peers "Hit, 16 KB of JSON for gzip clients" gzip 16384 64
+	peers "Hit, 1 KB, HTTPS" tls 1024 64
+	peers "Hit, 1 KB, HTTP/2 over HTTPS" h2 1024 64
 	peers "Pass-through, 1 KB" pass 1024 64
 	echo
 fi

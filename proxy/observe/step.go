@@ -28,7 +28,6 @@ type step struct {
 	start  time.Time
 	took   time.Duration
 	url    *url.URL // of an upstream's
-	host   string   // of Redis
 	status int
 	resend int
 	err    error

@@ -7,8 +7,7 @@ type ref uint64
 
 const (
 	largeRef   ref = 1 << 63 // the rest is a number of Memory.large
-	offsetBits     = 16
-	align          = 8 // records begin at multiples of it
+	offsetBits     = 17
 
 	maxChunk = 128 << 10
 	minChunk = 4 << 10
@@ -21,10 +20,10 @@ const (
 
 func (r ref) large() (uint32, bool) { return uint32(r), r&largeRef != 0 }
 
-func refTo(chunk uint32, offset int) ref { return ref(chunk)<<offsetBits | ref(offset/align) }
+func refTo(chunk uint32, offset int) ref { return ref(chunk)<<offsetBits | ref(offset) }
 
 func (r ref) place() (chunk uint32, offset int) {
-	return uint32(r >> offsetBits), int(r&(1<<offsetBits-1)) * align
+	return uint32(r >> offsetBits), int(r & (1<<offsetBits - 1))
 }
 
 // chunk is memory that records are written to one after the other, and once only: who has been given a part of it may read that for as long as he
@@ -76,7 +75,6 @@ func chunkSlack(size int64) int64 { return max(size/wasteShare, 2*int64(chunkSiz
 func (c *chunks) take(n int) (ref, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n = (n + align - 1) &^ (align - 1)
 	if c.active == 0 || c.list.at(c.active).filled+n > c.size {
 		c.turn()
 	}

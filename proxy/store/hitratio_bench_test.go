@@ -36,11 +36,11 @@ func costIn(size int64, o *Object) int64 {
 	return cost
 }
 
-// sizeFor is the size of a store with room for so many objects like o.
+// sizeFor is the size of a store with room for so many objects like o, when as many are registered as are in the long run.
 func sizeFor(objects int64, o *Object) int64 {
 	size := int64(minSize)
 	for range 32 {
-		size = max(minSize, objects*costIn(size, o)+reserve(MemoryConfig{Size: size, Objects: objects}))
+		size = max(minSize, objects*(costIn(size, o)+mainCost*(100-windowShare)/100)+reserve(MemoryConfig{Size: size, Objects: objects}))
 	}
 	return size
 }

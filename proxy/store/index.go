@@ -12,15 +12,33 @@ type index struct {
 type slot uint64
 
 func (s slot) item() uint32 { return uint32(s) }
+func (s slot) hash() uint64 { return uint64(s) >> 32 }
 
 const (
 	minSlots = 8
 	fullPart = 7 // eighths of the slots that may be used
+	growPart = 4 // the fraction of the slots by which they become more: to double them would leave half of them empty in the worst case
 )
 
 func (t *index) hash(id uint64) uint64 { return (id * t.factor) >> 32 }
 
-func (t *index) home(s slot) int { return int(uint64(s)>>32) & (len(t.slots) - 1) }
+// home is where a hash's item is, if no other was there before. The number of slots is none in particular: a hash is taken as a fraction of it.
+func (t *index) home(hash uint64) int { return int(hash * uint64(len(t.slots)) >> 32) }
+
+func (t *index) next(i int) int {
+	if i++; i < len(t.slots) {
+		return i
+	}
+	return 0
+}
+
+// behind is how many slots i is behind from.
+func (t *index) behind(from, i int) int {
+	if i < from {
+		i += len(t.slots)
+	}
+	return i - from
+}
 
 // find is the place of the item with the id; -1 when there is none.
 func (t *index) find(items *slab[item], id uint64) int {
@@ -28,8 +46,8 @@ func (t *index) find(items *slab[item], id uint64) int {
 		return -1
 	}
 	hash := t.hash(id)
-	for i := int(hash) & (len(t.slots) - 1); t.slots[i] != 0; i = (i + 1) & (len(t.slots) - 1) {
-		if s := t.slots[i]; uint64(s)>>32 == hash && items.at(s.item()).id.Load() == id {
+	for i := t.home(hash); t.slots[i] != 0; i = t.next(i) {
+		if s := t.slots[i]; s.hash() == hash && items.at(s.item()).id.Load() == id {
 			return i
 		}
 	}
@@ -46,16 +64,16 @@ func (t *index) add(id uint64, item uint32) {
 }
 
 func (t *index) place(s slot) {
-	i := t.home(s)
+	i := t.home(s.hash())
 	for t.slots[i] != 0 {
-		i = (i + 1) & (len(t.slots) - 1)
+		i = t.next(i)
 	}
 	t.slots[i] = s
 }
 
 func (t *index) grow() {
 	old := t.slots
-	t.slots = make([]slot, max(minSlots, 2*len(old)))
+	t.slots = make([]slot, max(minSlots, len(old)+len(old)/growPart))
 	for _, s := range old {
 		if s != 0 {
 			t.place(s)
@@ -65,10 +83,9 @@ func (t *index) grow() {
 
 // remove empties place i, and moves up those behind it that would no longer be found.
 func (t *index) remove(i int) {
-	mask := len(t.slots) - 1
-	for j := (i + 1) & mask; t.slots[j] != 0; j = (j + 1) & mask {
+	for j := t.next(i); t.slots[j] != 0; j = t.next(j) {
 		// The one at j may go to i unless its home is behind i.
-		if (j-t.home(t.slots[j]))&mask >= (j-i)&mask {
+		if t.behind(t.home(t.slots[j].hash()), j) >= t.behind(i, j) {
 			t.slots[i] = t.slots[j]
 			i = j
 		}

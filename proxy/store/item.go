@@ -16,7 +16,7 @@ type item struct {
 
 // account is what the ledger knows of an item; its lock guards it.
 type account struct {
-	cost       int64
+	cost       int64  // with mainCost if it is registered
 	prev, next uint32 // in the queue of the window or of main
 	expires    uint32 // in seconds since 1970
 	ticket     uint32 // the current registration with ristretto, 0: none

@@ -77,6 +77,9 @@ func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
 	defer l.mu.Unlock()
 	var moves []move
 	it := l.items.at(i)
+	if it.where == offered || it.where == inMain {
+		cost += mainCost
+	}
 	switch it.where {
 	case nowhere:
 		it.cost = cost
@@ -98,7 +101,7 @@ func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
 	}
 	it.expires = upToSecond(expires)
 	moves = l.makeRoom(i, moves)
-	if len(moves) == 0 { // else confirm will see to it, when the offers are in or out
+	if len(moves) == 0 || l.main.used+l.offers <= l.mainMax() { // else confirm will see to it, when the offers are in or out
 		moves = l.bound(moves)
 	}
 	return moves
@@ -139,9 +142,15 @@ func (l *ledger) makeRoom(i uint32, moves []move) []move {
 			break
 		}
 		looked++
-		if it := l.items.at(old); it.touched.Load() > 0 && looked < lookMost {
+		it := l.items.at(old)
+		if it.touched.Load() > 0 && looked < lookMost {
 			it.touched.Store(0)
 			l.window.renew(l.items, old)
+			continue
+		}
+		if needed { // it is not worth being registered before it is evicted
+			l.judge.remember(it.id.Load(), byAge)
+			moves = append(moves, l.evict(old))
 			continue
 		}
 		moves = l.offer(old, moves)
@@ -155,7 +164,7 @@ func (l *ledger) offer(i uint32, moves []move) []move {
 	it := l.items.at(i)
 	byRecent, trial := l.judge.decide()
 	if byRecent {
-		moves = l.evictIdle(l.mainMax()-it.cost, moves)
+		moves = l.evictIdle(l.mainMax()-it.cost-mainCost, moves)
 	}
 	if trial {
 		it.tried = l.judge.now()
@@ -164,6 +173,7 @@ func (l *ledger) offer(i uint32, moves []move) []move {
 	}
 	l.window.remove(l.items, i)
 	it.where = offered
+	it.cost += mainCost
 	l.offers += it.cost
 	return append(moves, l.register(i))
 }

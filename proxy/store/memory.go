@@ -59,8 +59,8 @@ const (
 // alone would not do: its Set is asynchronous, its Del leaves room for old values to come back, an update may outgrow its bounds, and its hit ratio
 // falls far behind LRU's when what is popular changes.
 //
-// The policy has its price: ristretto's two maps take 172 bytes for each object that is registered with it, measured with 4 million; the item, its
-// place in the table and what a record has beside key, head and body take 140.
+// The policy has its price: ristretto's two maps take up to 184 bytes for each object that is registered with it, which count from when it is. The item,
+// its place in the table and what a record has beside key, head and body take 140.
 //
 // Millions of objects must cost the garbage collector nothing and little beside their own bytes. So small ones are records in chunks, the items that
 // stand for them are numbers in slabs, and no pointer leads from one to the other. The objects that Get returns are made when they are
@@ -162,7 +162,7 @@ func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, ticket], erro
 		NumCounters:        countersPerObject * c.Objects,
 		MaxCost:            m.ledger.mainMax(),
 		BufferItems:        64,
-		IgnoreInternalCost: true, // it is part of itemCost
+		IgnoreInternalCost: true, // it is mainCost
 		KeyToHash:          func(id uint64) (uint64, uint64) { return id, 0 },
 		OnExit:             m.released,
 	})

@@ -8,7 +8,8 @@ import (
 // What a stored response costs, in bytes of memory. Strings and segments count with the bytes they hold on to; the constants stand for the
 // structs around them and for the tables that point to them, and are held against the heap's growth by a test.
 const (
-	itemCost    = 208           // item, its places in the table and in ristretto's two maps
+	itemCost    = 80            // item and its place in the table
+	mainCost    = 184           // of one that is registered: its places in ristretto's two maps
 	objectCost  = itemCost + 80 // of one that is no record: Object, and the pointer to it
 	entryCost   = 368           // Entry and the pointer to it
 	repCost     = 80            // Representation

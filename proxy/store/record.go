@@ -13,7 +13,7 @@ import (
 // A record is an object as it is kept in memory: without a pointer, in one piece. It never leaves the process. Numbers are varints, except
 // for those at its beginning, strings have their length in front.
 //
-//	its own length with the padding, 4 bytes; the hash of the key, 16 bytes; the full key
+//	its own length, 4 bytes; the hash of the key, 16 bytes; the full key
 //	the number of the variants, and of each the representations (coding, head, length of the body), facts, tags, epoch, fence and derivable codings
 //	the bodies, in the same order
 //
@@ -64,11 +64,8 @@ func appendBodies(dst []byte, o *Object) []byte {
 	return dst
 }
 
-// seal pads the record that dst is to a length at which another can begin, and enters that.
+// seal enters the length of the record that dst is.
 func seal(dst []byte) []byte {
-	for len(dst)%align != 0 {
-		dst = append(dst, 0)
-	}
 	binary.LittleEndian.PutUint32(dst, uint32(len(dst)))
 	return dst
 }

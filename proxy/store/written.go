@@ -9,7 +9,7 @@ const maxPackedVariants = 4
 func (m *Memory) write(s *shard, o *Object) (ref, int64) {
 	if n := o.bodies(); len(o.Variants) <= maxPackedVariants && n < int64(m.chunks.most) {
 		b := appendRecord(s.space[:0], o, &m.eras)
-		if len(b)+int(n)+align <= m.chunks.most {
+		if len(b)+int(n) <= m.chunks.most {
 			b = seal(appendBodies(b, o))
 			s.space = b
 			r, room := m.chunks.take(len(b))

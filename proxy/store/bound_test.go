@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestBoundHolds: whatever is put, grows, is deleted or expires, and whether the window has room for all, gives way or has given way, no more is counted
+// than the size when a call has returned; what is counted is what the items cost, those that are registered with what that costs; and as long as the
+// size has not been reached, nothing is lost.
+func TestBoundHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Now()
+		m, err := NewMemory(MemoryConfig{Size: 256 << 10, Objects: 64, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		ctx, held, ample := context.Background(), make(map[uint64]bool), true
+		number := rapid.Uint64Range(0, 400)
+		put := func(n uint64, size int) {
+			e := lightEntry(now)
+			e.Representations[0].Body = NewBody([]byte(strings.Repeat("x", size)))
+			if err := m.Put(ctx, lightKey(n), e, 0); err != nil {
+				t.Fatal(err)
+			}
+			held[n] = true
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				put(number.Draw(t, "n"), rapid.SampledFrom([]int{0, 900, 3000, 20_000}).Draw(t, "size"))
+			},
+			"many": func(t *rapid.T) {
+				for n, end := number.Draw(t, "from"), number.Draw(t, "to"); n < end; n++ {
+					put(n, 500)
+				}
+			},
+			"use": func(t *rapid.T) { _, _ = m.Get(ctx, lightKey(number.Draw(t, "n"))) },
+			"delete": func(t *rapid.T) {
+				for n, end := number.Draw(t, "from"), number.Draw(t, "to"); n < end; n++ {
+					if err := m.Delete(ctx, lightKey(n)); err != nil {
+						t.Fatal(err)
+					}
+					delete(held, n)
+				}
+			},
+			"": func(t *rapid.T) {
+				m.ledger.mu.Lock()
+				used, sum, scarce := m.ledger.used(), m.counted(), m.ledger.scarce
+				m.ledger.mu.Unlock()
+				if used > m.ledger.size || used != sum {
+					t.Fatalf("%d bytes of %d, the items cost %d", used, m.ledger.size, sum)
+				}
+				if ample = ample && !scarce; !ample {
+					return
+				}
+				for n := range held {
+					if _, err := m.Try(ctx, lightKey(n)); err != nil {
+						t.Fatalf("%d is lost while there is room", n)
+					}
+				}
+			},
+		})
+	})
+}
+
+// counted is what the items cost by what is stored of them and where they are. The ledger's lock is held.
+func (m *Memory) counted() (n int64) {
+	for i := uint32(1); i < m.items.end(); i++ {
+		it := m.items.at(i)
+		if it.where == nowhere {
+			continue
+		}
+		if j, ok := it.ref.large(); ok {
+			n += m.large.at(j).Load().cost()
+		} else {
+			n += itemCost + int64(recordSize(m.chunks.from(it.ref)))
+		}
+		if it.where != inWindow {
+			n += mainCost
+		}
+	}
+	return n
+}

@@ -16,7 +16,7 @@ import (
 // buckets beside them.
 func Handler(gather func() []observe.Family) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+		format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 		h := w.Header()
 		h.Set("Content-Type", string(format))
 		h.Set("Cache-Control", "no-store")

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBoundHolds: whatever is put, grows, is deleted or expires, and whether the window has room for all, gives way or has given way, no more is counted
+// TestBoundHolds: whatever is put, grows or is deleted, and whether the window has room for all, gives way or has given way, no more is counted
 // than the size when a call has returned; what is counted is what the items cost, those that are registered with what that costs; and as long as the
 // size has not been reached, nothing is lost.
 func TestBoundHolds(t *testing.T) {

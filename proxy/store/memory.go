@@ -59,7 +59,7 @@ const (
 // alone would not do: its Set is asynchronous, its Del leaves room for old values to come back, an update may outgrow its bounds, and its hit ratio
 // falls far behind LRU's when what is popular changes.
 //
-// The policy has its price: ristretto's two maps take up to 184 bytes for each object that is registered with it, which count from when it is. The item,
+// The policy has its price: ristretto's two maps are taken to need 184 bytes for each object that is registered with it, which count from when it is. The item,
 // its place in the table and what a record has beside key, head and body take 140.
 //
 // Millions of objects must cost the garbage collector nothing and little beside their own bytes. So small ones are records in chunks, the items that

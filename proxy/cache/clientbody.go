@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // clientBody is a request's body, of which is known whether it was read to its end. An HTTP/1 connection on which it was not must be closed: what
@@ -15,7 +17,12 @@ type clientBody struct {
 	whole atomic.Bool
 	late  atomic.Bool  // no more of it came in time
 	read  atomic.Int64 // bytes; they are read on another goroutine, and on it for a while after the answer
+	once  sync.Once
+	ended chan struct{} // closed when a read has ended it, well or not
 }
+
+// lateWait is how long a request whose context has ended waits to be told by the read under way why: net/http ends the one before it returns from the other.
+const lateWait = 50 * time.Millisecond
 
 // Read reads from the body.
 func (b *clientBody) Read(p []byte) (int, error) {
@@ -27,11 +34,25 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.late.Store(true)
 	}
+	if err != nil {
+		b.once.Do(func() { close(b.ended) })
+	}
 	return n, err
 }
 
 // tooLate reports whether the client's body did not come in time. net/http takes that for a client that has gone, and ends the request's context.
-func (x *exchange) tooLate() bool { return x.body != nil && x.body.late.Load() }
+func (x *exchange) tooLate() bool {
+	if x.body == nil {
+		return false
+	}
+	if x.ctx.Err() != nil {
+		select {
+		case <-x.body.ended:
+		case <-time.After(lateWait):
+		}
+	}
+	return x.body.late.Load()
+}
 
 // late is the reply to it (RFC 9110 §15.5.9).
 func (x *exchange) late(err error) *Reply {
@@ -44,7 +65,7 @@ func (x *exchange) watchBody(w http.ResponseWriter) {
 	if x.r.ContentLength == 0 {
 		return
 	}
-	x.body = &clientBody{ReadCloser: x.r.Body}
+	x.body = &clientBody{ReadCloser: x.r.Body, ended: make(chan struct{})}
 	r := *x.r
 	r.Body = x.body
 	x.r = &r

@@ -215,6 +215,48 @@ func TestRefreshThatComesLate(t *testing.T) {
 	}
 }
 
+// slowStore takes its time to store.
+type slowStore struct{ store.Store }
+
+func (s slowStore) Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error {
+	time.Sleep(20 * time.Millisecond)
+	return s.Store.Put(ctx, k, e, maxVariants)
+}
+
+// TestWhoHasAllFindsItStored: a client that has its whole answer and asks again is answered from memory.
+func TestWhoHasAllFindsItStored(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status int
+		size   int64 // that the origin says
+		body   string
+	}{{"content", 200, 4, "body"}, {"of unknown size", 200, -1, "body"}, {"empty", 200, 0, ""}, {"none", 204, 0, ""}, {"none of unknown size", 204, -1, ""}} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, func(*http.Request) (*http.Response, error) {
+				resp := text(test.body, "Cache-Control", "max-age=60")
+				resp.StatusCode, resp.ContentLength = test.status, test.size
+				return resp, nil
+			})
+			b.Store = slowStore{b.Store}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				b.Handler(b.res).ServeHTTP(w, r.WithContext(observe.NewContext(r.Context(), &observe.Event{Scheme: "http"})))
+			}))
+			defer server.Close()
+			for _, want := range []string{"fwd=uri-miss", "hit"} {
+				resp, err := server.Client().Get(server.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(resp.Body)
+				if status := resp.Header.Get("Cache-Status"); err != nil || string(got) != test.body || !strings.Contains(status, want) || strings.Contains(status, "collapsed") {
+					t.Errorf("%q %s, %v; want %s", got, status, err, want)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+}
+
 func TestFailureThatMayNotBeServedStaleToAll(t *testing.T) {
 	gate := make(chan struct{})
 	var down atomic.Bool

@@ -50,6 +50,9 @@ func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags 
 	l := &landing{
 		facts: meta, header: h, own: res.Rules.Qualified(h), size: resp.ContentLength, coding: compress.HeaderCoding(h), tags: res.Tags.take(h, tags),
 	}
+	if !bodyAllowed(meta.Status) {
+		l.size = 0
+	}
 	res.Rules.StripUnstorable(h)
 	ensureDate(h, meta.Received)
 	if !meta.Complete() {

@@ -28,9 +28,10 @@ type source struct {
 	err   error  // or came instead
 }
 
-// begin looks at the first bytes in advance, where something has come, and returns why there are none.
+// begin looks at the first bytes in advance, where something has come, and returns why there are none. Where none are to come it waits for the end, at
+// which the response is stored: its head alone is all of it.
 func (s *source) begin(ctx context.Context) error {
-	if s.size <= 0 || !s.bodyReader.Ready() {
+	if s.size < 0 || s.size > 0 && !s.bodyReader.Ready() {
 		return nil
 	}
 	s.begun = true

@@ -118,7 +118,7 @@ func newWay(t testing.TB, yaml string, clock *gatewaytest.Clock, wired bool) *wa
 	return w
 }
 
-// play has a client say pieces, and returns what it is told.
+// play has a client say pieces, and returns what it is told, when what that had the gateway fetch is stored.
 func (w *way) play(t testing.TB, pieces ...[]byte) []byte {
 	t.Helper()
 	own := make([][]byte, len(pieces))
@@ -133,6 +133,7 @@ func (w *way) play(t testing.TB, pieces ...[]byte) []byte {
 		s.Close()
 		t.Fatalf("the connection does not end after %q; it was told %q", pieces, s.told())
 	}
+	gatewaytest.Eventually(t, "all fills have ended", func() bool { return w.gateway.Filling() == 0 })
 	return s.told()
 }
 

@@ -87,6 +87,9 @@ func (m *Meta) Complete() bool { return m.Spans == nil }
 // Age is the current age of the response at now, never negative (RFC 9111 §4.2.3).
 func (m *Meta) Age(now time.Time) time.Duration { return max(0, now.Sub(m.Born)) }
 
+// Fresh reports whether the response has not outlived its freshness lifetime at now (RFC 9111 §4.2).
+func (m *Meta) Fresh(now time.Time) bool { return m.Age(now) < m.Lifetime }
+
 // Action is what is to be done about a request before the origin is asked.
 type Action uint8
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	. "github.com/penstock/penstock/test/gatewaytest"
 )
@@ -14,7 +15,7 @@ func TestHitsOfManyURLs(t *testing.T) {
 	g, server := wiredGateway(t, 100, &seen)
 	const urls = 2_000
 	for i := range urls {
-		warmOnce(t, g, fmt.Sprintf("/many/%d?n=%d", i, i))
+		warmTo(t, g, 1, fmt.Sprintf("/many/%d?n=%d", i, i))
 	}
 	seen = tally{}
 	for i := range urls {
@@ -39,6 +40,9 @@ func TestEachRequestLooksOnce(t *testing.T) {
 	}
 	Eventually(t, "the fill to end", func() bool { return g.Fills.Load() == 1 })
 	g.Get("/b")
+	Eventually(t, "the fill to end", func() bool { return g.Fills.Load() == 2 })
+	g.Clock.Advance(2 * time.Minute)
+	g.Get("/b") // finds what is stale
 	looked := make(map[string]float64)
 	for _, f := range g.Metrics() {
 		if f.Name == "penstock_cache_lookups_total" {
@@ -47,8 +51,8 @@ func TestEachRequestLooksOnce(t *testing.T) {
 			}
 		}
 	}
-	if looked["absent"] != 2 || looked["found"] != 2 {
-		t.Errorf("4 requests for 2 objects: %v", looked)
+	if looked["absent"] != 2 || looked["found"] != 3 {
+		t.Errorf("5 requests for 2 objects: %v", looked)
 	}
 }
 
@@ -60,7 +64,7 @@ func BenchmarkLocatedHit(b *testing.B) {
 	requests := make([]string, urls)
 	for i := range urls {
 		path := fmt.Sprintf("/many/%d", i)
-		warmOnce(b, g, path)
+		warmTo(b, g, 1, path)
 		requests[i] = requestText(path, nil)
 	}
 	client := &repeater{}

@@ -13,7 +13,8 @@ import (
 )
 
 // Question is a request of which a connection asks whether it can be answered at once: a GET or HEAD in origin-form, without a body and without
-// Cache-Control, Pragma, Range, Authorization, Upgrade and conditions other than the two. It is valid until the answer is there.
+// Cache-Control, Pragma, Range, Authorization, Upgrade and conditions other than the two. It is valid until the answer is there, but that
+// Method and Scheme may be kept.
 type Question struct {
 	Method, Scheme string
 	Host, Target   string // exactly as they came
@@ -63,17 +64,9 @@ func (m *Memo) Answer(q *Question, a *Answer) bool {
 		return false
 	}
 	if m.cache.Random()*learnOne < 1 {
-		m.remember(methodOf(q.Method), q.Scheme, strings.Clone(q.Host), strings.Clone(q.Target), at)
+		m.remember(q.Method, q.Scheme, strings.Clone(q.Host), strings.Clone(q.Target), at)
 	}
 	return true
-}
-
-// methodOf is m, which is GET or HEAD, as a text that may be kept.
-func methodOf(m string) string {
-	if m == http.MethodHead {
-		return http.MethodHead
-	}
-	return http.MethodGet
 }
 
 // learnOne is of how many hits that had to be located one is remembered: what is asked for often soon is, and what is not costs nothing.
@@ -137,6 +130,7 @@ func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Repr
 
 // write completes a with a representation of e, which has the shape s.
 func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
+	m.cache.Store.Found(at.Key)
 	m.cache.used(at.Key)
 	m.cache.warm(at.Resource, at.Key, e, rep)
 	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL

@@ -208,7 +208,7 @@ func (c *Cache) crowded(x *exchange, e *store.Entry) *Reply {
 // outlived reports whether the response that is being read along has grown stale before x came. One that is stale from the beginning may still answer
 // those who have waited for it (RFC 9111 §4).
 func (c *Cache) outlived(x *exchange, l *landing) bool {
-	return l.entry == nil && x.ev.Start.After(l.facts.Received) && l.facts.Age(c.Now()) >= l.facts.Lifetime
+	return l.entry == nil && x.ev.Start.After(l.facts.Received) && !l.facts.Fresh(c.Now())
 }
 
 // purged reports whether a landing is older than a purge that hits it.

@@ -46,8 +46,11 @@ func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
 }
 
 // outdone reports whether what is stored is better than e: a response that was received later, of a fill that overtook e's, or, where e is a part, the
-// whole of it while it is fresh, for which a request for a range came too early.
+// whole of it while it is fresh, for which a request for a range came too early. What is whole and fresh is stored without the question.
 func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry) bool {
+	if e.Complete() && e.Fresh(c.Now()) {
+		return false
+	}
 	object, err := c.Store.Try(ctx, key)
 	if err != nil {
 		return false
@@ -56,7 +59,7 @@ func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry
 		if v.Vary != e.Vary || !v.Complete() {
 			continue
 		}
-		if v.Received.After(e.Received) || !e.Complete() && v.ETag == e.ETag && v.Age(c.Now()) < v.Lifetime {
+		if v.Received.After(e.Received) || !e.Complete() && v.ETag == e.ETag && v.Fresh(c.Now()) {
 			return true
 		}
 	}

@@ -28,7 +28,7 @@ type MemoryConfig struct {
 type Stats struct {
 	Objects  int64 // held now
 	Bytes    int64 // they take, and what has been of others and is not free yet
-	Hits     int64 // Gets and Tries that found their object
+	Hits     int64 // Gets that found their object, and Tries that were said to
 	Misses   int64 // Gets that did not
 	Admitted int64 // objects that came from the recency window into the main store
 	Rejected int64 // objects that left the window and were not taken by the main store
@@ -175,13 +175,19 @@ func (m *Memory) shard(id uint64) *shard { return &m.shards[id>>56] }
 // Get returns the object under k, or ErrMiss.
 func (m *Memory) Get(ctx context.Context, k cachepolicy.Key) (*Object, error) {
 	o, err := m.Try(ctx, k)
-	if err == ErrMiss {
+	switch err {
+	case nil:
+		m.Found(k)
+	case ErrMiss:
 		m.shard(id(k)).misses.Add(1)
 	}
 	return o, err
 }
 
-// Try is Get, but that a miss is not counted.
+// Found counts a hit.
+func (m *Memory) Found(k cachepolicy.Key) { m.shard(id(k)).hits.Add(1) }
+
+// Try is Get without being counted.
 func (m *Memory) Try(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	id := id(k)
 	s := m.shard(id)
@@ -199,7 +205,6 @@ func (m *Memory) Try(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	if proved != nil {
 		m.ledger.proved(proved)
 	}
-	s.hits.Add(1)
 	return o, nil
 }
 

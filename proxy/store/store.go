@@ -70,8 +70,11 @@ type Body struct {
 type Store interface {
 	// Get returns the object under k, or ErrMiss. Nobody may change it. k.Full is compared.
 	Get(ctx context.Context, k cachepolicy.Key) (*Object, error)
-	// Try is Get for who asks with Get as well, before it or after, on behalf of the same request: a store that counts does not count what it misses.
+	// Try is Get, but that a store which counts what it finds and misses does not count this. It is for who asks with Get as well on behalf of the same
+	// request, before or after, or does not ask for a request.
 	Try(ctx context.Context, k cachepolicy.Key) (*Object, error)
+	// Found counts what Try has found under k, as Get would have: it was the answer, and Get is not asked.
+	Found(k cachepolicy.Key)
 	// Put adds e to the object under k. It takes the place of a variant with the same Vary, else of a variant that is past all its
 	// windows at now, else of none: over maxVariants it returns ErrVariants.
 	Put(ctx context.Context, k cachepolicy.Key, e *Entry, maxVariants int) error

@@ -103,8 +103,7 @@ func (c *Conn) classify(r *Request, cl class) class {
 // answer asks for the answer to s.request: plain, if there is one, else framed.
 func (c *Conn) answer(s *scratch, now time.Time) class {
 	r, a, h := &s.request, &s.answer, &s.hits[s.count]
-	r.Peer = &c.peer
-	*h = observe.Hit{Method: r.Method, ClientIP: c.peer.Addr, Shard: c.peer.Shard, Head: r.Head, BytesIn: int64(r.size), Start: now}
+	r.from(&c.peer, h, now)
 	*a = Answer{Now: now, Head: s.out, Hit: h}
 	if !c.server.Hot.Answer(r, a) {
 		c.handed = a.Handed
@@ -117,6 +116,22 @@ func (c *Conn) answer(s *scratch, now time.Time) class {
 	s.body(a.Body, h.BytesOut)
 	s.count++
 	return plain
+}
+
+// from notes whose request r is, and in h what is known of it before it is answered.
+func (r *Request) from(peer *Peer, h *observe.Hit, now time.Time) {
+	r.Peer = peer
+	*h = observe.Hit{Method: r.Method, ClientIP: peer.Addr, Shard: peer.Shard, Head: r.Head, BytesIn: int64(r.size), Start: now}
+}
+
+// tell tells of answers that have been written since start, and says when that was done.
+func (s *Server) tell(hits []observe.Hit, start time.Time) (done time.Time) {
+	done = time.Now()
+	for i := range hits {
+		hits[i].Took = done.Sub(start)
+		s.Hot.Sent(&hits[i])
+	}
+	return done
 }
 
 // body puts a body behind the head that was written last.
@@ -147,15 +162,11 @@ func (c *Conn) flush(s *scratch, start time.Time) error {
 	if s.count == 0 {
 		return nil
 	}
-	if err := c.bound(start); err != nil {
+	if err := c.written.bound(c.raw, start, c.server.Write); err != nil {
 		return err
 	}
 	err := c.write(s)
-	done := time.Now()
-	for i := range s.hits[:s.count] {
-		s.hits[i].Took = done.Sub(start)
-		c.server.Hot.Sent(&s.hits[i])
-	}
+	done := c.server.tell(s.hits[:s.count], start)
 	s.reset()
 	c.answered(done)
 	return err

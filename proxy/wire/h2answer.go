@@ -85,10 +85,7 @@ func (c *h2Conn) understand(s *h2Scratch) bool {
 	at := len(r.Method) + 1 + len(r.Target) + 1
 	copy(head[at:], "HTTP/2.0")
 	s.text = text
-	r.Peer = &c.peer
-	s.hits[s.count] = observe.Hit{
-		Method: r.Method, ClientIP: c.peer.Addr, Shard: c.peer.Shard, Head: r.Head, BytesIn: int64(r.size), Start: s.now,
-	}
+	r.from(&c.peer, &s.hits[s.count], s.now)
 	return true
 }
 
@@ -161,17 +158,12 @@ func (b *h2Block) underWay() bool { return b.open || b.left > 0 }
 func (c *h2Conn) send(s *h2Scratch) error {
 	err := c.take(true)
 	if err == nil {
-		if err = c.bound(s.start); err == nil {
+		if err = c.written.bound(c.Conn, s.start, c.server.Write); err == nil {
 			_, err = c.Conn.Write(s.out)
 		}
 		c.give()
 	}
-	done := time.Now()
-	for i := range s.hits[:s.count] {
-		s.hits[i].Took = done.Sub(s.start)
-		c.server.Hot.Sent(&s.hits[i])
-	}
-	c.active = done
+	c.active = c.server.tell(s.hits[:s.count], s.start)
 	return err
 }
 

@@ -3,7 +3,6 @@ package wire
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -52,11 +51,7 @@ type h2Conn struct {
 }
 
 func (s *H2) newConn(nc net.Conn) *h2Conn {
-	c := &h2Conn{Conn: nc, server: s}
-	c.peer.Shard = s.shards.Add(1)
-	if ap, err := netip.ParseAddrPort(addrText(nc.RemoteAddr())); err == nil {
-		c.peer.Addr = ap.Addr().Unmap().WithZone("")
-	}
+	c := &h2Conn{Conn: nc, server: s, peer: s.peerOf(nc)}
 	c.decoder = hpack.NewDecoder(h2Table, c.field)
 	c.decoder.SetMaxStringLength(s.listBytes)
 	c.outbound.init()

@@ -71,7 +71,7 @@ func (c *h2Conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	defer c.give()
-	if err := c.bound(time.Now()); err != nil {
+	if err := c.written.bound(c.Conn, time.Now(), c.server.Write); err != nil {
 		return 0, err
 	}
 	b := p

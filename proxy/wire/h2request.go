@@ -80,16 +80,6 @@ func inHTTP2(name, value string) bool {
 	return true
 }
 
-// isGraphic reports whether s has neither spaces nor control characters, nor anything beyond ASCII.
-func isGraphic(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
 // isLowerToken reports whether s is a field name as HTTP/2 has them.
 func isLowerToken(s string) bool {
 	for i := range len(s) {

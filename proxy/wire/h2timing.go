@@ -14,8 +14,8 @@ type h2Timing struct {
 	busy      atomic.Bool  // net/http has streams
 	idleSince atomic.Int64 // when it had none any more, in Unix nanoseconds
 	armed     int64        // the read deadline that is set, likewise; 0: none
-	bounded   atomic.Int64 // the write deadline, likewise
-	leaving   bool         // the client was idle for too long
+	written   writeDeadline
+	leaving   bool // the client was idle for too long
 	// wanting says that net/http is short of window. The read deadline is in the past then.
 	wanting atomic.Bool
 }
@@ -80,17 +80,6 @@ func (c *h2Conn) overdue(err error) error {
 		return err // in the middle of a frame
 	}
 	return c.arm(stamp(due))
-}
-
-// bound sees to it that a write that begins at now has the time it may take, and at most a quarter more.
-func (c *h2Conn) bound(now time.Time) error {
-	d := c.server.Write
-	if d <= 0 || c.bounded.Load() >= now.Add(d).UnixNano() {
-		return nil
-	}
-	t := now.Add(d + d/4)
-	c.bounded.Store(t.UnixNano())
-	return c.Conn.SetWriteDeadline(t)
 }
 
 // wake has the reader look at what net/http wants. Whether it waits already or is about to, it learns of it: it looks after it has set its own deadline.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 	"unsafe"
 )
@@ -20,7 +21,7 @@ const (
 // maxFields is how many field lines of a request are kept. One with more is net/http's.
 const maxFields = 48
 
-// Request is a request of the strict subset. All its strings are views of the connection's buffer, valid until it is answered.
+// Request is a request of the strict subset. All its strings but Method are views of the connection's buffer, valid until it is answered.
 type Request struct {
 	Peer   *Peer
 	Method string // "GET" or "HEAD"
@@ -139,16 +140,20 @@ func (r *Request) requestLine(line []byte) class {
 		return opaque
 	}
 	r.version = s[len(s)-1]
-	r.Method, r.Target = method, s[:end]
-	for i := range len(r.Target) {
-		if c := r.Target[i]; c <= ' ' || c >= 0x7f {
-			return opaque
-		}
+	if r.Method, r.Target = method, s[:end]; !isGraphic(r.Target) {
+		return opaque
 	}
-	if (method == "GET" || method == "HEAD") && r.Target[0] == '/' && r.version == '1' {
-		return plain
+	switch {
+	case r.Target[0] != '/' || r.version != '1':
+		return framed
+	case method == http.MethodGet:
+		r.Method = http.MethodGet
+	case method == http.MethodHead:
+		r.Method = http.MethodHead
+	default:
+		return framed
 	}
-	return framed
+	return plain
 }
 
 // fieldLine reads a field line; false: it is malformed.

@@ -58,12 +58,16 @@ func (s *Server) Stop() { s.stopping.Store(true) }
 // Wrap gives a client's connection a wire. raw is what c is at bottom, with the abilities that the kernel gives it: reads and writes go there
 // directly. c is closed.
 func (s *Server) Wrap(c, raw net.Conn) *Conn {
-	w := &Conn{Conn: c, raw: quicken(raw), server: s}
-	w.peer.Shard = s.shards.Add(1)
+	return &Conn{Conn: c, raw: quicken(raw), server: s, peer: s.peerOf(c)}
+}
+
+// peerOf is the peer of a new connection.
+func (s *Server) peerOf(c net.Conn) Peer {
+	p := Peer{Shard: s.shards.Add(1)}
 	if ap, err := netip.ParseAddrPort(addrText(c.RemoteAddr())); err == nil {
-		w.peer.Addr = ap.Addr().Unmap().WithZone("")
+		p.Addr = ap.Addr().Unmap().WithZone("")
 	}
-	return w
+	return p
 }
 
 func addrText(a net.Addr) string {

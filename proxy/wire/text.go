@@ -25,6 +25,16 @@ func isToken(s string) bool {
 	return s != ""
 }
 
+// isGraphic reports whether s has neither spaces nor control characters, nor anything beyond ASCII.
+func isGraphic(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // isText reports whether s may be a field value (RFC 9110 §5.5): no control characters but tabs. It looks at eight bytes at a time.
 func isText(s string) bool {
 	const (

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ import (
 // rest of it: one that comes too early is looked at again, and then set to the right time.
 type timing struct {
 	armed   atomic.Int64 // the read deadline that the socket has, in Unix nanoseconds; 0: none
-	written atomic.Int64 // the write deadline, likewise
+	written writeDeadline
 	due     time.Time    // when waiting is over, if that is ours to say; zero: never
 	ours    bool         // it is: requests were answered since net/http set a deadline
 	headDue time.Time    // when a head that has begun must be complete; zero: none has begun
@@ -39,8 +40,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is for net/http.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.written.Store(stamp(t))
-	return c.raw.SetWriteDeadline(t)
+	return c.written.set(c.raw, t)
 }
 
 func (c *Conn) arm(t time.Time) error {
@@ -112,13 +112,18 @@ func (c *Conn) given() {
 	c.later, c.ours, c.headDue = true, false, time.Time{}
 }
 
-// bound sees to it that a write that begins at now has the time it may take, and at most a quarter more: the deadline is not set each time.
-func (c *Conn) bound(now time.Time) error {
-	d := c.server.Write
-	if d <= 0 || c.written.Load() >= now.Add(d).UnixNano() {
+// writeDeadline is that of a connection, in Unix nanoseconds; 0: none.
+type writeDeadline struct{ at atomic.Int64 }
+
+func (d *writeDeadline) set(c net.Conn, t time.Time) error {
+	d.at.Store(stamp(t))
+	return c.SetWriteDeadline(t)
+}
+
+// bound sees to it that a write to c that begins at now has the time it may take, and at most a quarter more: the deadline is not set each time.
+func (d *writeDeadline) bound(c net.Conn, now time.Time, timeout time.Duration) error {
+	if timeout <= 0 || d.at.Load() >= now.Add(timeout).UnixNano() {
 		return nil
 	}
-	t := now.Add(d + d/4)
-	c.written.Store(t.UnixNano())
-	return c.raw.SetWriteDeadline(t)
+	return d.set(c, now.Add(timeout+timeout/4))
 }

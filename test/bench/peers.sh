@@ -102,8 +102,12 @@ started+=($!)
 process[penstock]=$!
 taskset -c 0 nginx -c "$dir/nginx.conf" 2>"$dir/nginx.start" || { cat "$dir/nginx.start" >&2; exit 1; }
 taskset -c 0 haproxy -D -f "$dir/haproxy.cfg" -p "$dir/haproxy.pid" 2>"$dir/haproxy.start" || { cat "$dir/haproxy.start" >&2; exit 1; }
-case $mode in tls | h2 | idle) proxies=(penstock nginx haproxy) ;; esac
-taskset -c 0 varnishd -n "$dir/varnish" -a "127.0.0.1:${port[varnish]}" -f "$dir/varnish.vcl" -s malloc,512M >"$dir/varnish.start" 2>&1 || { cat "$dir/varnish.start" >&2; exit 1; }
+case $mode in
+tls | h2 | idle) proxies=(penstock nginx haproxy) ;;
+*)
+	taskset -c 0 varnishd -n "$dir/varnish" -a "127.0.0.1:${port[varnish]}" -f "$dir/varnish.vcl" -s malloc,512M >"$dir/varnish.start" 2>&1 || { cat "$dir/varnish.start" >&2; exit 1; }
+	;;
+esac
 
 # The process that does the work: nginx's and Varnish's are children of those that were started.
 child() {
@@ -115,7 +119,7 @@ child() {
 	return 1
 }
 process[nginx]=$(child nginx.pid)
-process[varnish]=$(child varnish/_.pid)
+[[ " ${proxies[*]} " != *" varnish "* ]] || process[varnish]=$(child varnish/_.pid)
 process[haproxy]=$(head -n 1 "$dir/haproxy.pid")
 
 header=(-H "Host: bench.example")

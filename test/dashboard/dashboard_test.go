@@ -138,9 +138,6 @@ func load(ctx context.Context, base string, running *sync.WaitGroup) {
 
 // TestDashboard runs dashboard.mjs, which says what an operator is to see. SHOTS names a folder for its screenshots.
 func TestDashboard(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it starts a browser")
-	}
 	dir := tools(t)
 	binary, err := program.Build(t.TempDir(), false)
 	if err != nil {

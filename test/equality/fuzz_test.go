@@ -25,9 +25,7 @@ func FuzzConnection(f *testing.F) {
 	p.lenient = true
 	p.warm(host, paths...)
 	f.Fuzz(func(t *testing.T, talk []byte, first, second uint16) {
-		if len(talk) > 64<<10 {
-			t.Skip("longer than what a connection reads at once, many times")
-		}
+		talk = talk[:min(len(talk), 64<<10)] // is longer than what a connection reads at once, many times
 		p.t = t
 		a := min(int(first), len(talk))
 		b := a + min(int(second), len(talk)-a)

@@ -31,6 +31,8 @@ func (w whole) Try(ctx context.Context, k cachepolicy.Key) (*store.Object, error
 	return w.Get(ctx, k)
 }
 
+func (whole) Found(cachepolicy.Key) {}
+
 var _ store.Store = whole{}
 
 func TestStore(t *testing.T) {

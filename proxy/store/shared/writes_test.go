@@ -27,9 +27,6 @@ func TestWriteStore(t *testing.T) {
 }
 
 func TestWriteStoreInACluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a cluster takes seconds to form")
-	}
 	url := redistest.StartCluster(t, 3).URL()
 	storetest.Run(t, func(t *testing.T, b write.Bounds) write.Store { return queueOf(t, url, b) })
 }

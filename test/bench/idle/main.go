@@ -13,8 +13,9 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/penstock/penstock/test/procfs"
 )
 
 // rest is how long the connections have been idle when they are counted, so that the server may have let go of what an answer takes.
@@ -35,7 +36,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	before, err := resident(args[3])
+	pid, err := strconv.Atoi(args[3])
+	if err != nil {
+		return err
+	}
+	before, err := procfs.Memory(pid, "VmRSS")
 	if err != nil {
 		return err
 	}
@@ -53,7 +58,7 @@ func run(args []string) error {
 		conns = append(conns, c)
 	}
 	time.Sleep(rest)
-	after, err := resident(args[3])
+	after, err := procfs.Memory(pid, "VmRSS")
 	if err != nil {
 		return err
 	}
@@ -79,19 +84,4 @@ func ask(address, path string) (net.Conn, error) {
 		err = fmt.Errorf("%s, and the connection closes: %t", resp.Status, resp.Close)
 	}
 	return c, err
-}
-
-// resident is the memory of a process that is in RAM.
-func resident(pid string) (int64, error) {
-	b, err := os.ReadFile("/proc/" + pid + "/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, errors.New("the process has no VmRSS")
 }

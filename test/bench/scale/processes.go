@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/test/procfs"
 )
 
 // process is an origin or a gateway that was started.
@@ -136,16 +138,10 @@ func (p *process) collections() collections {
 	return p.gc
 }
 
-// resident is the memory that the process has, in bytes.
+// resident is the memory that the process has, in bytes; 0 when it has ended.
 func (p *process) resident() int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(fields[0], 10, 64)
-	return kib << 10
+	n, _ := procfs.Memory(p.cmd.Process.Pid, "VmRSS")
+	return n
 }
 
 // processor is the time that the process has used, user and system.

@@ -12,12 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/test/procfs"
 )
 
 // Patience is how long a test waits for what has to come. It is long so that a slow machine fails no test.
@@ -191,17 +192,11 @@ func (p *Process) Memory() int64 { return p.memory("VmRSS") }
 
 func (p *Process) memory(field string) int64 {
 	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	n, err := procfs.Memory(p.cmd.Process.Pid, field)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), field+":")
-	line, _, _ := strings.Cut(rest, "\n")
-	kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(line, "kB")), 10, 64)
-	if err != nil {
-		p.t.Fatalf("%s in /proc: %v", field, err)
-	}
-	return kib << 10
+	return n
 }
 
 // Stacks ends the process by SIGQUIT and returns the stacks of its goroutines. It is how a test finds what should not run any more.

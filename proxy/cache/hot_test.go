@@ -29,6 +29,7 @@ func TestEarlyRefreshIsDrawnOnce(t *testing.T) {
 		case e.RawTarget == "": // the connection answered
 		case strings.Contains(e.Reason, "early"):
 			refreshed++
+			gatewaytest.Eventually(t, "the refresh has ended", func() bool { return g.Filling() == 0 }) // else it may end between the draw and the handler
 		case g.Hits.Load() > 0:
 			t.Fatalf("handed over, and then %s for %q", e.Action, e.Reason)
 		}

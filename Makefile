@@ -65,7 +65,7 @@ microbench: ## Go benchmarks matching BENCH (all), COUNT times
 telemetry: setup ## a running gateway against the OpenTelemetry Collector's receiver and Prometheus' linter
 	go test -C test/telemetry -count 1 ./...
 
-conformance: setup ## the public HTTP cache test suite against a gateway of this tree
+conformance: setup ## the public HTTP cache test suite against the binary of this tree, over HTTP/1.1 and HTTP/2
 	go test -count 1 -v ./test/conformance/...
 
 image: ## the container image, for this machine's architecture

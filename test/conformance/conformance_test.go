@@ -5,12 +5,9 @@ package conformance
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/test/load/program"
 )
 
 const suiteVersion = "http-cache-tests@0.4.5"
@@ -30,19 +26,41 @@ var update = flag.Bool("update", false, "write the verdicts of this run to testd
 // verdict is one line of verdicts.mjs.
 type verdict struct{ kind, result, id, message string }
 
+var gatewayBinary *program.Binary
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "conformance")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		gatewayBinary, err = program.Build(dir, true)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// TestConformance runs the suite over both protocols: the verdicts are the same.
 func TestConformance(t *testing.T) {
 	suite := installSuite(t)
 	origin := startOrigin(t, suite)
-	gateway := startGateway(t, origin)
-	results := filepath.Join(t.TempDir(), "results.json")
-	runSuite(t, suite, gateway, origin, results)
-	got := judge(t, suite, results)
-	report(t, got)
-	if *update {
-		write(t, got)
-		return
-	}
-	compare(t, got, read(t))
+	t.Run("HTTP/1.1", func(t *testing.T) {
+		t.Parallel()
+		got := runSuite(t, suite, startGateway(t, origin), origin)
+		if *update {
+			write(t, got)
+			return
+		}
+		compare(t, got, read(t))
+	})
+	t.Run("HTTP/2", func(t *testing.T) {
+		t.Parallel()
+		compare(t, runSuite(t, suite, bridge(t, startGateway(t, origin)), origin), read(t))
+	})
 }
 
 // installSuite returns the folder of the suite, installed once into the repository's cache folder.
@@ -107,28 +125,16 @@ func startGateway(t *testing.T, originPort string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := func(name string) (string, bool) {
-		return "http://127.0.0.1:" + originPort, name == "CONFORMANCE_ORIGIN"
+	const port = "${CONFORMANCE_ORIGIN}"
+	if !bytes.Contains(src, []byte(port)) {
+		t.Fatalf("gateway.yaml has no %s", port)
 	}
-	cfg, err := config.Parse("gateway.yaml", src, env, os.ReadFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := proxy.New(cfg, proxy.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(http.Handler(g))
-	t.Cleanup(func() {
-		server.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		g.Close(ctx)
-	})
-	return server.URL
+	return "http://" + gatewayBinary.Start(t, strings.ReplaceAll(string(src), port, "http://127.0.0.1:"+originPort)).Public()
 }
 
-func runSuite(t *testing.T, suite, gateway, originPort, results string) {
+// runSuite runs the suite against a URL and returns its verdicts.
+func runSuite(t *testing.T, suite, gateway, originPort string) []verdict {
+	results := filepath.Join(t.TempDir(), "results.json")
 	out, err := os.Create(results)
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +148,9 @@ func runSuite(t *testing.T, suite, gateway, originPort, results string) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("running the suite: %v\n%s", err, stderr.Bytes())
 	}
+	got := judge(t, suite, results)
+	report(t, got)
+	return got
 }
 
 func judge(t *testing.T, suite, results string) []verdict {

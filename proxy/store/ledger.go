@@ -22,7 +22,8 @@ const (
 	maxUses     = 3
 	onTrial     = 1 << 8 // in item.touched: the next use is to be told to the ledger
 
-	// pushMost is how many objects are pushed out of the window for one that comes, beside what its room takes, and lookMost how many are looked at.
+	// pushMost is how many objects are pushed out of the window for one that comes, beside what its room takes, and lookMost how many are looked at, there
+	// and for each that is evicted from main: what was used of late must not make one who comes wait until all of it has been gone through.
 	pushMost = 16
 	lookMost = 64
 	// ampleShare is the part of the size, in hundredths, below which all objects are in the window.
@@ -179,15 +180,16 @@ func (l *ledger) offer(i uint32, moves []move) []move {
 }
 
 // evictIdle evicts from main what has not been used for longest until it takes no more than limit. Those that were used since it last came by get
-// another turn for it; while recency counts, one turn however often they were used.
+// another turn for it, unless too many have got one; while recency counts, one turn however often they were used.
 func (l *ledger) evictIdle(limit int64, moves []move) []move {
-	for l.main.used+l.offers > limit && l.main.oldest != 0 {
+	for looked := 1; l.main.used+l.offers > limit && l.main.oldest != 0; looked++ {
 		i := l.main.oldest
 		it := l.items.at(i)
 		n := it.touched.Load() &^ onTrial
-		if n == 0 {
+		if n == 0 || looked >= lookMost {
 			l.judge.remember(it.id.Load(), byAge)
 			moves = append(moves, l.evict(i))
+			looked = 0
 			continue
 		}
 		if l.judge.byRecent {

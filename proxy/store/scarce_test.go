@@ -62,3 +62,43 @@ func TestRoomForAll(t *testing.T) {
 		t.Errorf("%d bytes are registered after all was deleted", main)
 	}
 }
+
+// TestRoomIsMadeAtOnce: where all that is held was used of late, few of those uses are gone through for one that comes.
+func TestRoomIsMadeAtOnce(t *testing.T) {
+	const room = 2_000
+	m := memoryFor(t, room)
+	ctx, e := context.Background(), lightEntry(m.now())
+	for n := range uint64(4 * room) {
+		if err := m.Put(ctx, lightKey(n), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range maxUses {
+		for n := range uint64(4 * room) {
+			_, _ = m.Get(ctx, lightKey(n)) // some are gone
+		}
+	}
+	used := func() (n int) {
+		m.ledger.mu.Lock()
+		defer m.ledger.mu.Unlock()
+		for i := m.ledger.main.newest; i != 0; i = m.items.at(i).next {
+			if m.items.at(i).touched.Load() == maxUses {
+				n++
+			}
+		}
+		return n
+	}
+	before := used()
+	if before < room/2 {
+		t.Fatalf("%d objects were used", before)
+	}
+	const puts = 20
+	for n := range uint64(puts) {
+		if err := m.Put(ctx, lightKey(4*room+n), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lost := before - used(); lost > 2*puts*lookMost {
+		t.Errorf("%d objects came, and %d uses of %d were gone through", puts, lost, before)
+	}
+}

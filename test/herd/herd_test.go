@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/proxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,19 +83,19 @@ func (o *gated) await(gate <-chan struct{}, what string) {
 }
 
 // start runs a gateway before the origin.
-func (o *gated) start() (url string) {
+func (o *gated) start() (url string, g *proxy.Gateway) {
 	o.t.Helper()
 	originURL, stopOrigin, err := serve(o)
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(stopOrigin)
-	url, stop, err := startGateway(originURL, 2*clients)
+	url, g, stop, err := startGateway(originURL, 2*clients)
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(stop)
-	return url
+	return url, g
 }
 
 // crowd is clients that have all asked.
@@ -145,15 +147,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // origin may send the second.
 func TestHerd(t *testing.T) {
 	o := newGated(t)
-	url := o.start() + "/shared"
+	url, gateway := o.start()
 	for round := range 2 {
 		if round > 0 {
 			time.Sleep(1100 * time.Millisecond) // max-age=1
 		}
 		g := o.shut()
 		before := o.calls.Load()
-		c := ask(t, url, clients)
+		c := ask(t, url+"/shared", clients)
 		eventually(t, "the origin is asked", func() bool { return o.calls.Load() > before })
+		// What comes a second later, when the response has expired, is another call's.
+		eventually(t, "all others wait", func() bool { return gateway.Waiting() == clients-1 })
 		close(g.first)
 		eventually(t, "all clients have the first half", func() bool { return c.begun.Load() == clients || t.Failed() })
 		close(g.second)
@@ -171,7 +175,8 @@ func TestHerdOnWhatIsNobodyElses(t *testing.T) {
 	g := o.gates.Load()
 	close(g.first)
 	close(g.second)
-	ask(t, o.start()+"/private", clients).all.Wait()
+	url, _ := o.start()
+	ask(t, url+"/private", clients).all.Wait()
 	if n := o.calls.Load(); n != clients {
 		t.Errorf("the origin was asked %d times by %d clients", n, clients)
 	}

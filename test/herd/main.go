@@ -50,7 +50,7 @@ func run(n int, delay time.Duration) error {
 		return err
 	}
 	defer o.stop()
-	url, stop, err := startGateway(o.url, calls)
+	url, _, stop, err := startGateway(o.url, calls)
 	if err != nil {
 		return err
 	}
@@ -111,21 +111,21 @@ routes:
 `
 
 // startGateway runs a gateway in this process, in front of the origin at a URL.
-func startGateway(origin string, calls int) (url string, stop func(), err error) {
+func startGateway(origin string, calls int) (url string, g *proxy.Gateway, stop func(), err error) {
 	src := strings.NewReplacer("ORIGIN", origin, "CALLS", fmt.Sprint(calls)).Replace(gatewayYAML)
 	cfg, err := config.Parse("herd.yaml", []byte(src), func(string) (string, bool) { return "", false }, os.ReadFile)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	g, err := proxy.New(cfg, proxy.Options{})
+	g, err = proxy.New(cfg, proxy.Options{})
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	url, stopServer, err := serve(g)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return url, func() { stopServer(); g.Close(context.Background()) }, nil
+	return url, g, func() { stopServer(); g.Close(context.Background()) }, nil
 }
 
 // serve listens on a free port of the loopback interface.

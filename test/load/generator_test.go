@@ -20,7 +20,8 @@ import (
 //   - an answer with another status than 200, or with other content than the path's,
 //   - an answer that breaks off after its first byte,
 //   - a connection that ends without an answer to a request that was written to it, unless it had been told to end before: by
-//     `Connection: close` on the answer before, or by an end that was there to be seen when the request was to be written,
+//     `Connection: close` on the answer before, or by an end that was there to be seen when the request was to be written, or the request came so late
+//     that the gateway may have waited for it all the time that it waits,
 //   - a connection that is refused or reset while the gateway has not been told to stop.
 //
 // This is stricter than browsers and pools are, which ask again on a connection that was kept: a gateway that stops has to say so before
@@ -88,9 +89,13 @@ func (g *generator) work(i int) {
 	}
 }
 
+// lameDuck is how long a gateway that stops leaves open what has no request, to tell who uses it.
+const lameDuck = time.Second
+
 // talk uses a connection until it ends. It reports whether another one is wanted.
 func (g *generator) talk(c net.Conn, n *int) bool {
 	br := bufio.NewReaderSize(c, 64<<10)
+	var asked time.Time // when the request before was
 	for first := true; ; first = false {
 		select {
 		case <-g.quit:
@@ -102,8 +107,14 @@ func (g *generator) talk(c net.Conn, n *int) bool {
 		}
 		path := g.paths[*n%len(g.paths)]
 		*n++
-		c.SetDeadline(time.Now().Add(patience))
+		before := asked
+		late := func() bool { return !first && time.Since(before) >= lameDuck } // as on a machine that has much else to do
+		asked = time.Now()
+		c.SetDeadline(asked.Add(patience))
 		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: example.com\r\n\r\n", path); err != nil {
+			if late() {
+				return true
+			}
 			// A first request may be too late: the connection was in the queue of a socket that has been closed.
 			if !first || !g.stopping.Load() {
 				g.fail("%s: writing: %v", path, err)
@@ -111,6 +122,9 @@ func (g *generator) talk(c net.Conn, n *int) bool {
 			return false
 		}
 		if _, err := br.Peek(1); err != nil {
+			if late() {
+				return true
+			}
 			if !first || !g.stopping.Load() {
 				g.fail("%s: no answer: %v", path, err)
 			}

@@ -63,7 +63,7 @@ func run(n int, delay time.Duration) error {
 		pause      time.Duration
 	}{
 		{"cold key", "/cached", 0},
-		{"the same key, expired", "/cached", 3*time.Second + 2*delay},
+		{"the same key, expired", "/cached", lifetime + time.Second + 2*delay},
 		{"uncacheable key", "/private", 0},
 	} {
 		time.Sleep(c.pause)

@@ -23,6 +23,9 @@ var half = []byte(strings.Repeat("the quick brown fox jumps over the lazy dog\n"
 
 const countPath = "/calls-so-far"
 
+// lifetime is longer than it takes all clients to ask: one who asks after it is owed another call.
+const lifetime = 10 * time.Second
+
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == countPath {
 		fmt.Fprint(w, o.count.Load())
@@ -30,7 +33,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o.count.Add(1)
 	time.Sleep(o.delay)
-	w.Header().Set("Cache-Control", "max-age=2")
+	w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", lifetime/time.Second))
 	if r.URL.Path == "/private" {
 		w.Header().Set("Cache-Control", "private")
 	}

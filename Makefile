@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 COUNT    ?= 1
 OBJECTS  ?= 1000000
-PARTS    ?= peers herd ratio scale
+PARTS    ?= peers traced herd ratio scale
 IMAGE    ?= penstock:$(VERSION)
 
 # Where the public cache conformance suite is kept; inside the tree and ignored by git.
@@ -56,7 +56,7 @@ lint:
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@./test/tools/fuzz.sh $(FUZZTIME)
 
-bench: ## everything that README's figures come from, as Markdown: peers, herd, hit ratios, OBJECTS (1000000) stored objects; PARTS chooses
+bench: ## everything that README's figures come from, as Markdown: peers, traces, herd, hit ratios, OBJECTS (1000000) stored objects; PARTS chooses
 	@OBJECTS=$(OBJECTS) PARTS="$(PARTS)" ./test/bench/bench.sh $(if $(INSTALL),--install)
 
 microbench: ## Go benchmarks matching BENCH (all), COUNT times

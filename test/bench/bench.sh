@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Measures everything that the README's figures come from, and prints it as Markdown. Takes about a quarter of an hour; nothing else should run.
 #
-#   bench.sh [--install]      OBJECTS=1000000 SECONDS_EACH=3 ROUNDS=3 CLIENTS=10000 PARTS="peers herd ratio scale"
+#   bench.sh [--install]      OBJECTS=1000000 SECONDS_EACH=3 ROUNDS=3 CLIENTS=10000 PARTS="peers traced herd ratio scale"
 #
-# PARTS chooses: peers (nginx, HAProxy, Varnish and a bare epoll loop beside the gateway), herd (many clients on a cold key), ratio (hit ratios
-# beside LRU and otter), scale (few and OBJECTS stored objects; 5000000 take 8 GB).
+# PARTS chooses: peers (nginx, HAProxy, Varnish and a bare epoll loop beside the gateway), traced (hits with traces and metrics beside hits
+# without), herd (many clients on a cold key), ratio (hit ratios beside LRU and otter), scale (few and OBJECTS stored objects; 5000000 take 8 GB).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 install=${1:-}
-seconds=${SECONDS_EACH:-3} rounds=${ROUNDS:-3} parts=${PARTS:-peers herd ratio scale}
+seconds=${SECONDS_EACH:-3} rounds=${ROUNDS:-3} parts=${PARTS:-peers traced herd ratio scale}
 out=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 CGO_ENABLED=0 go build -trimpath -o "$out/penstock" ./cmd/penstock
@@ -40,6 +40,13 @@ if wanted peers; then
 	peers "Hit, 1 KB, HTTP/2 over HTTPS" h2 1024 64
 	peers "Pass-through, 1 KB" pass 1024 64
 	echo
+fi
+if wanted traced; then
+	command="test/bench/traced.sh 64 $seconds $((rounds + 2))"
+	echo "bench.sh: $command" >&2
+	printf '`%s`\n\n```\n' "$command"
+	test/bench/traced.sh 64 "$seconds" "$((rounds + 2))"
+	printf '```\n\n'
 fi
 if wanted herd; then
 	command="go run ./test/herd -n ${CLIENTS:-10000}"

@@ -32,7 +32,8 @@ declare -A process port=([off]=$base [on]=$((base + 1))) telemetry=(
 	[on]="{metrics: {prometheus: true}, traces: {exporter: otlp, endpoint: \"http://127.0.0.1:$((base + 5))\", sample: 0.01}}"
 )
 for which in off on; do
-	sed -e "s|@GATEWAY@|${port[$which]}|" -e "s|@ADMIN@|$((${port[$which]} + 2))|" -e "s|@ORIGIN@|$((base + 4))|" "$here/gateway.yaml.in" >"$dir/$which.yaml"
+	# Of the configuration that its peers are measured beside, without the listener for HTTPS.
+	sed -e '/@GATEWAY_TLS@/,/tls:/d' -e "s|@GATEWAY@|${port[$which]}|" -e "s|@ADMIN@|$((${port[$which]} + 2))|" -e "s|@ORIGIN@|$((base + 4))|" "$here/gateway.yaml.in" >"$dir/$which.yaml"
 	echo "telemetry: ${telemetry[$which]}" >>"$dir/$which.yaml"
 	GOMAXPROCS=1 taskset -c 0 "$gateway" run --config "$dir/$which.yaml" >"$dir/$which.log" 2>&1 &
 	started+=($!)

@@ -5,6 +5,7 @@ time=${1:-30s}
 for pkg in $(go list ./...); do
 	for target in $(go test -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do
 		echo "== $pkg $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$pkg"
+		# Inputs are kept as they are found: where a target has servers in it, go test takes its own minimizing for a crash (golang/go#52569).
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x "$pkg"
 	done
 done

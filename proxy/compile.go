@@ -21,7 +21,7 @@ const memoShare = 128
 // compile makes a Snapshot of cfg, with what next has prepared.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
 	s := &Snapshot{
-		cache: g.live.cache, live: g.live, pools: next.pools, memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare),
+		cache: g.live.cache, live: g.live, pools: next.pools, hosts: newHosts(), memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare),
 		tracer: g.options.Tracer, prometheus: cfg.Telemetry.Metrics.Prometheus,
 	}
 	if q := cmp.Or(next.queue, g.live.queue); q != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"hash/maphash"
 	"strings"
 	"sync/atomic"
 
@@ -8,13 +9,18 @@ import (
 )
 
 // hosts remembers the canonical form of some hosts as they come, so that it need not be made for each request.
-type hosts [1 << 10]atomic.Pointer[knownHost]
+type hosts struct {
+	seed  maphash.Seed
+	known [1 << 10]atomic.Pointer[knownHost] // two hosts that meet cost each other no more than their canonical form
+}
 
 type knownHost struct{ raw, scheme, canonical string }
 
+func newHosts() *hosts { return &hosts{seed: maphash.MakeSeed()} }
+
 // canonical is that of a Host field, which is not kept.
 func (h *hosts) canonical(raw, scheme string) (string, bool) {
-	at := &h[hostPlace(raw)%uint32(len(h))]
+	at := &h.known[maphash.String(h.seed, raw)%uint64(len(h.known))]
 	if k := at.Load(); k != nil && k.raw == raw && k.scheme == scheme {
 		return k.canonical, true
 	}
@@ -25,12 +31,4 @@ func (h *hosts) canonical(raw, scheme string) (string, bool) {
 	}
 	at.Store(&knownHost{kept, scheme, canonical})
 	return canonical, true
-}
-
-// hostPlace spreads hosts. Two that meet cost each other no more than their canonical form.
-func hostPlace(host string) (h uint32) {
-	for i := range len(host) {
-		h = (h ^ uint32(host[i])) * 16777619 // FNV-1a
-	}
-	return h ^ h>>16
 }

@@ -85,7 +85,7 @@ func warm(t testing.TB, g *proxy.Gateway, path string, fields ...string) {
 	warmTo(t, g, 2, path, fields...)
 }
 
-// warmTo has the request answered by the handler until so many answers were hits: a client may have its answer before all of it is stored.
+// warmTo has the request answered by the handler until so many answers were hits.
 func warmTo(t testing.TB, g *proxy.Gateway, most int, path string, fields ...string) {
 	t.Helper()
 	for hits, end := 0, time.Now().Add(10*time.Second); hits < most; {

@@ -21,7 +21,7 @@ type Snapshot struct {
 	live      *live
 	guard     edge.GuardConfig
 	memo      *cache.Memo // of hits that connections answer
-	hosts     hosts
+	hosts     *hosts
 	writes    write.Store // those that are applied later; nil: none are
 	pools     map[string]*pool
 	tracer    *observe.Tracer

@@ -230,10 +230,14 @@ func TestWhoHasAllFindsItStored(t *testing.T) {
 		status int
 		size   int64 // that the origin says
 		body   string
-	}{{"content", 200, 4, "body"}, {"of unknown size", 200, -1, "body"}, {"empty", 200, 0, ""}, {"none", 204, 0, ""}, {"none of unknown size", 204, -1, ""}} {
+		fields []string
+	}{
+		{"content", 200, 4, "body", nil}, {"of unknown size", 200, -1, "body", nil}, {"empty", 200, 0, "", nil}, {"none", 204, 0, "", nil},
+		{"none of unknown size", 204, -1, "", nil}, {"none, which is said to be coded", 204, 0, "", []string{"Content-Encoding", "gzip"}},
+	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t, func(*http.Request) (*http.Response, error) {
-				resp := text(test.body, "Cache-Control", "max-age=60")
+				resp := text(test.body, append([]string{"Cache-Control", "max-age=60"}, test.fields...)...)
 				resp.StatusCode, resp.ContentLength = test.status, test.size
 				return resp, nil
 			})
@@ -243,7 +247,9 @@ func TestWhoHasAllFindsItStored(t *testing.T) {
 			}))
 			defer server.Close()
 			for _, want := range []string{"fwd=uri-miss", "hit"} {
-				resp, err := server.Client().Get(server.URL)
+				r, _ := http.NewRequest(http.MethodGet, server.URL, nil)
+				r.Header.Set("Accept-Encoding", "identity")
+				resp, err := server.Client().Do(r)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -50,8 +50,9 @@ func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags 
 	l := &landing{
 		facts: meta, header: h, own: res.Rules.Qualified(h), size: resp.ContentLength, coding: compress.HeaderCoding(h), tags: res.Tags.take(h, tags),
 	}
-	if !bodyAllowed(meta.Status) {
-		l.size = 0
+	content := bodyAllowed(meta.Status)
+	if !content {
+		l.size = 0 // and there is nothing to be coded
 	}
 	res.Rules.StripUnstorable(h)
 	ensureDate(h, meta.Received)
@@ -59,7 +60,7 @@ func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags 
 		// Which part is sent is for each delivery to say.
 		l.part = h["Content-Range"]
 		delete(h, "Content-Range")
-	} else {
+	} else if content {
 		l.derive = res.derivable(resp.StatusCode, h, resp.ContentLength, l.coding)
 	}
 	if l.derive != 0 || res.Compress != nil && l.coding != compress.Identity {

@@ -2,9 +2,6 @@
 package explain
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/penstock/penstock/test/load/program"
@@ -12,18 +9,4 @@ import (
 
 var gatewayBinary *program.Binary
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "explain")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		gatewayBinary, err = program.Build(dir, false)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { program.Main(m, &gatewayBinary, false) }

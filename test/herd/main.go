@@ -50,7 +50,7 @@ func run(n int, delay time.Duration) error {
 		return err
 	}
 	defer o.stop()
-	url, _, stop, err := startGateway(o.url, calls)
+	url, stop, err := startGateway(o.url, calls, time.Now)
 	if err != nil {
 		return err
 	}
@@ -110,22 +110,22 @@ routes:
     coalesce: {max_waiters: 20000, wait: 60s}
 `
 
-// startGateway runs a gateway in this process, in front of the origin at a URL.
-func startGateway(origin string, calls int) (url string, g *proxy.Gateway, stop func(), err error) {
+// startGateway runs a gateway in this process, in front of the origin at a URL. now is its clock.
+func startGateway(origin string, calls int, now func() time.Time) (url string, stop func(), err error) {
 	src := strings.NewReplacer("ORIGIN", origin, "CALLS", fmt.Sprint(calls)).Replace(gatewayYAML)
 	cfg, err := config.Parse("herd.yaml", []byte(src), func(string) (string, bool) { return "", false }, os.ReadFile)
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, err
 	}
-	g, err = proxy.New(cfg, proxy.Options{})
+	g, err := proxy.New(cfg, proxy.Options{Now: now})
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, err
 	}
 	url, stopServer, err := serve(g)
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, err
 	}
-	return url, g, func() { stopServer(); g.Close(context.Background()) }, nil
+	return url, func() { stopServer(); g.Close(context.Background()) }, nil
 }
 
 // serve listens on a free port of the loopback interface.

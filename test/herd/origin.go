@@ -26,6 +26,8 @@ const countPath = "/calls-so-far"
 // lifetime is longer than it takes all clients to ask: one who asks after it is owed another call.
 const lifetime = 10 * time.Second
 
+var shareable = fmt.Sprintf("max-age=%d", lifetime/time.Second)
+
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == countPath {
 		fmt.Fprint(w, o.count.Load())
@@ -33,7 +35,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o.count.Add(1)
 	time.Sleep(o.delay)
-	w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", lifetime/time.Second))
+	w.Header().Set("Cache-Control", shareable)
 	if r.URL.Path == "/private" {
 		w.Header().Set("Cache-Control", "private")
 	}

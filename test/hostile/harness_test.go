@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,20 +24,7 @@ const patience = program.Patience
 
 var gatewayBinary *program.Binary
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "hostile")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		gatewayBinary, err = program.Build(dir, true)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { program.Main(m, &gatewayBinary, true) }
 
 // everything is the one route of most tests.
 const everything = `  - {name: all, match: {path: "/*"}, upstream: origin, cache: {enabled: true}}`

@@ -44,6 +44,22 @@ func Build(dir string, withRace bool) (*Binary, error) {
 	return b, nil
 }
 
+// Main builds the gateway into what b points to, as Build does, runs the tests of m, and ends the process. It is for TestMain.
+func Main(m *testing.M, b **Binary, withRace bool) { os.Exit(buildAndRun(m, b, withRace)) }
+
+func buildAndRun(m *testing.M, b **Binary, withRace bool) int {
+	dir, err := os.MkdirTemp("", "penstock")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*b, err = Build(dir, withRace)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
 // At is a gateway that was built before, at path.
 func At(path string) *Binary { return &Binary{path: path} }
 

@@ -15,7 +15,7 @@ IMAGE    ?= penstock:$(VERSION)
 export CACHE_TESTS_DIR ?= $(CURDIR)/.cache/http-cache-tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test deploy-test check setup lint fuzz bench microbench telemetry conformance image image-check tidy-check vuln clean
+.PHONY: help run demo build test deploy-test check setup lint fuzz bench microbench journey telemetry conformance image image-check tidy-check vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -31,20 +31,20 @@ build: ## bin/penstock, a static binary
 
 test: setup ## everything: vet, then all tests with the race detector, the conformance suite among them
 	go vet ./...
-	go test -race -shuffle=on -timeout 10m ./...
+	go test -race -shuffle=on -timeout 20m ./...
 	go test -count=1 -run Alloc ./cachepolicy ./compress ./proxy/...  # what allocates nothing: the race detector empties pools at random
 	go test -C test/telemetry -count=1 -timeout 5m ./...
 	$(MAKE) deploy-test
 
 deploy-test: ## what is in deploy/, against what reads it: Kubernetes, Compose, the OpenTelemetry Collector, Prometheus
-	cd test/deploy && go vet ./... && go test -count=1 -timeout 10m ./...
+	cd test/deploy && go vet ./... && go test -count=1 -timeout 20m ./...
 
 setup: ## what the tests need beside Go; installs what is missing
 	@go mod download
 	@./test/tools/setup.sh
 
 check: lint ## quick: gofmt, vet, staticcheck, import rules, short tests
-	go test -short -skip '^(TestDashboard|TestWriteStoreInACluster)$$' -timeout 5m ./...  # these start a browser and a cluster
+	go test -short -skip '^(TestDashboard|TestWriteStoreInACluster|TestFleetKeepsItsPromises)$$' -timeout 5m ./...  # a browser, a cluster, and half a minute of faults
 
 lint:
 	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -61,6 +61,9 @@ bench: ## everything that README's figures come from, as Markdown: peers, traces
 
 microbench: ## Go benchmarks matching BENCH (all), COUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+journey: ## how many functions and files a miss, a pass, a hit, a purge and a reload run through, and the tree's shape
+	@go run ./test/journey
 
 telemetry: setup ## a running gateway against the OpenTelemetry Collector's receiver and Prometheus' linter
 	go test -C test/telemetry -count 1 ./...

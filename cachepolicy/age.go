@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// dateOf is the Date of a response, or the time it was received where it has none that is valid (RFC 9110 §6.6.1).
+// dateOf returns the Date of a response, or the time of receipt if there is no single valid Date
+// (RFC 9110 §6.6.1).
 func dateOf(h http.Header, received time.Time) time.Time {
 	if lines := h["Date"]; len(lines) == 1 {
 		if t, ok := parseDate(lines[0], received); ok {
@@ -16,36 +17,38 @@ func dateOf(h http.Header, received time.Time) time.Time {
 	return received
 }
 
-// initialAge is the age of the answer when it was received: corrected_initial_age of RFC 9111 §4.2.3.
+// initialAge returns the age of the answer at its receipt: corrected_initial_age of RFC 9111
+// §4.2.3. If the previous cache marked the response as stale, its age is at least its lifetime.
 func initialAge(a *Answer) time.Duration {
-	value, ok := ageValue(a.Header)
-	if !ok {
-		return unknownAge
+	if servedStale(a.Header) {
+		return max(agedFor(a), ToldLifetime(a.Header, a.Received))
 	}
-	corrected := value + max(0, a.Received.Sub(a.Sent)) // age_value + response_delay
+	return agedFor(a)
+}
+
+// agedFor returns the age according to the Age and Date fields.
+func agedFor(a *Answer) time.Duration {
+	corrected := ageValue(a.Header) + max(0, a.Received.Sub(a.Sent)) // age_value + response_delay
 	apparent := max(0, a.Received.Sub(dateOf(a.Header, a.Received)))
-	// Date counts in seconds: less than one between the two says nothing, and would cost a response of max-age=1 its whole life.
+	// Date counts in whole seconds. A difference under one second means nothing, and counting it
+	// would cost a response with max-age=1 its whole lifetime.
 	if apparent-corrected < time.Second {
 		return corrected
 	}
 	return apparent
 }
 
-// unknownAge is the age of a response whose Age field can't be believed. RFC 9111 §5.1 has it ignored, which would take a response of
-// any age for a new one; a cache may always be stricter, and one that is told of an age but not which is on the safe side here.
-const unknownAge = maxDelta
-
-// ageValue reads the Age field (RFC 9111 §5.1); absent, it is 0. Of a list the first member counts. Several lines, or such as an
-// intermediary has joined with ", ", are the work of two caches of which one did not replace the other's field: which of them is
-// right is not known.
-func ageValue(h http.Header) (time.Duration, bool) {
-	lines := h["Age"]
-	switch {
-	case len(lines) == 0:
-		return 0, true
-	case len(lines) > 1 || strings.Contains(lines[0], ", "):
-		return 0, false
+// ageValue reads the Age field (RFC 9111 §5.1). If the field is a list, on one line or on several,
+// the first member counts. An absent Age, or one that is not a non-negative integer, is 0. A number
+// that is too large becomes the largest one that we represent (§1.2.2).
+func ageValue(h http.Header) time.Duration {
+	for _, line := range h["Age"] {
+		for member := range strings.SplitSeq(line, ",") {
+			if member = trimOWS(member); member != "" { // RFC 9110 §5.6.1.2: empty members don't count
+				age, _ := parseDelta(member)
+				return age
+			}
+		}
 	}
-	first, _, _ := strings.Cut(lines[0], ",")
-	return parseDelta(trimOWS(first))
+	return 0
 }

@@ -9,15 +9,15 @@ import (
 type Forward uint8
 
 const (
-	ForwardNone     Forward = iota // it did not
+	ForwardNone     Forward = iota // the request was not forwarded
 	ForwardBypass                  // the cache was configured not to handle it
 	ForwardMethod                  // the method's semantics require it
-	ForwardURIMiss                 // nothing is stored for the URI
-	ForwardVaryMiss                // something is stored for the URI, but not for these request fields
-	ForwardMiss                    // nothing usable is stored, and more is not said
-	ForwardRequest                 // a fresh response is stored, but the request's fields don't allow it
-	ForwardStale                   // what is stored is stale
-	ForwardPartial                 // what is stored does not have all the bytes
+	ForwardURIMiss                 // no response is stored for the URI
+	ForwardVaryMiss                // a response is stored for the URI, but not for these request fields
+	ForwardMiss                    // no usable response is stored; the cause is not given
+	ForwardRequest                 // a fresh response is stored, but the request's fields forbid its use
+	ForwardStale                   // the stored response is stale
+	ForwardPartial                 // the stored response lacks some of the bytes
 )
 
 var forwardWords = [...]string{
@@ -25,7 +25,7 @@ var forwardWords = [...]string{
 	ForwardMiss: "miss", ForwardRequest: "request", ForwardStale: "stale", ForwardPartial: "partial",
 }
 
-// String is the value of the fwd parameter, "" for a request that was not forwarded.
+// String returns the value of the fwd parameter. It is "" if the request was not forwarded.
 func (f Forward) String() string {
 	if int(f) < len(forwardWords) {
 		return forwardWords[f]
@@ -33,22 +33,23 @@ func (f Forward) String() string {
 	return "miss"
 }
 
-// Outcome is what the gateway did with a request, as Cache-Status tells it (RFC 9211).
-type Outcome struct {
+// CacheStatus describes how the gateway handled a request, for the Cache-Status field (RFC 9211).
+type CacheStatus struct {
 	Hit           bool          // answered without going to the origin
-	Forward       Forward       // why it was forwarded; ignored with Hit, for a response is one or the other (§2.1)
-	ForwardStatus int           // what the origin answered; 0: nothing, or not to be told
+	Forward       Forward       // why it was forwarded; ignored if Hit is set, since hit and fwd exclude each other (§2.1)
+	ForwardStatus int           // the origin's status; 0 if there was no answer, or to leave it out
 	Stored        bool          // the response was stored
-	Collapsed     bool          // answered by another request's call
+	Collapsed     bool          // another request's fill gave the answer
 	HasTTL        bool          // TTL is known
-	TTL           time.Duration // lifetime left, negative when stale
+	TTL           time.Duration // remaining lifetime; negative if stale
 	Key           string        // the key, for debugging; "" leaves it out
-	Reason        Reason        // detail; ReasonNone leaves it out
+	Reason        Reason        // the detail parameter; ReasonNone leaves it out
 }
 
-// AppendCacheStatus appends one Cache-Status member to dst: name must be an sf-token, such as "penstock". It allocates nothing
-// beyond dst. Whoever hands on a response puts it behind the members that are there already (RFC 9211 §2).
-func AppendCacheStatus(dst []byte, name string, o Outcome) []byte {
+// AppendCacheStatus appends one Cache-Status member to dst. The name must be an sf-token, such as
+// "penstock". Apart from growing dst, it allocates nothing. A cache that passes a response on
+// appends its member after the existing ones (RFC 9211 §2).
+func AppendCacheStatus(dst []byte, name string, o CacheStatus) []byte {
 	dst = append(dst, name...)
 	if o.Hit {
 		dst = append(dst, "; hit"...)
@@ -70,7 +71,7 @@ func AppendCacheStatus(dst []byte, name string, o Outcome) []byte {
 	return dst
 }
 
-func appendForward(dst []byte, o Outcome) []byte {
+func appendForward(dst []byte, o CacheStatus) []byte {
 	if f := o.Forward.String(); f != "" {
 		dst = append(dst, "; fwd="...)
 		dst = append(dst, f...)
@@ -88,7 +89,8 @@ func appendForward(dst []byte, o Outcome) []byte {
 	return dst
 }
 
-// floorSeconds rounds down, so that a response which is stale by a moment has a negative ttl (RFC 9211 §2.4).
+// floorSeconds rounds down, so that a response which became stale a moment ago has a negative ttl
+// (RFC 9211 §2.4).
 func floorSeconds(d time.Duration) int64 {
 	s := int64(d / time.Second)
 	if d < 0 && d%time.Second != 0 {
@@ -97,7 +99,8 @@ func floorSeconds(d time.Duration) int64 {
 	return s
 }
 
-// appendSFString appends an RFC 9651 §3.3.3 String. What such a string can't hold becomes "?": a key is shown, never parsed.
+// appendSFString appends a String of RFC 9651 §3.3.3. It replaces each character that such a string
+// can't hold by "?", because the key is only shown and never parsed.
 func appendSFString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := range len(s) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestAppendCacheStatus(t *testing.T) {
-	for want, o := range map[string]Outcome{
+	for want, o := range map[string]CacheStatus{
 		"penstock; hit":                   {Hit: true},
 		"penstock; hit; ttl=30":           {Hit: true, HasTTL: true, TTL: 30*time.Second + 900*time.Millisecond},
 		"penstock; hit; ttl=-1":           {Hit: true, HasTTL: true, TTL: -time.Millisecond},
@@ -33,7 +33,7 @@ func TestAppendCacheStatus(t *testing.T) {
 
 func TestAppendCacheStatusAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 256)
-	o := Outcome{Forward: ForwardStale, ForwardStatus: 304, Stored: true, HasTTL: true, TTL: time.Minute, Key: "k", Reason: ReasonValidated}
+	o := CacheStatus{Forward: ForwardStale, ForwardStatus: 304, Stored: true, HasTTL: true, TTL: time.Minute, Key: "k", Reason: ReasonValidated}
 	if n := testing.AllocsPerRun(100, func() { AppendCacheStatus(buf, "penstock", o) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -42,6 +42,6 @@ func TestAppendCacheStatusAllocatesNothing(t *testing.T) {
 func BenchmarkAppendCacheStatus(b *testing.B) {
 	buf := make([]byte, 0, 256)
 	for b.Loop() {
-		AppendCacheStatus(buf, "penstock", Outcome{Hit: true, HasTTL: true, TTL: time.Minute})
+		AppendCacheStatus(buf, "penstock", CacheStatus{Hit: true, HasTTL: true, TTL: time.Minute})
 	}
 }

@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Precondition says what the request's conditions make of an answer from the store.
+// Precondition is the result of a request's conditions for a stored response.
 type Precondition uint8
 
 const (
-	Full        Precondition = iota // answer as if there were no condition
-	NotModified                     // 304: the client has what is stored
-	Failed                          // 412: the client asked for something else than what is stored
+	Full        Precondition = iota // answer as if the request had no condition
+	NotModified                     // answer 304: the client already has the stored representation
+	Failed                          // answer 412: the stored representation is not in the state that the client requires
 )
 
-// Conditional turns dst, the fields of a request to the origin, into one that validates stored (RFC 9111 §4.3.1). The client's own
-// conditions and Range go away: the answer is for the store first. The stored entity tag is sent byte for byte, even a malformed
-// one, for it is the origin that has to know it again. Without a validator dst ends up unconditional.
+// Conditional turns dst, the header of a request to the origin, into one that validates the stored
+// response (RFC 9111 §4.3.1). It removes the client's own conditions and Range, because the store
+// needs the answer first. It sends the stored entity tag byte for byte, even if it is malformed, so
+// that the origin recognizes it. If there is no validator, the request is unconditional.
 func Conditional(dst http.Header, stored *Meta) {
 	removeConditions(dst)
-	if stored == nil {
-		return
+	if stored == nil || stored.Flags&FlagSubstitute != 0 {
+		return // the entity tag of a substitute belongs to another URL
 	}
 	if stored.ETag != "" {
 		dst["If-None-Match"] = []string{stored.ETag}
@@ -39,23 +40,25 @@ func removeConditions(h http.Header) {
 	delete(h, "Range")
 }
 
-// Evaluate applies the request's preconditions to the stored response m, in the order of RFC 9110 §13.2.2. RFC 9111 §4.3.2
-// leaves If-Match and If-Unmodified-Since to origins. A gateway answers in the origin's name: were it to ignore them, a client that
-// asked for one state would be given another, so they are evaluated too.
+// Evaluate applies the request's preconditions to the stored response m, in the order of RFC 9110
+// §13.2.2. RFC 9111 §4.3.2 leaves If-Match and If-Unmodified-Since to origins. A gateway answers in
+// the origin's name, so it evaluates them too: if it ignored them, a client that requires one state
+// would get another.
 func Evaluate(q *Request, m *Meta) Precondition {
-	// RFC 9110 §13.2.1: only where the answer without conditions would be a success. A cache answers GET and HEAD alone.
+	// RFC 9110 §13.2.1: conditions count only if the answer without them would be a success. A
+	// cache answers only GET and HEAD.
 	if m.Status != http.StatusOK && m.Status != http.StatusPartialContent || q.Method != http.MethodGet && q.Method != http.MethodHead {
 		return Full
 	}
 	if match := q.Header["If-Match"]; len(match) > 0 { // step 1
-		if !anyTag(match, m.ETag, strongMatch) {
+		if !anyTag(match, m.ETag, strongMatchMarked) {
 			return Failed
 		}
 	} else if changedSince(q.Header["If-Unmodified-Since"], m) { // step 2
 		return Failed
 	}
-	if none := q.Header["If-None-Match"]; len(none) > 0 { // step 3; step 4 is skipped even when the list is empty
-		if anyTag(none, m.ETag, weakMatch) {
+	if none := q.Header["If-None-Match"]; len(none) > 0 { // step 3; even an empty list skips step 4
+		if anyTag(none, m.ETag, weakMatchMarked) {
 			return NotModified
 		}
 		return Full
@@ -63,18 +66,19 @@ func Evaluate(q *Request, m *Meta) Precondition {
 	if unchangedSince(q.Header["If-Modified-Since"], m) { // step 4
 		return NotModified
 	}
-	return Full // step 5, If-Range, is PlanRange's
+	return Full // PlanRange does step 5, If-Range
 }
 
-// changedSince is the failure of If-Unmodified-Since. RFC 9110 §13.1.4: ignored when it is no valid date, or when nothing is known
-// about the representation's own date.
+// changedSince reports whether If-Unmodified-Since fails. RFC 9110 §13.1.4 ignores the field if its
+// date is invalid, or if the representation's modification date is unknown.
 func changedSince(lines []string, m *Meta) bool {
 	date, ok := oneDate(lines)
 	return ok && !m.LastModified.IsZero() && m.LastModified.After(date)
 }
 
-// unchangedSince is the failure of If-Modified-Since. RFC 9111 §4.3.2: where nothing tells the modification date, the response's
-// Date stands in for it (and the time of receipt where that is missing, which Meta.Date already is).
+// unchangedSince reports whether If-Modified-Since fails, which means a 304. If the modification
+// date is unknown, the response's Date stands in for it (RFC 9111 §4.3.2). Meta.Date already holds
+// the time of receipt if the response had no Date.
 func unchangedSince(lines []string, m *Meta) bool {
 	date, ok := oneDate(lines)
 	if !ok {
@@ -82,12 +86,13 @@ func unchangedSince(lines []string, m *Meta) bool {
 	}
 	modified := m.LastModified
 	if modified.IsZero() {
-		modified = m.Date.Truncate(time.Second) // a time of receipt has fractions that no field value can match
+		modified = m.Date.Truncate(time.Second) // a time of receipt has fractions of a second, which no field value can match
 	}
 	return !modified.IsZero() && !modified.After(date)
 }
 
-// oneDate reads a date field in any of the three formats (RFC 9110 §5.6.7). Two lines are as good as a malformed one.
+// oneDate reads a date field in any of the three formats (RFC 9110 §5.6.7). It treats two lines
+// like a malformed one.
 func oneDate(lines []string) (time.Time, bool) {
 	if len(lines) != 1 {
 		return time.Time{}, false
@@ -96,7 +101,8 @@ func oneDate(lines []string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// ifRangeHolds evaluates If-Range (RFC 9110 §13.1.5): when it is false the Range field is ignored. An absent field holds.
+// ifRangeHolds evaluates If-Range (RFC 9110 §13.1.5). If it reports false, the Range field must be
+// ignored. It reports true if If-Range is absent.
 func ifRangeHolds(q *Request, m *Meta) bool {
 	lines := q.Header["If-Range"]
 	if len(lines) == 0 {
@@ -111,8 +117,9 @@ func ifRangeHolds(q *Request, m *Meta) bool {
 	return strongMatch(lines[0], m.ETag)
 }
 
-// strongDate reports whether Last-Modified is a strong validator: RFC 9110 §8.8.2.2 wants the response to have been made at least
-// one second later, else a second change within that second would go unseen.
+// strongDate reports whether Last-Modified is a strong validator. RFC 9110 §8.8.2.2 requires that
+// the response was made at least one second after it, since a second change within the same second
+// would stay unseen.
 func strongDate(m *Meta) bool {
 	return !m.LastModified.IsZero() && m.Date.Sub(m.LastModified) >= time.Second
 }

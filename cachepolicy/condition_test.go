@@ -125,7 +125,8 @@ func TestConditional(t *testing.T) {
 	}
 }
 
-// TestOurConditionsHold: what Conditional asks of the origin is what Evaluate answers with 304 for the same response.
+// TestOurConditionsHold checks that Evaluate answers the condition of Conditional with 304 for the
+// same response.
 func TestOurConditionsHold(t *testing.T) {
 	for _, tag := range []string{"", `"v1"`, `W/"v1"`, "v1", `w/"v1"`, `W\"v1"`, `W"v1"`, `"a, b"`, `"v1ü"`, `""`, `"`} {
 		m := storedOn()

@@ -12,9 +12,10 @@ const (
 
 var weekdays = [...]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
-// parseDate reads an HTTP-date in one of its three formats and nothing else (RFC 9110 §5.6.7): fixed widths, one space, GMT. Case
-// does not matter to a cache (RFC 9111 §4.2). The name of the day must be one, but is not held against the date. now settles the
-// century of the format with two digits for the year.
+// parseDate reads an HTTP-date in exactly one of its three formats (RFC 9110 §5.6.7): fixed widths,
+// one space, GMT. A cache ignores the case of letters (RFC 9111 §4.2). The day must be the name of
+// a weekday, but parseDate does not check it against the date. If the year has two digits, now
+// determines the century.
 func parseDate(s string, now time.Time) (time.Time, bool) {
 	if len(s) > len("Wednesday, 00-Jan-00 00:00:00 GMT") || len(s) < len("Jan  1 00:00:00 2000") {
 		return time.Time{}, false
@@ -54,14 +55,15 @@ func parseRFC850(name, rest string, now time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	t, ok := makeDateIn(now.Year()/100*100+yy, rest[4:7], rest[1:3], rest[11:19])
-	// RFC 9110 §5.6.7: what seems to be more than 50 years in the future is the most recent year in the past with these digits.
+	// RFC 9110 §5.6.7: a date more than 50 years in the future means the most recent year in the
+	// past with these two digits.
 	if ok && t.After(now.AddDate(50, 0, 0)) {
 		t = t.AddDate(-100, 0, 0)
 	}
 	return t, ok
 }
 
-// parseAsctime reads "Sun Nov  6 08:49:37 1994".
+// parseAsctime reads "Sun Nov 6 08:49:37 1994".
 func parseAsctime(s string) (time.Time, bool) {
 	if len(s) != len("Sun Nov  6 08:49:37 1994") || !isDay(s[:3]) {
 		return time.Time{}, false
@@ -84,7 +86,8 @@ func makeDate(year, month, day, clock string) (time.Time, bool) {
 	return makeDateIn(y, month, day, clock)
 }
 
-// makeDateIn puts a date together. A day the month does not have is no date; second 60 is a leap second.
+// makeDateIn builds the time from its parts. It reports false for a day that the month does not
+// have. It accepts second 60, a leap second.
 func makeDateIn(year int, month, day, clock string) (time.Time, bool) {
 	m := index3(monthNames, month)
 	d, okDay := digits(day)
@@ -112,7 +115,7 @@ func isWeekday(s string) bool {
 	return false
 }
 
-// index3 finds a name of three letters in a table of such names, whatever its case.
+// index3 returns the index of a three-letter name in a table of such names, or -1. It ignores case.
 func index3(table, name string) int {
 	for i := 0; i < len(table); i += 3 {
 		if equalFold(table[i:i+3], name) {
@@ -133,7 +136,7 @@ func digits(s string) (n int, ok bool) {
 	return n, s != ""
 }
 
-// equalFold compares names whose case does not matter: that of ASCII letters alone, as all of HTTP has it.
+// equalFold compares two names and ignores the case of ASCII letters only, as HTTP does everywhere.
 func equalFold(s, lower string) bool {
 	if len(s) != len(lower) {
 		return false

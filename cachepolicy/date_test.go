@@ -18,7 +18,8 @@ func TestParseDate(t *testing.T) {
 	})
 }
 
-// TestParseDateProperties: all that the standard library writes in the three formats is read, and what is read is what it was.
+// TestParseDateProperties checks that parseDate reads each date that the standard library writes in
+// the three formats, and returns the same time.
 func TestParseDateProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := time.Unix(rapid.Int64Range(0, 253402300799).Draw(t, "seconds"), 0).UTC()

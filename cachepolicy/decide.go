@@ -6,14 +6,17 @@ import (
 	"time"
 )
 
-// Decide answers whether stored, the response that Select chose, may be used for q at now (RFC 9111 §4), and if not, what is to be
-// asked of the origin. stored is nil when nothing is stored. chance, in [0, 1), decides about an early refresh; 0 never does.
-// For a request that Key refuses it is not asked. It allocates nothing but for a Range request to a stored part.
+// Decide says whether the cache may answer q at now with stored, the response that Select chose,
+// and if not, what it must ask the origin (RFC 9111 §4). stored is nil if the store has no
+// response. chance, in [0, 1), decides about an early refresh; 0 never causes one.
+//
+// A request that Key refuses gets Pass. If the reason is ReasonCookie, the caller must act as if
+// nothing were stored. Decide allocates only for a Range request on a stored part.
 func (r *Rules) Decide(q *Request, stored *Meta, now time.Time, chance float64) Decision {
 	if !r.Enabled {
 		return Decision{Action: Pass, Reason: ReasonDisabled}
 	}
-	if why := r.keepsAway(q); why != ReasonNone {
+	if why := r.bypassReason(q); why != ReasonNone {
 		return Decision{Action: Pass, Reason: why}
 	}
 	cc := r.requestControl(q)
@@ -27,12 +30,12 @@ func (r *Rules) Decide(q *Request, stored *Meta, now time.Time, chance float64) 
 	return d
 }
 
-// asks reports whether the client's answer waits for the origin.
+// asks reports whether the client has to wait for the origin.
 func (d *Decision) asks() bool {
 	return d.Action == Fetch || d.Action == Revalidate || d.Action == Pass
 }
 
-// requestControl reads what the client asks of caches, if it is heard.
+// requestControl reads the client's cache directives, unless the rules ignore them.
 func (r *Rules) requestControl(q *Request) cacheControl {
 	if r.IgnoreClient {
 		return cacheControl{}
@@ -45,6 +48,9 @@ func (r *Rules) consider(q *Request, cc *cacheControl, stored *Meta, now time.Ti
 	if stored == nil {
 		return Decision{Action: Fetch, Reason: ReasonMiss}
 	}
+	if !r.Shares(q, stored) {
+		return Decision{Action: Fetch, Reason: ReasonCookie} // as if nothing were stored: validation would not help
+	}
 	d := Decision{Age: stored.Age(now)}
 	d.TTL = stored.Lifetime - d.Age
 	if !holds(q, stored) {
@@ -54,18 +60,20 @@ func (r *Rules) consider(q *Request, cc *cacheControl, stored *Meta, now time.Ti
 	case why == ReasonNoCache || why != ReasonNone && d.TTL > 0:
 		return d.validate(stored, why)
 	case why != ReasonNone:
-		return d.validate(stored, ReasonStale) // it would need validation even if the request had not said so
+		return d.validate(stored, ReasonStale) // it would need validation even without the request's directive
 	case d.TTL > 0: // RFC 9111 §4.2: response_is_fresh = (freshness_lifetime > current_age)
 		return d.serveFresh(r.refreshesEarly(stored, d.TTL, chance))
 	}
 	return d.serveStale(cc, stored)
 }
 
-// unacceptable tells why a stored response, fresh or stale, must not be used without validation: a directive of its own or of the
-// request forbids it.
+// unacceptable returns the reason why a stored response, fresh or stale, must not be used without
+// validation: a directive of the response or of the request forbids it. It returns ReasonNone if no
+// directive does.
 //
-// The max-age of a request is not held against a fresh immutable response: RFC 8246 §2 made the directive so that the reload of a
-// page, which browsers express as max-age=0, does not reach the origin. no-cache, the forced reload, still does.
+// It ignores the max-age of a request if the stored response is fresh and immutable. RFC 8246 §2
+// defines immutable so that the reload of a page, which browsers express as max-age=0, does not
+// reach the origin. A forced reload, which sends no-cache, still reaches it.
 func unacceptable(cc *cacheControl, stored *Meta, d *Decision) Reason {
 	switch {
 	case stored.Flags&FlagNoCache != 0:
@@ -80,7 +88,8 @@ func unacceptable(cc *cacheControl, stored *Meta, d *Decision) Reason {
 	return ReasonNone
 }
 
-// serveFresh answers from the store, and has it refreshed when its end is near.
+// serveFresh answers from the store. If early is set, the cache also refreshes the response in the
+// background.
 func (d Decision) serveFresh(early bool) Decision {
 	d.Action = Serve
 	if early {
@@ -89,8 +98,9 @@ func (d Decision) serveFresh(early bool) Decision {
 	return d
 }
 
-// refreshesEarly is the XFetch rule: refresh with a probability that grows as the end comes near, and the earlier the longer the
-// origin takes, so that of many requests one refreshes before all have to wait.
+// refreshesEarly applies the XFetch rule. The probability of a refresh grows as the end of the
+// lifetime comes near, and it grows sooner if the origin is slow. So one of many requests refreshes
+// the response before all of them have to wait.
 func (r *Rules) refreshesEarly(stored *Meta, ttl time.Duration, chance float64) bool {
 	if r.EarlyBeta <= 0 || stored.FillTime <= 0 || chance <= 0 || !stored.Complete() {
 		return false
@@ -98,21 +108,25 @@ func (r *Rules) refreshesEarly(stored *Meta, ttl time.Duration, chance float64) 
 	return float64(stored.FillTime)*r.EarlyBeta*-math.Log(chance) >= float64(ttl)
 }
 
-// serveStale decides about a stale response: serve it where that is explicitly allowed (RFC 9111 §4.2.4), else ask.
+// serveStale decides about a stale response. It serves the response if that is explicitly allowed
+// (RFC 9111 §4.2.4), and asks the origin otherwise.
 func (d Decision) serveStale(cc *cacheControl, stored *Meta) Decision {
 	staleness := -d.TTL
 	switch {
-	case staleness < stored.StaleRevalid: // RFC 5861 §3; Settle has left no window where stale serving is forbidden
+	case staleness < stored.StaleRevalid: // RFC 5861 §3; if stale responses are forbidden, Settle has set no window
 		d.Action, d.Reason = ServeAndRefresh, ReasonStaleWhileRevalidate
-	case cc.any(hasMaxStale) && staleness <= cc.maxStale && stored.Flags&FlagMustRevalidate == 0:
-		d.Action, d.Reason = ServeStale, ReasonMaxStale // RFC 9111 §5.2.1.2
+	case cc.any(hasMaxStale) && staleness <= cc.maxStale && stored.Flags&FlagMustRevalidate == 0 && stored.Lifetime > 0:
+		// RFC 9111 §5.2.1.2: the response "has exceeded its freshness lifetime", so it must have
+		// had one.
+		d.Action, d.Reason = ServeStale, ReasonMaxStale
 	default:
 		return d.validate(stored, ReasonStale)
 	}
 	return d
 }
 
-// validate asks the origin, with a condition if what is stored can be validated (RFC 9111 §4.3).
+// validate asks the origin. The request is conditional if the stored response has a validator (RFC
+// 9111 §4.3).
 func (d Decision) validate(stored *Meta, why Reason) Decision {
 	d.Action, d.Reason = Fetch, why
 	if stored.hasValidator() {
@@ -121,13 +135,15 @@ func (d Decision) validate(stored *Meta, why Reason) Decision {
 	return d
 }
 
-// holds reports whether all that a response to q needs is stored. A HEAD is not answered from a part: its fields are those of a 206.
+// holds reports whether the stored bytes suffice for a response to q. A HEAD request is never
+// answered from a part, because the stored fields are those of a 206.
 func holds(q *Request, stored *Meta) bool {
 	return stored.Complete() || q.Method == http.MethodGet && PlanRange(q, stored).Kind != Missing
 }
 
-// complete asks for what a stored part lacks. Only a fresh part is worth completing: a stale one would have to be validated first,
-// and the whole asked for costs no more than both (RFC 9111 §3.4).
+// complete asks the origin for the bytes that a stored part lacks. Only a fresh part is worth
+// completing. A stale part would first need validation, and asking for the whole response costs no
+// more than both (RFC 9111 §3.4).
 func (d Decision) complete(q *Request, cc *cacheControl, stored *Meta) Decision {
 	d.Action, d.Reason = Fetch, ReasonPartial
 	if d.TTL > 0 && unacceptable(cc, stored, &d) == ReasonNone {
@@ -136,8 +152,9 @@ func (d Decision) complete(q *Request, cc *cacheControl, stored *Meta) Decision 
 	return d
 }
 
-// oneGap is the span that stored lacks to answer q, if it is one. A gap at the end of the representation is asked for as "to the
-// end", which needs no total.
+// oneGap returns the bytes that stored lacks to answer q. It reports false if they are not one
+// span. If the gap ends at the end of the representation, Last is -1, "to the end", which needs no
+// total.
 func oneGap(q *Request, stored *Meta) (gap Span, ok bool) {
 	if q.Method != http.MethodGet || stored.Flags&FlagInconsistent != 0 {
 		return Span{}, false
@@ -145,7 +162,8 @@ func oneGap(q *Request, stored *Meta) (gap Span, ok bool) {
 	held := stored.Spans
 	line, ranged := rangeLine(q, stored)
 	if !ranged && stored.Total < 0 {
-		// All is wanted, and how much that is, is not known: one part from the beginning lacks all that follows.
+		// The request wants all bytes, and their number is unknown. A single part from the
+		// beginning lacks all bytes after it.
 		return Span{First: held[0].Last + 1, Last: -1}, len(held) == 1 && held[0].First == 0
 	}
 	want := Span{First: 0, Last: stored.Total - 1}

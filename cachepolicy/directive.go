@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// directives is the set of Cache-Control directives a field carries.
+// directives is the set of Cache-Control directives in a field.
 type directives uint32
 
 const (
 	hasMaxAge directives = 1 << iota
 	hasSMaxAge
-	hasNoCache // unqualified; a request's is always
+	hasNoCache // unqualified; in a request it always is
 	hasNoStore
 	hasPrivate // unqualified
 	hasPublic
@@ -28,14 +28,14 @@ const (
 	hasOnlyIfCached
 )
 
-// cacheControl is a Cache-Control field, or a targeted one, read once.
+// cacheControl is a parsed Cache-Control field, or a parsed targeted field.
 type cacheControl struct {
 	has          directives
 	maxAge       time.Duration
 	sMaxAge      time.Duration
 	staleRevalid time.Duration
 	staleError   time.Duration
-	maxStale     time.Duration // anyStaleness when max-stale has no argument
+	maxStale     time.Duration // anyStaleness if max-stale has no argument
 	minFresh     time.Duration
 	private      []string // canonical field names of the qualified form (RFC 9111 §5.2.2.7)
 	noCache      []string // canonical field names of the qualified form (RFC 9111 §5.2.2.4)
@@ -43,10 +43,11 @@ type cacheControl struct {
 
 func (c *cacheControl) any(set directives) bool { return c.has&set != 0 }
 
-// maxDelta is what a delta-seconds value that is greater, or does not fit, counts as (RFC 9111 §1.2.2).
+// maxDelta replaces a delta-seconds value that is greater or does not fit (RFC 9111 §1.2.2).
 const maxDelta = (1 << 31) * time.Second
 
-// anyStaleness is the max-stale of a client that takes whatever there is (RFC 9111 §5.2.1.2).
+// anyStaleness is the max-stale of a client that accepts a response of any staleness (RFC 9111
+// §5.2.1.2).
 const anyStaleness = maxDelta
 
 // parseCacheControl reads the Cache-Control lines of a response.
@@ -61,8 +62,8 @@ func parseCacheControl(lines []string) (c cacheControl) {
 	return c
 }
 
-// parseRequestControl reads the Cache-Control lines of a request, or its Pragma where there are none (RFC 9111 §5.4).
-// It allocates nothing.
+// parseRequestControl reads the Cache-Control lines of a request, or Pragma if there are no such
+// lines (RFC 9111 §5.4). It allocates nothing.
 func parseRequestControl(h http.Header) (c cacheControl) {
 	lines, ok := h["Cache-Control"]
 	if !ok {
@@ -80,14 +81,14 @@ func parseRequestControl(h http.Header) (c cacheControl) {
 	return c
 }
 
-// argument says in which form a directive's argument came.
+// argument says in which form a directive's argument was written.
 type argument uint8
 
 const (
 	noArgument     argument = iota
-	tokenArgument           // as it is, also when it is no token at all
-	quotedArgument          // between quotes, which are not part of the value; escapes are still in it
-	brokenArgument          // whitespace around "=", or something behind the closing quote
+	tokenArgument           // as written, even if it is not a token
+	quotedArgument          // between quotes, which are not part of the value; its escapes remain
+	brokenArgument          // whitespace around "=", or text after the closing quote
 )
 
 // directive is one member of a Cache-Control list.
@@ -95,11 +96,12 @@ type directive struct {
 	name  string
 	value string
 	form  argument
-	lost  bool // a quote that never ends has swallowed the rest of the line: what else it says is not known
+	lost  bool // an unclosed quote has swallowed the rest of the line, whose directives are unknown
 }
 
-// nextDirective cuts the first directive off a field line that is not empty. Its name is empty where the line has no more of them.
-// Nothing here can fail: what does not follow the grammar becomes a broken argument, and the directive decides what that means.
+// nextDirective cuts the first directive off a non-empty field line. The name is empty if the line
+// holds no further directive. It never fails: text that does not follow the grammar becomes a
+// broken argument, and the directive's handler decides its meaning.
 func nextDirective(line string) (d directive, rest string) {
 	for line != "" && (line[0] == ',' || isOWS(line[0])) {
 		line = line[1:]
@@ -116,7 +118,8 @@ func nextDirective(line string) (d directive, rest string) {
 		return d.argue(line[1:])
 	}
 	junk, rest, whole := cutMember(line)
-	// RFC 9111 §5.2 has no whitespace around "=". Something is meant by it, but not what a directive without argument means.
+	// RFC 9111 §5.2 allows no whitespace around "=". The origin meant an argument, so the directive
+	// must not count like one without an argument.
 	if strings.Contains(junk, "=") {
 		d.form = brokenArgument
 	}
@@ -124,7 +127,7 @@ func nextDirective(line string) (d directive, rest string) {
 	return d, rest
 }
 
-// argue reads the argument that line begins with.
+// argue reads the argument at the beginning of line.
 func (d directive) argue(line string) (directive, string) {
 	if end := closingQuote(line); end > 0 {
 		junk, rest, whole := cutMember(line[end+1:])
@@ -142,7 +145,8 @@ func (d directive) argue(line string) (directive, string) {
 	return d, rest
 }
 
-// cutMember cuts at the first comma that is not inside quotes. A quote that never ends takes all that is left, and whole is false.
+// cutMember cuts line at the first comma outside quotes. An unclosed quote takes the rest of the
+// line, and whole is false.
 func cutMember(line string) (member, rest string, whole bool) {
 	for i := 0; i < len(line); i++ {
 		switch line[i] {
@@ -159,7 +163,8 @@ func cutMember(line string) (member, rest string, whole bool) {
 	return line, "", true
 }
 
-// closingQuote finds the quote that ends the quoted-string s begins with, -1 when none does or none begins (RFC 9110 §5.6.4).
+// closingQuote returns the index of the quote that closes the quoted-string at the beginning of s
+// (RFC 9110 §5.6.4). It returns -1 if s does not begin with a quote or if no quote closes it.
 func closingQuote(s string) int {
 	if s == "" || s[0] != '"' {
 		return -1
@@ -175,7 +180,8 @@ func closingQuote(s string) int {
 	return -1
 }
 
-// named gives the directive of a name, 0 for one that is not known here. Names are case-insensitive (RFC 9111 §5.2).
+// named returns the directive with the given name, or 0 if this package does not know it. Names are
+// case-insensitive (RFC 9111 §5.2).
 func named(name string) directives {
 	var space [len("stale-while-revalidate")]byte
 	if len(name) > len(space) {
@@ -222,11 +228,12 @@ func named(name string) directives {
 	return 0
 }
 
-// responseFlags are the response directives without argument that restrict or describe. An argument that comes nevertheless is
-// ignored: RFC 8246 §2 says so for immutable, and who writes no-store=1 means no-store.
+// responseFlags are the response directives without an argument that restrict or describe. If one
+// has an argument all the same, the argument is ignored: RFC 8246 §2 requires it for immutable, and
+// an origin that sends no-store=1 means no-store.
 const responseFlags = hasNoStore | hasMustRevalidate | hasProxyRevalidate | hasMustUnderstand | hasNoTransform | hasImmutable
 
-// addResponse takes up a response directive. Unknown ones are ignored (RFC 9111 §5.2.3).
+// addResponse adds a response directive. It ignores an unknown one (RFC 9111 §5.2.3).
 func (c *cacheControl) addResponse(d directive) {
 	if d.lost {
 		c.has |= hasNoStore
@@ -245,7 +252,7 @@ func (c *cacheControl) addResponse(d directive) {
 	case hasPrivate:
 		c.setFields(hasPrivate, &c.private, d)
 	case hasPublic:
-		if d.form == noArgument { // what loosens the rules must be said properly
+		if d.form == noArgument { // a directive that loosens the rules must be well-formed
 			c.has |= hasPublic
 		}
 	default:
@@ -253,7 +260,7 @@ func (c *cacheControl) addResponse(d directive) {
 	}
 }
 
-// addRequest takes up a request directive (RFC 9111 §5.2.1, RFC 5861 §4).
+// addRequest adds a request directive (RFC 9111 §5.2.1, RFC 5861 §4).
 func (c *cacheControl) addRequest(d directive) {
 	if d.lost {
 		c.has |= hasNoCache
@@ -275,8 +282,9 @@ func (c *cacheControl) addRequest(d directive) {
 	}
 }
 
-// setDelta takes the first occurrence of a directive, which RFC 9111 §4.2.1 allows where several disagree. An invalid value counts
-// as 0: the same section wants a response with invalid freshness information to be considered stale.
+// setDelta takes the first occurrence of a directive, as RFC 9111 §4.2.1 allows if several
+// disagree. An invalid value counts as 0, because the same section says that a response with
+// invalid freshness information should be considered stale.
 func (c *cacheControl) setDelta(flag directives, field *time.Duration, d directive) {
 	if c.any(flag) {
 		return
@@ -287,7 +295,7 @@ func (c *cacheControl) setDelta(flag directives, field *time.Duration, d directi
 	}
 }
 
-// parseDelta reads delta-seconds (RFC 9111 §1.2.2): digits and nothing else.
+// parseDelta reads delta-seconds (RFC 9111 §1.2.2), which are digits only.
 func parseDelta(s string) (time.Duration, bool) {
 	if s == "" {
 		return 0, false
@@ -303,8 +311,9 @@ func parseDelta(s string) (time.Duration, bool) {
 	return time.Duration(seconds) * time.Second, true
 }
 
-// setFields takes no-cache or private. With field names it concerns these alone; without, or when the names can't be read, the
-// whole response. A directive that comes in both forms counts in the stricter one.
+// setFields adds no-cache or private. With field names it concerns only these fields. It concerns
+// the whole response if there are no names, or if they can't be parsed. If the directive comes in
+// both forms, the stricter one counts.
 func (c *cacheControl) setFields(flag directives, fields *[]string, d directive) {
 	names, ok := fieldNames(d)
 	if !ok {
@@ -314,7 +323,8 @@ func (c *cacheControl) setFields(flag directives, fields *[]string, d directive)
 	*fields = append(*fields, names...)
 }
 
-// fieldNames reads the argument #field-name, quoted or, as some write it, a single token (RFC 9111 §5.2.2.4).
+// fieldNames reads the argument #field-name, which is quoted or, from some origins, a single token
+// (RFC 9111 §5.2.2.4).
 func fieldNames(d directive) (names []string, ok bool) {
 	if d.form != tokenArgument && d.form != quotedArgument {
 		return nil, false
@@ -332,8 +342,9 @@ func fieldNames(d directive) (names []string, ok bool) {
 	return names, len(names) > 0
 }
 
-// NoTransform reports whether the content of a message with these fields must be left as it is (RFC 9111 §5.2.1.6, §5.2.2.6).
-// A targeted field does not lift it: it binds every intermediary, cache or not.
+// NoTransform reports whether intermediaries must not change the content of a message with these
+// fields (RFC 9111 §5.2.1.6, §5.2.2.6). A targeted field does not lift the directive, because it
+// binds every intermediary and not only caches.
 func NoTransform(h http.Header) bool {
 	for _, line := range h["Cache-Control"] {
 		for line != "" {

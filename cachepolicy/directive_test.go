@@ -76,7 +76,8 @@ func TestNoTransform(t *testing.T) {
 	}
 }
 
-// FuzzCacheControl: whatever stands beside it, a no-store is never lost and a quoted argument never read as directives.
+// FuzzCacheControl checks that no neighbouring text hides a no-store, and that a quoted argument is
+// never read as directives.
 func FuzzCacheControl(f *testing.F) {
 	for _, seed := range []string{
 		"max-age=60", `extension="max-age=3600", max-age=1`, `a="b`, `"`, `a="\`, `a="b"c"`, `a "`, `=`, `,,=,`, "max-age =5", "max-age= 5",

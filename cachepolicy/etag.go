@@ -2,7 +2,8 @@ package cachepolicy
 
 import "strings"
 
-// strongMatch compares two entity tags strongly (RFC 9110 §8.8.3.2): both must be valid, neither weak.
+// strongMatch compares two entity tags strongly (RFC 9110 §8.8.3.2): both must be valid and neither
+// may be weak.
 func strongMatch(a, b string) bool { return isStrong(a) && a == b }
 
 // isStrong reports whether tag is a valid entity-tag that is not weak (RFC 9110 §8.8.3).
@@ -18,15 +19,16 @@ func isStrong(tag string) bool {
 	return true
 }
 
-// weakMatch compares two entity tags weakly (RFC 9110 §8.8.3.2). Origins and clients exist that forget the quotes or write the
-// weakness flag in lower case; a tag of theirs is compared by what it can only mean.
+// weakMatch compares two entity tags weakly (RFC 9110 §8.8.3.2). Some origins and clients forget
+// the quotes or write the weakness flag in lower case. weakMatch compares their tags by the only
+// meaning that they can have.
 func weakMatch(a, b string) bool {
 	a, b = opaque(a), opaque(b)
 	return a != "" && a == b
 }
 
-// opaque is the part of an entity tag that weak comparison looks at. The quotes around an empty tag stay, so that it is told from
-// no tag at all.
+// opaque returns the part of an entity tag that weak comparison uses. It keeps the quotes of an
+// empty tag, so that an empty tag differs from a missing one.
 func opaque(tag string) string {
 	if len(tag) >= 2 && (tag[0] == 'W' || tag[0] == 'w') && tag[1] == '/' {
 		tag = tag[2:]
@@ -37,8 +39,9 @@ func opaque(tag string) string {
 	return tag
 }
 
-// nextTag cuts the first member off a list of entity tags. Commas inside quotes belong to the tag (RFC 9110 §8.8.3), a missing
-// quote ends at the next comma. The empty tag says that the list is at its end.
+// nextTag cuts the first member off a list of entity tags. A comma inside quotes belongs to the tag
+// (RFC 9110 §8.8.3). If the closing quote is missing, the tag ends at the next comma. An empty tag
+// means the end of the list.
 func nextTag(list string) (tag, rest string) {
 	list = strings.TrimLeft(list, " \t,")
 	if list == "" {
@@ -58,7 +61,8 @@ func nextTag(list string) (tag, rest string) {
 	return trimOWS(tag), rest
 }
 
-// anyTag reports whether a list field names stored by match, or is "*" while there is a stored response.
+// anyTag reports whether a list field holds "*" or a tag that matches the stored one. The caller
+// has a stored response, so "*" always matches.
 func anyTag(lines []string, stored string, match func(a, b string) bool) bool {
 	for _, line := range lines {
 		if trimOWS(line) == "*" {

@@ -74,7 +74,7 @@ func TestNextTag(t *testing.T) {
 	}
 }
 
-func TestTagListsComeApartAsTheyWereJoined(t *testing.T) {
+func TestNextTagSplitsJoinedTags(t *testing.T) {
 	tag := rapid.StringMatching(`(W/)?"[!#-~ü,]{0,5}"`)
 	separator := rapid.SampledFrom([]string{",", ", ", " ,", ",,", " , ,\t"})
 	rapid.Check(t, func(t *rapid.T) {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Param is a query parameter and whether it is part of the key.
+// Param is a query parameter and says whether it is part of the key.
 type Param struct {
 	Text    string    // name and value as sent
-	Name    string    // as the origin reads it
+	Name    string    // the name as the origin reads it
 	Fate    ParamFate // whether it is part of the key, and why
-	Pattern string    // that decided; "": none
+	Pattern string    // the pattern that decided; "" if no pattern did
 }
 
-// Params says of each parameter of a query what KeyQuery does with it, in the order sent.
+// Params returns the fate of each parameter of a query in KeyQuery, in the order sent.
 func (r *Rules) Params(raw string) []Param {
 	if raw == "" {
 		return nil
@@ -27,14 +27,15 @@ func (r *Rules) Params(raw string) []Param {
 	return params
 }
 
-// KeyPart is one part of a key, as it is in Key.Full.
+// KeyPart is one part of a key, as Key.Full holds it.
 type KeyPart struct {
 	Name   string // route, scheme, host, path, query; a field's name; "cookie NAME"
 	Values []string
-	Secret bool // Values are digests: what gives access is in no key
+	Secret bool // the Values are digests, because no key holds a credential
 }
 
-// Describe reads all parts of the key back from Full. It reports false when Full was not made by Rules.Key.
+// Describe reads all parts of the key back from Full. It reports false if Rules.Key did not make
+// Full.
 func (k Key) Describe() ([]KeyPart, bool) {
 	p, ok := k.Parts()
 	if !ok {
@@ -57,10 +58,14 @@ func (k Key) Describe() ([]KeyPart, bool) {
 		d.rest = d.rest[1:]
 		parts = append(parts, KeyPart{Name: "Authorization", Values: d.values(true), Secret: true})
 	}
+	if strings.HasPrefix(d.rest, "S") {
+		d.rest = d.rest[1:]
+		parts = append(parts, KeyPart{Name: "rules for sharing", Values: []string{d.part()}})
+	}
 	return parts, !d.broken && d.rest == ""
 }
 
-// partsLen is how many bytes of Full the five parts take.
+// partsLen returns the number of bytes that the five parts take in Full.
 func partsLen(p KeyParts) (n int) {
 	for _, s := range [...]string{p.Route, p.Scheme, p.Host, p.Path, p.Query} {
 		n += len(binary.AppendUvarint(nil, uint64(len(s)))) + len(s)
@@ -68,13 +73,13 @@ func partsLen(p KeyParts) (n int) {
 	return n
 }
 
-// keyReader undoes what makeKey appends.
+// keyReader decodes the encoding that makeKey writes.
 type keyReader struct {
 	rest   string
 	broken bool
 }
 
-// count reads a number, which stands for no more than there are bytes left.
+// count reads a number. It must not exceed the number of bytes left.
 func (d *keyReader) count() int {
 	n, rest, ok := cutUvarint(d.rest)
 	if !ok || n > uint64(len(rest)) {
@@ -113,18 +118,19 @@ func (d *keyReader) values(secret bool) []string {
 	return values
 }
 
-// shownDigest is as much of a digest as tells two apart.
+// shownDigest returns enough of a digest to tell two apart.
 func shownDigest(sum string) string { return "sha256:" + hex.EncodeToString([]byte(sum[:6])) + "…" }
 
 // VaryField is a field that a stored response varies on.
 type VaryField struct {
 	Name    string
-	Value   string // normalised, or a digest; "" where the request had none
-	Present bool   // the request had the field
-	Matches bool   // the request that is asked about has the same
+	Value   string // normalised, or a digest; "" if the stored response's request had no such field
+	Present bool   // the stored response's request had the field
+	Matches bool   // the explained request has the same value
 }
 
-// Describe says of each field that v holds what it selects by, and whether q has the same.
+// Describe returns, for each field in v, the value that selects the response, and whether q has the
+// same value.
 func (v Vary) Describe(q *Request) []VaryField {
 	var fields []VaryField
 	for v != "" {
@@ -133,7 +139,9 @@ func (v Vary) Describe(q *Request) []VaryField {
 			return fields
 		}
 		value := s.value
-		if s.present && givesAccess(s.name) && len(value) == 32 {
+		if coding, fixed := s.fixed(); fixed {
+			value = "accepts " + coding
+		} else if s.present && givesAccess(s.name) && len(value) == 32 {
 			value = shownDigest(value)
 		}
 		fields = append(fields, VaryField{Name: s.name, Value: value, Present: s.present, Matches: s.matches(q.Header[s.name])})

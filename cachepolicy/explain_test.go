@@ -23,7 +23,7 @@ func TestEveryReasonHasASentence(t *testing.T) {
 	}
 }
 
-// TestParamsAreTheKeysQuery: what Params keeps is what KeyQuery keeps.
+// TestParamsAreTheKeysQuery checks that Params and KeyQuery keep the same parameters.
 func TestParamsAreTheKeysQuery(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := &Rules{
@@ -81,7 +81,8 @@ func TestKeyDescribe(t *testing.T) {
 	}
 }
 
-// TestExplainedLifetime: the lifetime that is explained is the one that is stored, and only what counts is said to.
+// TestExplainedLifetime checks that the explained lifetime equals the stored one, and that only its
+// source is said to count.
 func TestExplainedLifetime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q, a := someRules(t), tableRequest("GET /"), someAnswer(t)
@@ -99,7 +100,8 @@ func TestExplainedLifetime(t *testing.T) {
 	})
 }
 
-// TestRemediesSuffice: with all of them made, the next request of the like is served; with none to make, it was.
+// TestRemediesSuffice checks that the next equal request is served after all remedies, and without
+// any change if the list is empty.
 func TestRemediesSuffice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q, a := someRules(t), someRequest(t), someAnswer(t)
@@ -114,12 +116,12 @@ func TestRemediesSuffice(t *testing.T) {
 		}
 		v := r.Settle(q, nil, a, t0, 0)
 		if d := r.Decide(q, &v.Meta, t0, 0); v.Effect != Store || d.Action != Serve {
-			t.Fatalf("nothing stands in the way, yet %s and %s", v.Effect, d.Action)
+			t.Fatalf("there is no obstacle, yet %s and %s", v.Effect, d.Action)
 		}
 	})
 }
 
-// TestEarlyRefreshShare: it is the probability by which Decide refreshes early.
+// TestEarlyRefreshShare checks that the share is the probability with which Decide refreshes early.
 func TestEarlyRefreshShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := &Rules{Enabled: true, EarlyBeta: rapid.Float64Range(0.1, 5).Draw(t, "beta")}

@@ -2,23 +2,24 @@ package cachepolicy
 
 import "strings"
 
-// appendNormal appends the normal form of a request field that has at least one line: two requests whose values have one normal
-// form ask for the same thing (RFC 9111 §4.1). The normal form of a normal form is itself.
+// appendNormal appends the normal form of a request field that has at least one line. If the values
+// of two requests have the same normal form, the requests ask for the same variant (RFC 9111 §4.1).
+// The normal form of a normal form is itself.
 func appendNormal(dst []byte, name string, lines []string) []byte {
 	switch name {
 	case "Accept-Encoding", "Accept-Language":
 		return appendPreferences(dst, lines)
 	case "Accept":
-		return appendMembers(dst, lines, foldMedia) // the order stays: origins break ties between equal weights by it
+		return appendMembers(dst, lines, foldMedia) // keep the order: origins use it to break ties between equal weights
 	case "Cookie":
 		return appendJoined(dst, lines, "; ") // RFC 9113 §8.2.3: a Cookie field may arrive in pieces
 	case "User-Agent", "Referer", "Authorization", "Origin":
-		return appendJoined(dst, lines, ", ") // no lists: a space beside a comma is part of the value
+		return appendJoined(dst, lines, ", ") // not a list: a space beside a comma is part of the value
 	}
 	return appendMembers(dst, lines, foldNone)
 }
 
-// appendJoined joins the lines as they are.
+// appendJoined joins the lines without changing them.
 func appendJoined(dst []byte, lines []string, separator string) []byte {
 	start := len(dst)
 	for i, line := range lines {
@@ -30,17 +31,18 @@ func appendJoined(dst []byte, lines []string, separator string) []byte {
 	return trimEnd(dst, start)
 }
 
-// folding says which letters of a list's members don't tell values apart.
+// folding says which letters of a list's members are case-insensitive.
 type folding uint8
 
 const (
 	foldNone  folding = iota
-	foldAll           // no letter does
-	foldMedia         // those before the first ";" don't, as in a media range; and the space around ";" is no matter
+	foldAll           // all letters
+	foldMedia         // letters before the first ";", as in a media range; whitespace around ";" is ignored too
 )
 
-// appendMembers appends the lines as one list with the optional whitespace around its commas gone. Quoted strings are left as
-// they are. The lines are joined as RFC 9110 §5.3 says, so it makes no difference in how many lines a list came.
+// appendMembers appends the lines as one list, without the optional whitespace around its commas.
+// It keeps quoted strings unchanged. It joins the lines as RFC 9110 §5.3 says, so the number of
+// lines makes no difference.
 func appendMembers(dst []byte, lines []string, fold folding) []byte {
 	m := memberState{start: len(dst), fold: fold}
 	for i, line := range lines {
@@ -54,13 +56,14 @@ func appendMembers(dst []byte, lines []string, fold folding) []byte {
 	return trimEnd(dst, m.start)
 }
 
-// memberState is where appendMembers is within a list. It holds no bytes: those go from hand to hand and stay on the stack.
+// memberState is the position of appendMembers within a list. It does not hold dst, so that the
+// buffer can stay on the stack.
 type memberState struct {
-	start   int // where the value begins in dst
+	start   int // index in dst of the first byte of the value
 	fold    folding
 	quoted  bool // inside a quoted string
-	escaped bool // after a backslash there
-	params  bool // behind the first ";" of a member
+	escaped bool // after a backslash in a quoted string
+	params  bool // after the first ";" of a member
 }
 
 func (m *memberState) append(dst []byte, c byte) []byte {
@@ -85,7 +88,7 @@ func (m *memberState) append(dst []byte, c byte) []byte {
 	return append(dst, c)
 }
 
-// quote takes a byte of a quoted string, or its closing quote (RFC 9110 §5.6.4).
+// quote handles a byte of a quoted string, or its closing quote (RFC 9110 §5.6.4).
 func (m *memberState) quote(c byte) byte {
 	switch {
 	case m.escaped:
@@ -101,8 +104,9 @@ func (m *memberState) quote(c byte) byte {
 	return c
 }
 
-// afterSeparator reports whether nothing of the member, or of its parameter, has been written yet. Outside a quoted string the
-// last byte can't be one from inside: that would be followed by the closing quote.
+// afterSeparator reports whether the current member, or its current parameter, is still empty. The
+// last byte outside a quoted string can't come from inside one, because the closing quote follows
+// it.
 func (m *memberState) afterSeparator(dst []byte) bool {
 	if len(dst) == m.start {
 		return true
@@ -111,7 +115,7 @@ func (m *memberState) afterSeparator(dst []byte) bool {
 	return last == ',' || last == ';' && m.fold == foldMedia
 }
 
-// trimEnd takes back the whitespace at the end of what was appended since start.
+// trimEnd removes the whitespace at the end of the bytes appended since start.
 func trimEnd(dst []byte, start int) []byte {
 	for len(dst) > start && isOWS(dst[len(dst)-1]) {
 		dst = dst[:len(dst)-1]
@@ -132,7 +136,7 @@ func trimOWS(s string) string {
 
 func isOWS(c byte) bool { return c == ' ' || c == '\t' }
 
-// isToken reports whether s is a token (RFC 9110 §5.6.2), as every field name is.
+// isToken reports whether s is a token (RFC 9110 §5.6.2), as every field name must be.
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]

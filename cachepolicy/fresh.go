@@ -7,14 +7,14 @@ import (
 
 const (
 	heuristicShare = 10             // RFC 9111 §4.2.2: "a typical setting of this fraction might be 10%"
-	heuristicMax   = 24 * time.Hour // a guess is not good for longer
+	heuristicMax   = 24 * time.Hour // the upper bound of a heuristic lifetime
 )
 
-// LifetimeSource says who named a lifetime.
+// LifetimeSource says where a lifetime comes from.
 type LifetimeSource uint8
 
 const (
-	LifetimeNone    LifetimeSource = iota // nobody
+	LifetimeNone    LifetimeSource = iota // there is no lifetime
 	LifetimeSMaxAge                       // the origin's s-maxage
 	LifetimeMaxAge                        // the origin's max-age
 	LifetimeExpires                       // the origin's Expires
@@ -28,7 +28,7 @@ var lifetimeWords = [...]string{
 	LifetimeStatus: "ttl.status", LifetimeDefault: "ttl.default", LifetimeGuess: "heuristic",
 }
 
-// String is the word for who named it.
+// String returns the word for the source.
 func (s LifetimeSource) String() string {
 	if int(s) < len(lifetimeWords) {
 		return lifetimeWords[s]
@@ -36,18 +36,13 @@ func (s LifetimeSource) String() string {
 	return "unknown"
 }
 
-// explicit reports whether the origin named it.
+// explicit reports whether the origin sent the lifetime.
 func (s LifetimeSource) explicit() bool {
 	return s == LifetimeSMaxAge || s == LifetimeMaxAge || s == LifetimeExpires
 }
 
-// lifetime is the freshness lifetime of a response with the given status and fields, received at received, and who named it.
-func (r *Rules) lifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
-	d, by := r.namedLifetime(status, h, c, received)
-	return r.bounded(d, by), by
-}
-
-// namedLifetime is the lifetime before the rules bound it: the origin's, else that of the rules, else a guess (RFC 9111 §4.2.1, §4.2.2).
+// namedLifetime returns the lifetime before the rules bound it, and its source: the origin's, or
+// else the rules', or else a heuristic one (RFC 9111 §4.2.1, §4.2.2).
 func (r *Rules) namedLifetime(status int, h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
 	if d, by := explicitLifetime(h, c, received); by != LifetimeNone {
 		return d, by
@@ -67,7 +62,7 @@ func (r *Rules) namedLifetime(status int, h http.Header, c *control, received ti
 	return 0, LifetimeNone
 }
 
-// bounded applies the floor, which is for what the origin says, and the ceiling, which is for all.
+// bounded applies the rules' floor to an explicit lifetime, and their ceiling to any lifetime.
 func (r *Rules) bounded(d time.Duration, by LifetimeSource) time.Duration {
 	if by.explicit() {
 		d = max(d, r.TTLMin)
@@ -75,10 +70,10 @@ func (r *Rules) bounded(d time.Duration, by LifetimeSource) time.Duration {
 	return r.bound(d)
 }
 
-// explicitLifetime is what the origin says, by the first of RFC 9111 §4.2.1 that is there.
+// explicitLifetime returns the origin's lifetime, in the order of precedence of RFC 9111 §4.2.1.
 func explicitLifetime(h http.Header, c *control, received time.Time) (time.Duration, LifetimeSource) {
 	switch {
-	case c.any(hasSMaxAge): // we are a shared cache
+	case c.any(hasSMaxAge): // this is a shared cache
 		return c.sMaxAge, LifetimeSMaxAge
 	case c.any(hasMaxAge):
 		return c.maxAge, LifetimeMaxAge
@@ -91,8 +86,9 @@ func explicitLifetime(h http.Header, c *control, received time.Time) (time.Durat
 	return 0, LifetimeNone
 }
 
-// expiresLifetime is Expires minus Date. Of several Expires the first counts (RFC 9111 §4.2.1); an invalid one, above all "0", means
-// a time in the past (§5.3).
+// expiresLifetime returns the time from Date to Expires. If there are several Expires lines, the
+// first counts (RFC 9111 §4.2.1). An invalid one, in particular "0", means a time in the past
+// (§5.3).
 func expiresLifetime(h http.Header, received time.Time) (time.Duration, bool) {
 	lines := h["Expires"]
 	if len(lines) == 0 {
@@ -105,7 +101,8 @@ func expiresLifetime(h http.Header, received time.Time) (time.Duration, bool) {
 	return min(max(0, expires.Sub(dateOf(h, received))), maxDelta), true
 }
 
-// guess is a tenth of how long the response had not changed when it was made (RFC 9111 §4.2.2).
+// guess returns the heuristic lifetime: a tenth of the time from Last-Modified to Date, at most
+// heuristicMax (RFC 9111 §4.2.2).
 func guess(h http.Header, received time.Time) time.Duration {
 	modified := lastModified(h, received)
 	if modified.IsZero() {
@@ -114,7 +111,7 @@ func guess(h http.Header, received time.Time) time.Duration {
 	return min(max(0, dateOf(h, received).Sub(modified)/heuristicShare), heuristicMax)
 }
 
-// lastModified is the Last-Modified field, zero when there is none that is valid.
+// lastModified returns the Last-Modified date. It is zero if there is no single valid one.
 func lastModified(h http.Header, received time.Time) time.Time {
 	if lines := h["Last-Modified"]; len(lines) == 1 {
 		if t, ok := parseDate(lines[0], received); ok {
@@ -124,7 +121,8 @@ func lastModified(h http.Header, received time.Time) time.Time {
 	return time.Time{}
 }
 
-// statusTTL is the lifetime that the rules name for a status. A part of a 200 lives as long as the 200.
+// statusTTL returns the lifetime that the rules set for a status. A 206 has the lifetime of a 200,
+// unless the rules set its own.
 func (r *Rules) statusTTL(status int) (time.Duration, bool) {
 	d, ok := r.TTLStatus[status]
 	if !ok && status == http.StatusPartialContent {
@@ -140,8 +138,9 @@ func (r *Rules) bound(d time.Duration) time.Duration {
 	return d
 }
 
-// jitter takes a random share off a lifetime, so that what was stored together does not become stale together. A lifetime under a
-// second is left alone: there is nothing to spread.
+// jitter subtracts a random share from a lifetime, so that responses stored at the same time do not
+// become stale at the same time. It keeps a lifetime under one second, because there is nothing to
+// spread.
 func (r *Rules) jitter(d time.Duration, chance float64) time.Duration {
 	if r.TTLJitter <= 0 || d < time.Second {
 		return d
@@ -149,19 +148,30 @@ func (r *Rules) jitter(d time.Duration, chance float64) time.Duration {
 	return d - time.Duration(float64(d)*r.TTLJitter*chance)
 }
 
-// noStaleError is the StaleError of a response whose origin said stale-if-error=0: not even when it can't be reached.
+// noStaleError is the StaleError of a response that must never be served in place of an error, even
+// if the origin is unreachable. The origin sent stale-if-error=0 or forbade stale responses, or the
+// response has no lifetime.
 const noStaleError = -1
 
-// windows gives how long after its lifetime a response may be served while it is refreshed, and while the origin fails (RFC 5861).
+// windows returns how long after its lifetime a response may be served while it is refreshed, and
+// while the origin fails (RFC 5861).
 //
-// must-revalidate, proxy-revalidate and no-cache forbid both. s-maxage forbids too, for it implies proxy-revalidate (RFC 9111
-// §5.2.2.10), unless the origin names a window beside it: who writes "s-maxage=1, stale-while-revalidate=59" means this cache, and
-// the explicit permission is the more specific.
-func (r *Rules) windows(c *control) (revalid, onError time.Duration) {
+// The directives must-revalidate, proxy-revalidate and no-cache forbid both. s-maxage forbids them
+// too, since it implies proxy-revalidate (RFC 9111 §5.2.2.10), unless the origin sends a window
+// beside it: "s-maxage=1, stale-while-revalidate=59" is meant for this cache, and the explicit
+// permission is more specific.
+//
+// The windows of the rules extend a lifetime and never create one (RFC 9111 §4.2.4). A response
+// without a lifetime is for the request that brought it, and answers another request only if the
+// origin confirms it. The origin's own windows count in any case.
+func (r *Rules) windows(c *control, lifetime time.Duration) (revalid, onError time.Duration) {
 	if c.any(hasMustRevalidate | hasProxyRevalidate | hasNoCache) {
 		return 0, noStaleError
 	}
-	if !c.any(hasSMaxAge) {
+	switch {
+	case lifetime <= 0:
+		onError = noStaleError // not even if the origin is unreachable
+	case !c.any(hasSMaxAge):
 		revalid, onError = r.StaleRevalid, r.StaleError
 	}
 	if c.any(hasStaleRevalid) {

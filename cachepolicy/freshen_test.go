@@ -39,14 +39,15 @@ func TestFreshenHeader(t *testing.T) {
 	}
 }
 
-// someHeader draws fields, among them all that the rules of freshening name.
+// someHeader draws fields, including all fields that FreshenHeader treats specially.
 func someHeader(t *rapid.T, label string) http.Header {
 	names := slices.Concat(fixed, unstorable, []string{"Cache-Control", "Date", "Expires", "Age", "Vary", "X-A", "X-B", "Set-Cookie", "Content-Type"})
 	value := rapid.SampledFrom([]string{"", "1", "x-a", "max-age=5", "private=\"x-b\"", `"tag"`, "close, X-B"})
 	return rapid.MapOf(rapid.SampledFrom(names), rapid.SliceOfN(value, 1, 2)).Draw(t, label)
 }
 
-// TestFreshenHeaderProperties: doing it twice is doing it once, and what belongs to the stored content stays.
+// TestFreshenHeaderProperties checks that a second equal update changes nothing, and that the
+// fields of the stored content stay.
 func TestFreshenHeaderProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stored, update := someHeader(t, "stored"), someHeader(t, "update")
@@ -82,7 +83,8 @@ func TestStripUnstorable(t *testing.T) {
 	}
 }
 
-// TestStripHearsTargetedFields: the directives that hold for us are those of the targeted field.
+// TestStripHearsTargetedFields checks that the directives of the targeted field apply to this
+// cache.
 func TestStripHearsTargetedFields(t *testing.T) {
 	h := http.Header{"Cache-Control": {`private="x-a"`}, "Cdn-Cache-Control": {`max-age=5, private="x-b"`}, "X-A": {"1"}, "X-B": {"1"}}
 	(&Rules{}).StripUnstorable(h)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestK8Shared: what was made for one client never becomes another's.
-func TestK8Shared(t *testing.T) {
+// TestPrivateResponsesAreNotShared checks that no client gets a response that was made for another
+// client.
+func TestPrivateResponsesAreNotShared(t *testing.T) {
 	authorized := http.Header{"Authorization": {"Basic x"}}
 	for _, c := range []struct {
 		request, response http.Header
@@ -28,8 +29,9 @@ func TestK8Shared(t *testing.T) {
 	}
 }
 
-// TestK8ValidatedCookie: a 304 with Set-Cookie gives its cookie to nobody but the client whose request it answers.
-func TestK8ValidatedCookie(t *testing.T) {
+// TestCookieOfA304IsNotShared checks that only the client whose request a 304 answers gets the
+// cookie in it.
+func TestCookieOfA304IsNotShared(t *testing.T) {
 	r, q := &Rules{Enabled: true}, tableRequest("GET /")
 	first := tableAnswer(`200 [Cache-Control: max-age=60] [ETag: "a"]`, t0)
 	v := r.Settle(q, nil, first, t0, 0)
@@ -40,8 +42,9 @@ func TestK8ValidatedCookie(t *testing.T) {
 	}
 }
 
-// TestK9Deception: a path that looks like a file's does not make a page one.
-func TestK9Deception(t *testing.T) {
+// TestFilePathDoesNotMakeAPageCacheable checks that a path which looks like a file's does not make
+// a page cacheable.
+func TestFilePathDoesNotMakeAPageCacheable(t *testing.T) {
 	r := &Rules{CacheControl: []CacheControlRule{{Extensions: []string{"css", "js", "json", "png", "zzz"}, Set: "max-age=60"}}}
 	for _, path := range []string{
 		"/account/x.css", "/account;x.css", "/account%2f..%2fx.css", "/static/..%2faccount.css", "/account%23x.css", "/account%3fx.css",
@@ -55,8 +58,9 @@ func TestK9Deception(t *testing.T) {
 	}
 }
 
-// TestK10ErrorsOfTheRequest: what a client's own fields can provoke is stored for others only when the origin or the route says so.
-func TestK10ErrorsOfTheRequest(t *testing.T) {
+// TestRequestErrorsAreNotShared checks that an error which a client's own fields can cause is
+// stored for other clients only if the origin or the route allows it.
+func TestRequestErrorsAreNotShared(t *testing.T) {
 	q := tableRequest("GET / [X-Oversized: aaaa] [X-HTTP-Method-Override: DELETE]")
 	for _, status := range []int{400, 405, 406, 412, 413, 414, 416, 417, 431, 500, 501, 502, 503, 504, 599} {
 		r := &Rules{Enabled: true, TTLDefault: time.Hour, TTLMin: time.Minute, StaleRevalid: time.Hour, StaleError: time.Hour}
@@ -77,8 +81,8 @@ func TestK10ErrorsOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestK14NeverComplete: no answer that is not the whole is taken for it.
-func TestK14NeverComplete(t *testing.T) {
+// TestIncompleteAnswersStayIncomplete checks that an incomplete answer never counts as complete.
+func TestIncompleteAnswersStayIncomplete(t *testing.T) {
 	r := &Rules{Enabled: true}
 	stored := func() (*Meta, http.Header) {
 		return storedBy(`200 [Cache-Control: max-age=60] [ETag: "a"] [Content-Length: 5]`, "", tableRequest("GET /"))
@@ -108,8 +112,9 @@ func TestK14NeverComplete(t *testing.T) {
 	}
 }
 
-// TestK15Garbage: numbers and dates that are none never make a response fresher, and never overflow.
-func TestK15Garbage(t *testing.T) {
+// TestInvalidNumbersAndDates checks that invalid numbers and dates never make a response fresher
+// and never overflow.
+func TestInvalidNumbersAndDates(t *testing.T) {
 	r, q := &Rules{Enabled: true}, tableRequest("GET /")
 	garbage := []string{
 		"-1", "+1", "1.5", "1e3", "0x10", "1 2", "'1'", "", " ", "junk", "\x00", "²", "1,2,3", strings.Repeat("9", 400), "9223372036854775808",

@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// Invalidates reports whether the answer to q makes what is stored for q's own URL stale: a response that is no error to a
-// request whose method is not known to be safe (RFC 9111 §4.4).
+// Invalidates reports whether the answer to q makes the responses stored for q's own URL stale. It
+// does if it is not an error and q's method is not known to be safe (RFC 9111 §4.4).
 func Invalidates(q *Request, a *Answer) bool {
 	return !isSafe(q.Method) && a.Failure == FailureNone && a.Status >= 200 && a.Status < 400
 }
 
-// InvalidatedURLs gives the canonical absolute URLs that the answer makes stale beside q's own: those in Location and
-// Content-Location, as far as they have q's origin, lest one origin could evict what another has stored (RFC 9111 §4.4).
+// InvalidatedURLs returns the canonical absolute URLs that the answer makes stale in addition to
+// q's own: the URLs in Location and Content-Location that have q's origin. It leaves out other
+// origins, so that one origin can't evict the responses of another (RFC 9111 §4.4).
 func InvalidatedURLs(q *Request, a *Answer) []string {
 	if !Invalidates(q, a) {
 		return nil
@@ -34,8 +35,8 @@ func InvalidatedURLs(q *Request, a *Answer) []string {
 	return urls
 }
 
-// isSafe reports whether a method is registered as safe (RFC 9110 §9.2.1 and the method registry). Any other, and any that is
-// unknown, may have changed things.
+// isSafe reports whether a method is registered as safe (RFC 9110 §9.2.1 and the method registry).
+// Any other method, and any unknown one, may have changed the resource.
 func isSafe(method string) bool {
 	switch method {
 	case "GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY":
@@ -44,9 +45,11 @@ func isSafe(method string) bool {
 	return false
 }
 
-// CanonicalURL resolves ref against base's URL (RFC 3986 §5) and gives its parts as a Request has them: host in lower case without
-// the scheme's default port or trailing dot, path escaped as in the reference, dot segments gone, never empty. ok is false for what
-// is no http or https URL, carries user information, or is empty.
+// CanonicalURL resolves ref against base's URL (RFC 3986 §5) and returns its parts in the form that
+// a Request has: the host in lower case without the scheme's default port or trailing dot, and the
+// path with the reference's escapes, without dot segments and never empty. ok is false if ref is
+// empty, is not an http or https URL, or carries user information. The host is empty only if base
+// has no host, as a request of an HTTP/1.0 client.
 func CanonicalURL(base *Request, ref string) (scheme, host, path, rawQuery string, ok bool) {
 	if ref = trimOWS(ref); ref == "" {
 		return "", "", "", "", false
@@ -56,7 +59,7 @@ func CanonicalURL(base *Request, ref string) (scheme, host, path, rawQuery strin
 		return "", "", "", "", false
 	}
 	to, err := from.Parse(ref)
-	if err != nil || to.User != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
+	if err != nil || to.User != nil || to.Host == "" && base.Host != "" || to.Scheme != "http" && to.Scheme != "https" {
 		return "", "", "", "", false
 	}
 	path = to.EscapedPath()
@@ -66,7 +69,8 @@ func CanonicalURL(base *Request, ref string) (scheme, host, path, rawQuery strin
 	return to.Scheme, canonicalHost(to.Scheme, to.Host), path, to.RawQuery, true
 }
 
-// canonicalHost is host in lower case, without the scheme's default port and without the root's trailing dot.
+// canonicalHost returns host in lower case, without the scheme's default port and without the
+// trailing dot of the DNS root.
 func canonicalHost(scheme, host string) string {
 	host = strings.ToLower(host)
 	name, port := host, ""

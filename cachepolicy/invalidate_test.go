@@ -70,7 +70,8 @@ func TestInvalidatedURLs(t *testing.T) {
 	}
 }
 
-// TestInvalidatedURLsHaveTheKeysOfTheirGET: the way from Location to the key ends where a client's GET of it does.
+// TestInvalidatedURLsHaveTheKeysOfTheirGET checks that the key of a URL in Location is the key of a
+// client's GET for it.
 func TestInvalidatedURLsHaveTheKeysOfTheirGET(t *testing.T) {
 	r := &Rules{Route: "r", QueryExclude: []string{"utm_*"}}
 	for ref, path := range map[string]string{"/b%2Fc?x=%20&utm_a=1": "/b%2Fc?x=%20", "b": "/dir/b", "?y=2": "/dir/a?y=2", "/": "/", "/a//b;c": "/a//b;c"} {

@@ -12,7 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// requestFor is a GET of a URL on example.test with the fields given as name, value, name, value.
+// requestFor returns a GET of a URL on example.test with the fields given as name, value, name,
+// value.
 func requestFor(pathAndQuery string, fields ...string) *Request {
 	path, query, _ := strings.Cut(pathAndQuery, "?")
 	q := &Request{Method: "GET", Scheme: "https", Host: "example.test", Path: path, RawQuery: query, Header: http.Header{}}
@@ -26,7 +27,7 @@ func mustKey(t testing.TB, r *Rules, q *Request) Key {
 	t.Helper()
 	k, why := r.Key(q)
 	if why != ReasonNone {
-		t.Fatalf("Key(%+v) keeps away: %v", q, why)
+		t.Fatalf("Key(%+v) refuses: %v", q, why)
 	}
 	return k
 }
@@ -61,7 +62,7 @@ func TestKeyReasons(t *testing.T) {
 	}
 }
 
-// TestKeySeparatesAndJoins tells which differences between two requests make two keys.
+// TestKeySeparatesAndJoins checks which differences between two requests make two keys.
 func TestKeySeparatesAndJoins(t *testing.T) {
 	keyed := Rules{Route: "r", KeyHeaders: []string{"X-Tenant"}, KeyCookies: []string{"plan", "ab"}}
 	byUser := Rules{Route: "r", Authorization: AuthorizationKey}
@@ -104,12 +105,13 @@ func TestKeyMethodsShareAnEntry(t *testing.T) {
 		t.Errorf("HEAD has the key %q, GET %q", got.Full, want.Full)
 	}
 	if got, ok := r.URLKey(post, "https://example.test/a?x=1"); !ok || got != want {
-		t.Errorf("what a POST stores has the key %q, GET %q", got.Full, want.Full)
+		t.Errorf("a stored POST response has the key %q, GET %q", got.Full, want.Full)
 	}
 }
 
-// TestK1SamePathElsewhere: one path on two hosts, schemes or routes never shares an entry.
-func TestK1SamePathElsewhere(t *testing.T) {
+// TestSamePathOnOtherHosts checks that one path on two hosts, schemes or routes never shares an
+// entry.
+func TestSamePathOnOtherHosts(t *testing.T) {
 	seen := map[Key]string{}
 	for _, route := range []string{"a", "b"} {
 		for _, scheme := range []string{"http", "https"} {
@@ -127,8 +129,9 @@ func TestK1SamePathElsewhere(t *testing.T) {
 	}
 }
 
-// TestK2NoURLForgesAKey: no part can be written so that it reads as the end of its own field and the start of the next.
-func TestK2NoURLForgesAKey(t *testing.T) {
+// TestNoURLForgesAKey checks that no part of a key can read as the end of its own field and the
+// start of the next.
+func TestNoURLForgesAKey(t *testing.T) {
 	r := &Rules{Route: "r", KeyHeaders: []string{"X-Tenant"}}
 	victim := mustKey(t, r, requestFor("/x?a=1", "X-Tenant", "acme"))
 	attempts := []string{
@@ -148,8 +151,9 @@ func TestK2NoURLForgesAKey(t *testing.T) {
 	}
 }
 
-// TestK5WhatIsKeyedIsWhatIsSent: the key sees every byte of a query that the origin sees.
-func TestK5WhatIsKeyedIsWhatIsSent(t *testing.T) {
+// TestKeyCoversTheForwardedQuery checks that the key covers every byte of a query that the origin
+// gets.
+func TestKeyCoversTheForwardedQuery(t *testing.T) {
 	plain := &Rules{Route: "r"}
 	queries := []string{
 		"", "a=1", "a=1&a=1", "a=1&", "&a=1", "a=1&&b=2", "a=1;b=2", "a=1&b=2", "b=2&a=1", "A=1", "a=%31", "%61=1", "a=+", "a=%20", "a", "a=",
@@ -171,7 +175,8 @@ func TestK5WhatIsKeyedIsWhatIsSent(t *testing.T) {
 	if _, why := plain.Key(body); why != ReasonBody {
 		t.Errorf("a GET with content has a key: %v", why)
 	}
-	// An excluded parameter is neither in the key nor, by KeyQuery, in what is sent; what an origin might split at ";" is in both.
+	// An excluded parameter is neither in the key nor in the query that the origin gets. A
+	// parameter that an origin might split at ";" is in both.
 	marketing := &Rules{Route: "r", QueryExclude: []string{"utm_*"}}
 	if a, b := mustKey(t, marketing, requestFor("/?utm_source=<script>&a=1")), mustKey(t, marketing, requestFor("/?a=1")); a != b {
 		t.Errorf("an excluded parameter is in the key: %q", a.Full)
@@ -204,7 +209,8 @@ func TestURLKey(t *testing.T) {
 	}
 }
 
-// slowKey is the key's pre-image written another way: parts first, encoded at the end.
+// slowKey is a second implementation of the key's encoding: it collects the parts first and encodes
+// them at the end.
 func slowKey(r *Rules, q *Request) string {
 	var parts [][]string // a nil list is a plain part
 	plain := func(s string) { parts = append(parts, nil, []string{s}) }
@@ -268,7 +274,7 @@ func slowKey(r *Rules, q *Request) string {
 	return out.String()
 }
 
-// drawRequest makes requests of few and awkward parts, so that coincidences are likely.
+// drawRequest draws requests from few and awkward parts, so that coincidences are likely.
 func drawRequest(t *rapid.T, label string) *Request {
 	part := rapid.SampledFrom([]string{"", "a", "b", "a=1", "&", "\x00", "\x01", "\x01a", "=", ";", "utm_x=1", "%61=2", "a=2", "b=1", " "})
 	join := func(name string) string { return strings.Join(rapid.SliceOfN(part, 0, 4).Draw(t, label+name), "") }
@@ -294,7 +300,7 @@ func drawRules(t *rapid.T) *Rules {
 	}
 }
 
-// parts is everything that the key of q under r has to tell apart.
+// parts lists all facts that the key of q under r must distinguish.
 func parts(r *Rules, q *Request) string {
 	s := fmt.Sprintf("%q %q %q %q %q", r.Route, q.Scheme, q.Host, q.Path, slowQuery(r, q.RawQuery))
 	for _, n := range r.KeyHeaders {
@@ -361,7 +367,8 @@ func BenchmarkKey(b *testing.B) {
 	}
 }
 
-// TestKeyHidesCredentials: keys are kept in stores that others can read.
+// TestKeyHidesCredentials checks that a key reveals no credential, since others can read the stores
+// that hold keys.
 func TestKeyHidesCredentials(t *testing.T) {
 	r := &Rules{Route: "r", Authorization: AuthorizationKey, KeyCookies: []string{"session"}}
 	k, why := r.Key(requestFor("/a", "Authorization", "Bearer s3cr3t", "Cookie", "session=c00k1e"))

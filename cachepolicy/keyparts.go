@@ -2,10 +2,12 @@ package cachepolicy
 
 import "encoding/binary"
 
-// KeyParts are the parts of a key that name a URL on a route. Query is the chosen query, as KeyQuery gives it.
+// KeyParts are the parts of a key that name a URL on a route. Query is the query of the key, as
+// KeyQuery returns it.
 type KeyParts struct{ Route, Scheme, Host, Path, Query string }
 
-// Parts reads them back from Full. They are parts of it: nothing is allocated. It reports false when Full was not made by Rules.Key.
+// Parts decodes the parts from Full. They are substrings, so it allocates nothing. It reports false
+// if Rules.Key did not make Full.
 func (k Key) Parts() (p KeyParts, ok bool) {
 	if k.Full == "" || k.Full[0] != methodGET {
 		return KeyParts{}, false
@@ -19,7 +21,7 @@ func (k Key) Parts() (p KeyParts, ok bool) {
 	return p, true
 }
 
-// cutPart undoes appendPart.
+// cutPart decodes one part that appendPart has encoded.
 func cutPart(s string) (part, rest string, ok bool) {
 	var head [binary.MaxVarintLen64]byte
 	n, size := binary.Uvarint(head[:copy(head[:], s)])

@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// preference is one member of Accept-Encoding or Accept-Language: a coding or language range and its weight in thousandths
-// (RFC 9110 §12.4.2).
+// preference is one member of Accept-Encoding or Accept-Language: a coding or a language range, and
+// its weight in thousandths (RFC 9110 §12.4.2).
 type preference struct {
 	tag    string
 	weight int
 }
 
-// appendPreferences appends the normal form of Accept-Encoding or Accept-Language. Neither case, spacing nor the order of members
-// says anything there (RFC 9110 §12.5.3, §12.5.4): the weights do. A value that is malformed, or names a thing twice, keeps its order.
+// appendPreferences appends the normal form of Accept-Encoding or Accept-Language. Case, spacing
+// and the order of members have no meaning there, only the weights have (RFC 9110 §12.5.3,
+// §12.5.4). If a value is malformed or names a member twice, it keeps its order.
 func appendPreferences(dst []byte, lines []string) []byte {
 	var space [16]preference
 	list, ok := parsePreferences(space[:0], lines)
@@ -38,7 +39,7 @@ func appendPreferences(dst []byte, lines []string) []byte {
 	return dst
 }
 
-// append appends the member in lower case, with its weight unless that is 1.
+// append appends the member in lower case. It appends the weight unless that is 1.
 func (p preference) append(dst []byte) []byte {
 	for i := range len(p.tag) {
 		dst = append(dst, lowerByte(p.tag[i]))
@@ -58,7 +59,7 @@ func (p preference) append(dst []byte) []byte {
 	return append(dst, digits...)
 }
 
-// comparePreferences orders by tag, without regard to case.
+// comparePreferences orders by tag and ignores case.
 func comparePreferences(a, b preference) int {
 	for i := range min(len(a.tag), len(b.tag)) {
 		if c := cmp.Compare(lowerByte(a.tag[i]), lowerByte(b.tag[i])); c != 0 {
@@ -68,7 +69,8 @@ func comparePreferences(a, b preference) int {
 	return cmp.Compare(len(a.tag), len(b.tag))
 }
 
-// parsePreferences appends the members of all lines to list. It is false when one is malformed.
+// parsePreferences appends the members of all lines to list. It reports false if one of them is
+// malformed.
 func parsePreferences(list []preference, lines []string) ([]preference, bool) {
 	for _, line := range lines {
 		for more := true; more; {
@@ -105,7 +107,8 @@ func parsePreference(member string) (preference, bool) {
 	return p, ok
 }
 
-// parseWeight reads a qvalue, 0 to 1 with up to three decimals, as thousandths (RFC 9110 §12.4.2).
+// parseWeight reads a qvalue, 0 to 1 with up to three decimals, and returns thousandths (RFC 9110
+// §12.4.2).
 func parseWeight(s string) (int, bool) {
 	whole, decimals, _ := strings.Cut(s, ".")
 	if whole != "0" && whole != "1" || len(decimals) > 3 {
@@ -125,8 +128,9 @@ func parseWeight(s string) (int, bool) {
 	return n, n <= 1000
 }
 
-// preferredLanguage gives the language that Accept-Language lines prefer to all others (RFC 4647 §3.4, RFC 9110 §12.5.4). It is
-// false when there is none: two share the greatest weight, it is "*", all are refused, or the field is malformed.
+// preferredLanguage returns the language that the Accept-Language lines prefer to all others (RFC
+// 4647 §3.4, RFC 9110 §12.5.4). It reports false if two languages share the greatest weight, if "*"
+// has it, if the field refuses all languages, or if it is malformed.
 func preferredLanguage(lines []string) (string, bool) {
 	var space [16]preference
 	list, ok := parsePreferences(space[:0], lines)

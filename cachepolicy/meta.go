@@ -5,15 +5,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// describe collects the facts of a response with the given status and fields that came, or was last validated, with a.
+// describe returns the facts of a response with the given status and fields. The answer a brought
+// the response or validated it last.
 func (r *Rules) describe(a *Answer, status int, h http.Header, c *control, vary Vary, chance float64) Meta {
 	age := initialAge(a)
 	if r.IgnoreOrigin {
-		age = max(0, a.Received.Sub(a.Sent)) // the rules' lifetime counts from here, not from some cache before us
+		age = max(0, a.Received.Sub(a.Sent)) // the rules' lifetime counts from here, not from a previous cache
 	}
-	lifetime, by := r.lifetime(status, h, c, a.Received)
+	named, by := r.namedLifetime(status, h, c, a.Received)
+	lifetime := r.bounded(named, by)
 	m := Meta{
 		Status: status, Flags: c.flags(), Vary: vary, Total: -1,
 		Born: a.Received.Add(-age), Received: a.Received, Date: dateOf(h, a.Received),
@@ -24,11 +27,14 @@ func (r *Rules) describe(a *Answer, status int, h http.Header, c *control, vary 
 	if by == LifetimeGuess {
 		m.Flags |= FlagHeuristic
 	}
-	m.StaleRevalid, m.StaleError = r.windows(c)
+	if c.declares(named, lifetime, by) {
+		m.Flags |= FlagDeclared
+	}
+	m.StaleRevalid, m.StaleError = r.windows(c, lifetime)
 	return m
 }
 
-// flags are the directives that decide about reuse.
+// flags returns the directives that decide about reuse.
 func (c *control) flags() (f Flags) {
 	if c.any(hasMustRevalidate | hasProxyRevalidate | hasSMaxAge) {
 		f |= FlagMustRevalidate
@@ -42,7 +48,7 @@ func (c *control) flags() (f Flags) {
 	return f
 }
 
-// authorized marks what was stored by leave of RFC 9111 §3.5.
+// authorized returns FlagAuthorized if RFC 9111 §3.5 allows storing although q has Authorization.
 func (r *Rules) authorized(q *Request) Flags {
 	if len(q.Header["Authorization"]) > 0 && r.Authorization == AuthorizationRFC {
 		return FlagAuthorized
@@ -50,7 +56,8 @@ func (r *Rules) authorized(q *Request) Flags {
 	return 0
 }
 
-// entityTag is the ETag field as received. Two of them are none: nobody knows which is meant.
+// entityTag returns the ETag field as received. It returns "" if there are several, because it is
+// unknown which one holds.
 func entityTag(h http.Header) string {
 	if lines := h["Etag"]; len(lines) == 1 {
 		return trimOWS(lines[0])
@@ -58,7 +65,7 @@ func entityTag(h http.Header) string {
 	return ""
 }
 
-// contentLength is the Content-Length field, -1 when there is none that is valid.
+// contentLength returns the Content-Length, or -1 if there is no valid one.
 func contentLength(h http.Header) int64 {
 	lines := h["Content-Length"]
 	if len(lines) == 0 || slices.ContainsFunc(lines, func(s string) bool { return s != lines[0] }) {
@@ -71,5 +78,13 @@ func contentLength(h http.Header) int64 {
 	return n
 }
 
-// hasValidator reports whether the response can be validated (RFC 9111 §4.3.1).
-func (m *Meta) hasValidator() bool { return m.ETag != "" || !m.LastModified.IsZero() }
+// Reusable reports whether the response may, at now, answer requests without a call to the origin.
+func (m *Meta) Reusable(now time.Time) bool {
+	return m.Flags&FlagNoCache == 0 && m.Age(now) < m.Lifetime+m.StaleRevalid
+}
+
+// hasValidator reports whether the response can be validated (RFC 9111 §4.3.1). The validators of a
+// substitute belong to another URL, so they don't count.
+func (m *Meta) hasValidator() bool {
+	return m.Flags&FlagSubstitute == 0 && (m.ETag != "" || !m.LastModified.IsZero())
+}

@@ -1,15 +1,19 @@
 package cachepolicy
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
-// settlePart stores a 206, joins it to the stored part, or has the whole asked for (RFC 9111 §3.3, §3.4).
-func (r *Rules) settlePart(q *Request, stored *Meta, a *Answer, chance float64) Verdict {
+// settlePart decides about a 206. It stores the part, joins it to the stored part, or asks for the
+// whole response (RFC 9111 §3.3, §3.4).
+func (r *Rules) settlePart(q *Request, stored *Meta, a *Answer, now time.Time, chance float64) Verdict {
 	p, ok := partOf(a)
 	switch {
 	case ok && combines(stored, a, p):
 		return r.combine(q, stored, a, p, chance)
 	case ok && answers(q, stored, p):
-		return r.storePart(q, a, p, chance)
+		return r.storePart(q, stored, a, p, now, chance)
 	case stored != nil:
 		return Verdict{Effect: Refetch, Reason: ReasonMismatch}
 	case !ok:
@@ -18,15 +22,15 @@ func (r *Rules) settlePart(q *Request, stored *Meta, a *Answer, chance float64) 
 	return Verdict{Reason: ReasonUnrequested}
 }
 
-// part is what a 206 with one range holds.
+// part describes the content of a 206 with one range.
 type part struct {
 	span  Span
 	total int64
-	short bool // its framing was complete, but it has fewer bytes than it says
+	short bool // the response is complete, but it has fewer bytes than Content-Range says
 }
 
-// partOf reads a 206. ok is false for multipart/byteranges, which is not stored, and where Content-Range is missing, invalid or
-// says less than the content has.
+// partOf reads a 206. ok is false for multipart/byteranges, which the cache does not store, and if
+// Content-Range is missing or invalid, or covers fewer bytes than the content has.
 func partOf(a *Answer) (p part, ok bool) {
 	lines := a.Header["Content-Range"]
 	if len(lines) != 1 {
@@ -40,7 +44,8 @@ func partOf(a *Answer) (p part, ok bool) {
 	return p, n != 0 && n <= p.span.Len()
 }
 
-// combines reports whether the part may join what is stored: both share one strong validator (RFC 9111 §3.4).
+// combines reports whether the part may join the stored part. Both must share one strong validator
+// (RFC 9111 §3.4).
 func combines(stored *Meta, a *Answer, p part) bool {
 	switch {
 	case stored == nil || stored.Complete() || stored.Flags&FlagInconsistent != 0 || p.short:
@@ -55,26 +60,27 @@ func combines(stored *Meta, a *Answer, p part) bool {
 	return sameDate(stored, a) && strongDate(stored) && strongDate(&fresh)
 }
 
-// combine describes the union of what is stored and what has come.
+// combine describes the union of the stored part and the received part.
 func (r *Rules) combine(q *Request, stored *Meta, a *Answer, p part, chance float64) Verdict {
 	v := r.freshen(q, stored, a, chance)
 	if v.Effect != Freshen {
 		return v
 	}
 	v.Effect, v.Reason = Combine, ReasonCombined
-	delete(v.Header, "Content-Range") // what described one part describes neither the other nor both
+	delete(v.Header, "Content-Range") // it describes one part, and neither the stored part nor the union
 	delete(v.Header, "Content-Length")
 	v.Meta.Total = max(stored.Total, p.total)
 	v.Meta.Spans = UnionSpans(stored.Spans, []Span{p.span})
 	if whole := (Span{First: 0, Last: v.Meta.Total - 1}); CoversSpan(v.Meta.Spans, whole) {
-		v.Meta.Spans, v.Meta.Status = nil, http.StatusOK // RFC 9111 §3.4: all of it is a complete response
+		v.Meta.Spans, v.Meta.Status = nil, http.StatusOK // RFC 9111 §3.4: all bytes together are a complete response
 	}
 	return v
 }
 
-// answers reports whether the part is what the client asked for. Which bytes an origin sends for a Range is its own affair (RFC 9110
-// §15.3.7), and whatever it says they are is passed on and stored. But where some bytes are held, only those that they lack may have
-// been asked for: then a part that can't join them is not an answer unless it has all that the client wants.
+// answers reports whether the part answers q. The origin chooses the bytes that it sends for a
+// Range (RFC 9110 §15.3.7), so the cache passes them on and stores them, whatever they are. But if
+// a part was stored, the cache may have asked only for the missing bytes. Then a part that can't
+// join the stored one is an answer only if it has all bytes that the client wants.
 func answers(q *Request, stored *Meta, p part) bool {
 	lines := q.Header["Range"]
 	if len(lines) != 1 || stored == nil || stored.Complete() {
@@ -90,11 +96,11 @@ func answers(q *Request, stored *Meta, p part) bool {
 }
 
 // storePart stores a 206 on its own (RFC 9111 §3.3).
-func (r *Rules) storePart(q *Request, a *Answer, p part, chance float64) Verdict {
+func (r *Rules) storePart(q *Request, stored *Meta, a *Answer, p part, now time.Time, chance float64) Verdict {
 	c := r.control(a.Header)
 	m, why := r.admit(q, a, &c, chance)
 	if why != ReasonNone {
-		return Verdict{Reason: why}
+		return r.refuse(q, stored, a, why, now)
 	}
 	m.Spans, m.Total = []Span{p.span}, p.total
 	if p.short {

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// someAnswer draws a response whose fields say all kinds of things about its life.
+// someAnswer draws a response with various fields about its lifetime.
 func someAnswer(t *rapid.T) *Answer {
 	directive := rapid.SampledFrom([]string{
 		"max-age=60", "max-age=0", "max-age=junk", "s-maxage=30", "no-cache", "private", `private="x-a"`, "public", "must-revalidate",
@@ -50,7 +50,8 @@ func someRequest(t *rapid.T) *Request {
 	return q
 }
 
-// someStored draws what the rules store of some response; nil when they don't.
+// someStored draws a response and returns its facts as the rules store them, or nil if they don't
+// store it.
 func someStored(t *rapid.T, r *Rules) *Meta {
 	v := r.Settle(tableRequest("GET /"), nil, someAnswer(t), t0, 0.5)
 	if v.Effect != Store {
@@ -59,7 +60,8 @@ func someStored(t *rapid.T, r *Rules) *Meta {
 	return &v.Meta
 }
 
-// TestFreshBackwards: what is served fresh at some time would have been at any time before it.
+// TestFreshBackwards checks that a response which is served fresh at some time is fresh at any
+// earlier time.
 func TestFreshBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q := someRules(t), someRequest(t)
@@ -76,7 +78,8 @@ func TestFreshBackwards(t *testing.T) {
 	})
 }
 
-// TestNeverStored: no-store, an unqualified private, or Vary: * is never stored, whatever else is said; nor a cookie but by the rules.
+// TestNeverStored: no-store, an unqualified private, or Vary: * is never stored, whatever else is
+// said; nor a cookie but by the rules.
 func TestNeverStored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, a := someRules(t), someAnswer(t)
@@ -101,7 +104,8 @@ func TestNeverStored(t *testing.T) {
 	})
 }
 
-// TestWindowsAreExact: between the end of the lifetime and that of the window, including the first moment and not the last.
+// TestWindowsAreExact: between the end of the lifetime and that of the window, including the first
+// moment and not the last.
 func TestWindowsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q := someRules(t), tableRequest("GET /")
@@ -141,7 +145,8 @@ func TestWindowsAreExact(t *testing.T) {
 	})
 }
 
-// TestRequestsAreObeyed: what a request or the stored response forbids is not done, in whatever combination.
+// TestRequestsAreObeyed checks that no combination of directives overrides a prohibition of the
+// request or of the stored response.
 func TestRequestsAreObeyed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q := someRules(t), someRequest(t)
@@ -170,7 +175,8 @@ func TestRequestsAreObeyed(t *testing.T) {
 	})
 }
 
-// TestFreshenKeepsTheContent: a 304 never changes what is held, and validating twice with the same 304 changes nothing more.
+// TestFreshenKeepsTheContent checks that a 304 never changes the stored content, and that a second
+// equal 304 changes nothing.
 func TestFreshenKeepsTheContent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, q, first := someRules(t), tableRequest("GET /"), someAnswer(t)

@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
-// KeyQuery gives the query that is part of the key. A route that leaves parameters out or sorts them sends this same query to its
-// origin, so that nothing can act on the answer without being in the key. Without such rules it is the query as sent, byte for byte.
+// KeyQuery returns the query that is part of the key. If the rules leave parameters out or sort
+// them, the route sends this same query to its origin, so that no parameter outside the key can
+// influence the answer. Without such rules the result is the query as sent, byte for byte.
 //
-// Parameters are split at "&" alone, and names are matched as the origin will read them, percent-decoded. Whatever can be read in
-// two ways stays in: a parameter with a ";", which some origins take for a separator, and a name whose percent-encoding is broken.
+// Parameters are separated only by "&", and their names are matched percent-decoded, as the origin
+// reads them. A parameter stays in if it can be read in two ways: if it has a ";", which some
+// origins treat as a separator, or if the percent-encoding of its name is broken.
 func (r *Rules) KeyQuery(raw string) string {
 	if raw == "" || !r.QuerySort && !r.selectsQuery() {
 		return raw
@@ -21,14 +23,15 @@ func (r *Rules) KeyQuery(raw string) string {
 			params = append(params, p)
 		}
 	}
-	// Sorting must keep the values of one name in order, and what the names are is in doubt where there is a ";".
+	// Sorting must keep the order of a name's values. If a ";" occurs, the names are ambiguous, so
+	// the query keeps its order.
 	if r.QuerySort && !strings.Contains(raw, ";") {
 		slices.SortStableFunc(params, func(a, b string) int { return strings.Compare(paramName(a), paramName(b)) })
 	}
 	return joinUnlessEqual(raw, params)
 }
 
-// selectsQuery reports whether any parameter may be left out at all.
+// selectsQuery reports whether the rules can leave a parameter out.
 func (r *Rules) selectsQuery() bool {
 	return len(r.QueryExclude) > 0 || r.QueryInclude != nil && !slices.Contains(r.QueryInclude, "*")
 }
@@ -45,8 +48,8 @@ type ParamFate uint8
 const (
 	ParamKept      ParamFate = iota // no rule leaves it out
 	ParamIncluded                   // a pattern of QueryInclude names it
-	ParamAmbiguous                  // it has a ";", which some origins take for a separator: it stays in
-	ParamBroken                     // its name's percent-encoding is broken: it stays in
+	ParamAmbiguous                  // it has a ";", which some origins treat as a separator, so it stays in
+	ParamBroken                     // the percent-encoding of its name is broken, so it stays in
 	ParamExcluded                   // a pattern of QueryExclude names it
 	ParamUnlisted                   // no pattern of QueryInclude names it
 )
@@ -54,7 +57,8 @@ const (
 // Kept reports whether the parameter is part of the key.
 func (f ParamFate) Kept() bool { return f < ParamExcluded }
 
-// paramFate decides about a parameter, name and value as sent. pattern is the one that decided; "": none.
+// paramFate decides about a parameter, name and value as sent. pattern is the pattern that decided,
+// or "" if no pattern did.
 func (r *Rules) paramFate(param string) (fate ParamFate, pattern string) {
 	if strings.Contains(param, ";") {
 		return ParamAmbiguous, ""
@@ -80,7 +84,7 @@ func rawName(param string) string {
 	return name
 }
 
-// paramName is the decoded name of a parameter, or the name as sent when its encoding is broken.
+// paramName returns the decoded name of a parameter, or the name as sent if its encoding is broken.
 func paramName(param string) string {
 	name := rawName(param)
 	if !strings.ContainsAny(name, "%+") {
@@ -108,7 +112,7 @@ func paramName(param string) string {
 	return string(b)
 }
 
-// hexDigit is the value of a hexadecimal digit, 255 for any other byte.
+// hexDigit returns the value of a hexadecimal digit, and 255 for any other byte.
 func hexDigit(c byte) byte {
 	switch c = lowerByte(c); {
 	case '0' <= c && c <= '9':
@@ -119,7 +123,8 @@ func hexDigit(c byte) byte {
 	return 255
 }
 
-// joinUnlessEqual joins params with "&", without an allocation when that gives raw.
+// joinUnlessEqual joins params with "&". It returns raw itself, without an allocation, if the
+// result would be equal.
 func joinUnlessEqual(raw string, params []string) string {
 	rest := raw
 	for i, p := range params {
@@ -138,7 +143,7 @@ func joinUnlessEqual(raw string, params []string) string {
 	return raw
 }
 
-// matching gives the first of the patterns that matches name.
+// matching returns the first of the patterns that matches name.
 func matching(patterns []string, name string) (pattern string, ok bool) {
 	for _, p := range patterns {
 		if matchGlob(p, name) {
@@ -148,8 +153,9 @@ func matching(patterns []string, name string) (pattern string, ok bool) {
 	return "", false
 }
 
-// matchGlob reports whether pattern matches all of s. "*" stands for any bytes, also none; every other byte for itself.
-// Only the last star is ever retried, so the time is bounded by the product of the lengths.
+// matchGlob reports whether pattern matches all of s. "*" stands for any number of bytes, and every
+// other byte for itself. Only the last star is retried, so the product of the lengths bounds the
+// time.
 func matchGlob(pattern, s string) bool {
 	p, i := 0, 0
 	star, retry := -1, 0

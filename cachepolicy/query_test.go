@@ -60,7 +60,7 @@ func TestKeyQuery(t *testing.T) {
 	}
 }
 
-// slowQuery is KeyQuery by way of net/url.
+// slowQuery is a second implementation of KeyQuery with net/url.
 func slowQuery(r *Rules, raw string) string {
 	name := func(p string) (string, bool) {
 		n, _, _ := strings.Cut(p, "=")

@@ -6,43 +6,48 @@ import (
 	"strings"
 )
 
-// RangeKind says how a request's Range field is to be answered from a stored response.
+// RangeKind says how a stored response answers a request's Range field.
 type RangeKind uint8
 
 const (
-	Whole         RangeKind = iota // with all that is stored: no range was asked for, or it is to be ignored (RFC 9110 §14.2)
-	Partial                        // with 206 and the spans of the plan
-	Unsatisfiable                  // with 416 and "Content-Range: bytes */total" (RFC 9110 §15.5.17)
-	Missing                        // not at all: bytes that are needed are not held
+	Whole         RangeKind = iota // all stored bytes: the request has no Range, or the field must be ignored (RFC 9110 §14.2)
+	Partial                        // a 206 with the spans of the plan
+	Unsatisfiable                  // a 416 with "Content-Range: bytes */total" (RFC 9110 §15.5.17)
+	Missing                        // the stored response can't answer, because it lacks bytes
 )
 
-// RangePlan tells what to send of a stored response.
+// RangePlan says which bytes of a stored response to send.
 type RangePlan struct {
-	Kind    RangeKind
-	Spans   []Span // with Partial: positions in the representation, sorted and disjoint, for Content-Range
-	Offsets []Span // with Partial: where each of Spans lies in the stored body, whose bytes are the held spans end to end
+	Kind  RangeKind
+	Spans []Span // for Partial: positions in the representation, sorted and disjoint, for Content-Range
+	// For Partial: the position of each of Spans in the stored body, which is the concatenation of
+	// the stored spans.
+	Offsets []Span
 }
 
-// maxRanges is how many ranges of one request are looked at. A list that is longer, or in which more than maxOverlaps ranges
-// overlap others, costs much and serves nobody: RFC 9110 §14.2 lets such a field be ignored, and so the whole is sent.
+// maxRanges bounds the ranges of one request. A longer list is expensive and useless, and so is one
+// in which more than maxOverlaps ranges overlap others. RFC 9110 §14.2 allows ignoring such a
+// field, so the cache sends the whole representation.
 const (
 	maxRanges   = 16
 	maxOverlaps = 2
 )
 
-// PlanRange decides how the request's Range and If-Range fields are answered from the stored response m (RFC 9110 §14.2,
-// RFC 9111 §3.3). It believes what m says is held; whoever is about to slice the body calls PlanBody.
+// PlanRange decides how the stored response m answers the request's Range and If-Range fields (RFC
+// 9110 §14.2, RFC 9111 §3.3). It relies on the spans in m. A caller that slices the stored body
+// must call PlanBody.
 func PlanRange(q *Request, m *Meta) RangePlan {
 	return PlanBody(q, m, declaredLength(m))
 }
 
-// PlanBody is PlanRange for a caller who has the stored body, of held bytes: the plan never reaches beyond it.
+// PlanBody is PlanRange for a caller that has the stored body, which is held bytes long. The plan
+// never exceeds the body.
 func PlanBody(q *Request, m *Meta, held int64) RangePlan {
 	line, wanted := rangeLine(q, m)
 	switch {
 	case m.Complete():
 		if !wanted || m.Status != 200 {
-			return RangePlan{Kind: Whole} // RFC 9110 §14.2: only where the answer would be 200
+			return RangePlan{Kind: Whole} // RFC 9110 §14.2: only if the answer would be a 200
 		}
 		return planComplete(line, m.Total, held)
 	case !wanted:
@@ -53,17 +58,18 @@ func PlanBody(q *Request, m *Meta, held int64) RangePlan {
 	return planPartial(line, m, held)
 }
 
-// rangeLine gives the value of the Range field, and whether the request wants a part at all.
+// rangeLine returns the value of the Range field, and whether the request asks for a part.
 func rangeLine(q *Request, m *Meta) (string, bool) {
 	lines := q.Header["Range"]
-	// RFC 9110 §14.2: defined for GET alone. Range is no list field, so two lines are as good as a malformed one.
+	// RFC 9110 §14.2 defines Range for GET only. It is not a list field, so two lines count like a
+	// malformed one.
 	if q.Method != "GET" || len(lines) != 1 {
 		return "", false
 	}
 	return lines[0], ifRangeHolds(q, m)
 }
 
-// declaredLength is the length of the stored body as far as m tells, -1 when it doesn't.
+// declaredLength returns the length of the stored body according to m, or -1 if m does not tell it.
 func declaredLength(m *Meta) int64 {
 	if m.Complete() {
 		return m.Total
@@ -77,7 +83,7 @@ func declaredLength(m *Meta) int64 {
 
 func planComplete(line string, total, held int64) RangePlan {
 	if total < 0 {
-		total = held // a response that came without a length has one now that it is stored
+		total = held // the response had no length on arrival, but the stored body has one
 	}
 	if total < 0 || total != held {
 		return RangePlan{Kind: Whole}
@@ -93,7 +99,7 @@ func planPartial(line string, m *Meta, held int64) RangePlan {
 	case Unsatisfiable:
 		return RangePlan{Kind: Unsatisfiable}
 	default:
-		return RangePlan{Kind: Missing} // the whole is wanted, or where the range lies depends on the unknown total
+		return RangePlan{Kind: Missing} // the client wants all bytes, or the range depends on the unknown total
 	}
 	offsets := make([]Span, len(spans))
 	for i, s := range spans {
@@ -106,9 +112,11 @@ func planPartial(line string, m *Meta, held int64) RangePlan {
 	return RangePlan{Kind: Partial, Spans: spans, Offsets: offsets}
 }
 
-// ParseRange reads a Range field value for a representation of total bytes (RFC 9110 §14.1.2, §14.2). With Partial, spans is
-// sorted, disjoint and within total. Whole means that the field is to be ignored: another unit, malformed, or abusive.
-// With total < 0, not known, only explicit ranges can be told; a list with any other is Whole.
+// ParseRange reads a Range field value for a representation of total bytes (RFC 9110 §14.1.2,
+// §14.2). For Partial, spans is sorted, disjoint and within total. Whole means that the field must
+// be ignored, because it has another unit, or is malformed or abusive. If total is negative, which
+// means unknown, ParseRange understands only explicit ranges, and a list with any other range is
+// Whole.
 func ParseRange(s string, total int64) (spans []Span, kind RangeKind) {
 	specs, ok := parseRangeSpecs(s)
 	if !ok {
@@ -136,7 +144,7 @@ func ParseRange(s string, total int64) (spans []Span, kind RangeKind) {
 	return joined, Partial
 }
 
-// overlaps counts the spans that share bytes with one before them in the list.
+// overlaps counts the spans that share bytes with an earlier one in the list.
 func overlaps(spans []Span) int {
 	n := 0
 	for i, s := range spans {
@@ -150,10 +158,12 @@ func overlaps(spans []Span) int {
 	return n
 }
 
-// rangeSpec is one member of a Range list. first < 0: a suffix of length last. last < 0: to the end.
+// rangeSpec is one member of a Range list. If first < 0, it is a suffix of length last. If last <
+// 0, it extends to the end.
 type rangeSpec struct{ first, last int64 }
 
-// resolve gives the span that the spec means. Whole: it has no meaning for this total.
+// resolve returns the span that the spec means. Whole means that the spec has no meaning for this
+// total.
 func (r rangeSpec) resolve(total int64) (Span, RangeKind) {
 	switch {
 	case total < 0:
@@ -164,7 +174,7 @@ func (r rangeSpec) resolve(total int64) (Span, RangeKind) {
 	case r.first < 0 && r.last == 0:
 		return Span{}, Unsatisfiable // §14.1.2: a suffix of no bytes
 	case r.first < 0 && total == 0:
-		return Span{}, Whole // §14.1.2: satisfiable, but no Content-Range can say "no bytes"
+		return Span{}, Whole // §14.1.2: satisfiable, but a Content-Range can't express "no bytes"
 	case r.first < 0:
 		return Span{max(0, total-r.last), total - 1}, Partial
 	case r.first >= total:
@@ -175,7 +185,8 @@ func (r rangeSpec) resolve(total int64) (Span, RangeKind) {
 	return Span{r.first, min(r.last, total-1)}, Partial
 }
 
-// parseRangeSpecs splits a Range field value of the unit bytes. A single malformed member spoils the whole field.
+// parseRangeSpecs splits a Range field value of the unit bytes. One malformed member makes the
+// whole field invalid.
 func parseRangeSpecs(s string) ([]rangeSpec, bool) {
 	unit, list, ok := strings.Cut(s, "=")
 	if !ok || !strings.EqualFold(unit, "bytes") { // RFC 9110 §14.1: range units are case-insensitive
@@ -220,7 +231,8 @@ func parseRangeSpec(s string) (rangeSpec, bool) {
 	return spec, true
 }
 
-// parsePosition reads 1*DIGIT. What no int64 holds becomes the greatest: no representation reaches that far.
+// parsePosition reads 1*DIGIT. A number that exceeds an int64 becomes the largest int64, since no
+// representation is that long.
 func parsePosition(s string) (int64, bool) {
 	if s == "" {
 		return 0, false
@@ -240,8 +252,9 @@ func parsePosition(s string) (int64, bool) {
 	return n, true
 }
 
-// ParseContentRange reads a Content-Range field value of the unit bytes (RFC 9110 §14.4). total is -1 for "*". The unsatisfied
-// form "bytes */10" has an empty span. ok is false for anything the grammar or its bounds don't allow.
+// ParseContentRange reads a Content-Range field value of the unit bytes (RFC 9110 §14.4). total is
+// -1 for "*". The unsatisfied form "bytes */10" has an empty span. ok is false if the value breaks
+// the grammar or its bounds.
 func ParseContentRange(s string) (span Span, total int64, ok bool) {
 	unit, rest, ok := strings.Cut(s, " ")
 	if !ok || !strings.EqualFold(unit, "bytes") {
@@ -263,21 +276,24 @@ func ParseContentRange(s string) (span Span, total int64, ok bool) {
 	a, b, _ := strings.Cut(positions, "-")
 	first, okFirst := exactPosition(a)
 	last, okLast := exactPosition(b)
-	// §14.4: invalid when it ends before it begins or reaches beyond the complete length; such a field MUST NOT be used.
+	// §14.4: the field is invalid if the range ends before it begins or exceeds the complete
+	// length, and then it MUST NOT be used.
 	if !okFirst || !okLast || last < first || total >= 0 && last >= total {
 		return Span{}, 0, false
 	}
 	return Span{First: first, Last: last}, total, true
 }
 
-// exactPosition is parsePosition for positions that are believed: one that does not fit is an error.
+// exactPosition is parsePosition for positions that the cache relies on. It reports false if the
+// number does not fit.
 func exactPosition(s string) (int64, bool) {
 	n, ok := parsePosition(s)
 	return n, ok && n < math.MaxInt64
 }
 
-// AppendContentRange appends the Content-Range field value for span of a representation of total bytes, < 0 when not known.
-// An empty span gives the unsatisfied form of a 416 (RFC 9110 §14.4).
+// AppendContentRange appends the Content-Range field value for span of a representation of total
+// bytes. A negative total means unknown. An empty span gives the unsatisfied form of a 416 (RFC
+// 9110 §14.4).
 func AppendContentRange(dst []byte, span Span, total int64) []byte {
 	dst = append(dst, "bytes "...)
 	if span.Len() <= 0 {

@@ -80,8 +80,9 @@ func TestParseRange(t *testing.T) {
 	}
 }
 
-// TestR6RangesAreBounded: no Range field makes the answer, or the work for it, greater than the representation.
-func TestR6RangesAreBounded(t *testing.T) {
+// TestRangesAreBounded checks that no Range field makes the answer, or the work for it, larger
+// than the representation.
+func TestRangesAreBounded(t *testing.T) {
 	const total = 1 << 30
 	for _, in := range []string{
 		"bytes=" + strings.Repeat("0-,", 999) + "0-",
@@ -223,7 +224,8 @@ func samePlan(a, b RangePlan) bool {
 	return a.Kind == b.Kind && slices.Equal(a.Spans, b.Spans) && slices.Equal(a.Offsets, b.Offsets)
 }
 
-// TestPlanBodyKeepsWithinTheBody: whatever the facts claim, nothing beyond the stored bytes is planned.
+// TestPlanBodyKeepsWithinTheBody checks that no plan exceeds the stored bytes, whatever the facts
+// claim.
 func TestPlanBodyKeepsWithinTheBody(t *testing.T) {
 	q := requestFor("/", "Range", "bytes=2-9")
 	for _, c := range []struct {
@@ -242,7 +244,8 @@ func TestPlanBodyKeepsWithinTheBody(t *testing.T) {
 	}
 }
 
-// TestServedRangesAreSlicesOfTheWhole: following a plan gives the bytes that the positions have in the representation.
+// TestServedRangesAreSlicesOfTheWhole checks that a plan selects the bytes at its positions in the
+// representation.
 func TestServedRangesAreSlicesOfTheWhole(t *testing.T) {
 	spec := rapid.OneOf(rapid.Map(anySpan, func(s Span) string { return fmt.Sprintf("%d-%d", max(0, s.First), max(0, s.Last)) }),
 		rapid.Map(rapid.IntRange(0, bitmapSize+2), func(n int) string { return fmt.Sprintf("-%d", n) }),

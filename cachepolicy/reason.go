@@ -1,70 +1,72 @@
 package cachepolicy
 
-// Reason names one cause of a decision or verdict. Its String is the word used in Cache-Status details, logs and metrics: a closed
-// set, so it may label a metric.
+// Reason names one cause of a decision or verdict. String returns its word for Cache-Status
+// details, logs and metrics. The set is closed, so the word may be the label of a metric.
 type Reason uint8
 
 const (
-	ReasonNone Reason = iota // nothing to explain
+	ReasonNone Reason = iota // no cause
 
-	// Why a request keeps away from the cache.
+	// Why a request bypasses the cache.
 
 	ReasonDisabled       // the route has no cache
 	ReasonMethod         // the method is neither GET nor HEAD
-	ReasonBody           // a GET or HEAD with content (RFC 9110 §9.3.1)
-	ReasonUpgrade        // the answer may be another protocol (RFC 9110 §7.8)
-	ReasonAuthorization  // Authorization, and the rules or RFC 9111 §3.5 don't allow sharing the response
-	ReasonRequestNoStore // the request says no-store (RFC 9111 §5.2.1.5)
+	ReasonBody           // a GET or HEAD has content (RFC 9110 §9.3.1)
+	ReasonUpgrade        // the answer may be in another protocol (RFC 9110 §7.8)
+	ReasonAuthorization  // Authorization, and neither the rules nor RFC 9111 §3.5 allow sharing the response
+	ReasonRequestNoStore // the request has no-store (RFC 9111 §5.2.1.5)
+	ReasonCookieBypass   // the request has a cookie, and the rules let such requests bypass the cache
 
-	// Why the origin is asked.
+	// Why the cache asks the origin.
 
-	ReasonMiss            // nothing is stored that could answer
+	ReasonMiss            // no stored response could answer
 	ReasonStale           // the stored response is stale (RFC 9111 §4.2)
-	ReasonNoCache         // the stored response says no-cache: every use needs validation (RFC 9111 §5.2.2.4)
-	ReasonRequestNoCache  // the request says no-cache (RFC 9111 §5.2.1.4, §5.4)
+	ReasonNoCache         // the stored response has no-cache: every use needs validation (RFC 9111 §5.2.2.4)
+	ReasonRequestNoCache  // the request has no-cache (RFC 9111 §5.2.1.4, §5.4)
 	ReasonRequestMaxAge   // older than the request's max-age (RFC 9111 §5.2.1.1)
 	ReasonRequestMinFresh // less fresh than the request's min-fresh (RFC 9111 §5.2.1.3)
-	ReasonPartial         // bytes that are needed are not held (RFC 9111 §3.3)
-	ReasonOnlyIfCached    // the request wants nothing but what is stored (RFC 9111 §5.2.1.7)
+	ReasonPartial         // the stored part lacks needed bytes (RFC 9111 §3.3)
+	ReasonOnlyIfCached    // the request accepts only a stored response (RFC 9111 §5.2.1.7)
 
 	// Why a stored response was used although it is stale, or refreshed although it is fresh.
 
 	ReasonMaxStale             // the request's max-stale (RFC 9111 §5.2.1.2)
 	ReasonStaleWhileRevalidate // RFC 5861 §3
-	ReasonEarlyRefresh         // fresh, but refreshed ahead of a herd (XFetch)
-	ReasonUnreachable          // the origin could not be reached (RFC 9111 §4.2.4)
+	ReasonEarlyRefresh         // fresh, but refreshed before many requests find it stale (XFetch)
+	ReasonUnreachable          // the origin was unreachable (RFC 9111 §4.2.4)
 	ReasonTimeout              // the origin did not answer in time
-	ReasonInvalidResponse      // what the origin sent was no HTTP response
+	ReasonInvalidResponse      // the origin's answer was not valid HTTP
 	ReasonOverload             // the gateway did not let the request through
 	ReasonOriginError          // the origin answered 500, 502, 503 or 504 (RFC 5861 §4)
 
 	// Why a response is not stored.
 
-	ReasonNoStore       // the response says no-store (RFC 9111 §5.2.2.5)
-	ReasonPrivate       // the response says private (RFC 9111 §5.2.2.7)
-	ReasonSetCookie     // the response has Set-Cookie and the rules say pass
+	ReasonNoStore       // the response has no-store (RFC 9111 §5.2.2.5)
+	ReasonPrivate       // the response has private (RFC 9111 §5.2.2.7)
+	ReasonCookie        // the request identifies a user, by a cookie or otherwise, and the response is not declared reusable; also why a stored response is not used
+	ReasonSetCookie     // the response has Set-Cookie, and the rules say pass
 	ReasonVaryAny       // Vary: * (RFC 9111 §4.1)
 	ReasonInterim       // not a final response (RFC 9111 §3)
-	ReasonNotUnderstood // must-understand, and the status is not known here (RFC 9111 §5.2.2.3)
-	ReasonStatus        // the status is not heuristically cacheable and nothing explicit is said (RFC 9111 §3)
-	ReasonErrorStatus   // an error that the request itself may have provoked, without anything explicit
-	ReasonNoFreshness   // it could never be reused: no lifetime, no window, no validator
-	ReasonUnrequested   // a 304 or 206 that nothing asked for
-	ReasonContentRange  // a 206 without one valid Content-Range that fits its length (RFC 9110 §14.4)
-	ReasonMismatch      // a 304 or 206 with other validators than what is stored (RFC 9111 §3.4, §4.3.4)
-	ReasonHead          // a response to HEAD is not stored; it may freshen what GET stored (RFC 9111 §4.3.5)
-	ReasonTooLarge      // more bytes than the store takes
-	ReasonVariants      // as many variants as the rules allow are stored already
-	ReasonInvalidated   // invalidated or purged while it was on its way
+	ReasonNotUnderstood // must-understand, and this cache does not know the status (RFC 9111 §5.2.2.3)
+	ReasonStatus        // the status is not heuristically cacheable, and nothing allows storing explicitly (RFC 9111 §3)
+	ReasonErrorStatus   // an error that the request itself may have caused, and nothing allows storing explicitly
+	ReasonNoFreshness   // never reusable: no lifetime, no window, no validator
+	ReasonUnrequested   // an unrequested 304 or 206
+	ReasonContentRange  // a 206 without a single valid Content-Range that fits its length (RFC 9110 §14.4)
+	ReasonMismatch      // a 304 or 206 with validators other than the stored ones (RFC 9111 §3.4, §4.3.4)
+	ReasonHead          // a response to HEAD is not stored; it may freshen a stored GET response (RFC 9111 §4.3.5)
+	ReasonEndless       // an endless stream, according to its media type
+	ReasonTooLarge      // more bytes than the store accepts
+	ReasonInvalidated   // invalidated or purged during the fill
 
-	// Why something else than the response to a GET is stored or changed.
+	// Why a response was stored or changed although it is not an ordinary response to a GET.
 
-	ReasonContentLocation // the response to a POST that says it is what a GET would bring (RFC 9110 §9.3.3)
-	ReasonValidated       // 304: the stored response is still right
-	ReasonCombined        // a part joined the parts that are stored (RFC 9111 §3.4)
-	ReasonQueued          // what a write brings about that was accepted and is yet to be applied
+	ReasonContentLocation // a response to POST that is the representation of the target, as for GET (RFC 9110 §9.3.3)
+	ReasonValidated       // 304: the stored response is still valid
+	ReasonCombined        // a part joined the stored parts (RFC 9111 §3.4)
+	ReasonQueued          // the effect of an accepted write that is not yet applied
 
-	reasonEnd // no reason: the number of them
+	reasonEnd // the number of reasons
 )
 
 var reasonWords = [reasonEnd]string{
@@ -93,6 +95,8 @@ var reasonWords = [reasonEnd]string{
 	ReasonOriginError:          "origin-error",
 	ReasonNoStore:              "no-store",
 	ReasonPrivate:              "private",
+	ReasonCookieBypass:         "cookie-bypass",
+	ReasonCookie:               "cookie",
 	ReasonSetCookie:            "set-cookie",
 	ReasonVaryAny:              "vary-any",
 	ReasonInterim:              "interim",
@@ -104,8 +108,8 @@ var reasonWords = [reasonEnd]string{
 	ReasonContentRange:         "content-range",
 	ReasonMismatch:             "validator-mismatch",
 	ReasonHead:                 "head",
+	ReasonEndless:              "endless",
 	ReasonTooLarge:             "too-large",
-	ReasonVariants:             "too-many-variants",
 	ReasonInvalidated:          "invalidated",
 	ReasonContentLocation:      "content-location",
 	ReasonValidated:            "validated",
@@ -113,7 +117,7 @@ var reasonWords = [reasonEnd]string{
 	ReasonQueued:               "queued",
 }
 
-// String is the reason's word: an sf-token (RFC 9651 §3.3.4).
+// String returns the reason's word, which is an sf-token (RFC 9651 §3.3.4).
 func (r Reason) String() string {
 	if r < reasonEnd {
 		return reasonWords[r]
@@ -121,12 +125,13 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Forward is the RFC 9211 §2.2 value for a request that went to the origin for this reason.
+// Forward returns the fwd value of RFC 9211 §2.2 for a request that went to the origin for this
+// reason.
 func (r Reason) Forward() Forward {
 	switch r {
 	case ReasonMethod:
 		return ForwardMethod
-	case ReasonDisabled, ReasonBody, ReasonUpgrade, ReasonAuthorization:
+	case ReasonDisabled, ReasonBody, ReasonUpgrade, ReasonAuthorization, ReasonCookieBypass:
 		return ForwardBypass
 	case ReasonRequestNoStore, ReasonRequestNoCache, ReasonRequestMaxAge, ReasonRequestMinFresh, ReasonOnlyIfCached:
 		return ForwardRequest
@@ -145,7 +150,7 @@ var actionWords = [...]string{
 	Revalidate: "revalidate", Refuse: "refuse",
 }
 
-// String is the action's word in logs, metrics and explanations.
+// String returns the action's word for logs, metrics and explanations.
 func (a Action) String() string {
 	if int(a) < len(actionWords) {
 		return actionWords[a]
@@ -157,7 +162,7 @@ var effectWords = [...]string{
 	Relay: "relay", Store: "store", Freshen: "freshen", Combine: "combine", KeepStale: "keep-stale", Drop: "drop", Refetch: "refetch",
 }
 
-// String is the effect's word in logs, metrics and explanations.
+// String returns the effect's word for logs, metrics and explanations.
 func (e Effect) String() string {
 	if int(e) < len(effectWords) {
 		return effectWords[e]

@@ -2,7 +2,7 @@ package cachepolicy
 
 import "testing"
 
-// TestWords: each arm of each vocabulary has a word of its own, which is an sf-token.
+// TestWords checks that each value of each vocabulary has its own word, which is an sf-token.
 func TestWords(t *testing.T) {
 	check := func(kind string, n int, word func(i int) string) {
 		seen := map[string]bool{}
@@ -12,7 +12,7 @@ func TestWords(t *testing.T) {
 				t.Errorf("%s %d: %q", kind, i, w)
 			}
 			if !isToken(w) || !('a' <= w[0] && w[0] <= 'z') {
-				t.Errorf("%s %d: %q is no token", kind, i, w)
+				t.Errorf("%s %d: %q is not a token", kind, i, w)
 			}
 			seen[w] = true
 		}

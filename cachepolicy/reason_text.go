@@ -1,53 +1,56 @@
 package cachepolicy
 
-// reasonSentences say each reason in a sentence, with where it is laid down.
+// reasonSentences explain each reason in a sentence, with the key or the RFC section that defines
+// it.
 var reasonSentences = [reasonEnd]string{
-	ReasonNone:                 "nothing stands in the way",
+	ReasonNone:                 "no obstacle",
 	ReasonDisabled:             "the route has no cache (cache.enabled)",
 	ReasonMethod:               "the method is neither GET nor HEAD (RFC 9111 section 4)",
-	ReasonBody:                 "the request has content, which has no meaning for a GET and so is in no key (RFC 9110 section 9.3.1)",
+	ReasonBody:                 "the request has content, which has no meaning for a GET and can't be part of a key (RFC 9110 section 9.3.1)",
 	ReasonUpgrade:              "the request asks for another protocol (RFC 9110 section 7.8)",
-	ReasonAuthorization:        "the request has Authorization, and neither the response nor the route allows to share what it is answered with (RFC 9111 section 3.5)",
-	ReasonRequestNoStore:       "the request says no-store (RFC 9111 section 5.2.1.5)",
-	ReasonMiss:                 "nothing is stored that could answer",
-	ReasonStale:                "what is stored is stale (RFC 9111 section 4.2)",
-	ReasonNoCache:              "the response says no-cache: every use of it needs validation (RFC 9111 section 5.2.2.4)",
-	ReasonRequestNoCache:       "the request says no-cache (RFC 9111 section 5.2.1.4)",
-	ReasonRequestMaxAge:        "what is stored is older than the request's max-age (RFC 9111 section 5.2.1.1)",
-	ReasonRequestMinFresh:      "what is stored is not fresh for as long as the request's min-fresh (RFC 9111 section 5.2.1.3)",
-	ReasonPartial:              "bytes that are needed are not stored (RFC 9111 section 3.3)",
-	ReasonOnlyIfCached:         "the request wants nothing but what is stored, and nothing usable is (RFC 9111 section 5.2.1.7)",
+	ReasonAuthorization:        "the request has Authorization, and neither the response nor the route allows sharing the answer (RFC 9111 section 3.5)",
+	ReasonRequestNoStore:       "the request has no-store (RFC 9111 section 5.2.1.5)",
+	ReasonMiss:                 "no stored response could answer",
+	ReasonStale:                "the stored response is stale (RFC 9111 section 4.2)",
+	ReasonNoCache:              "the response has no-cache, so every use needs validation (RFC 9111 section 5.2.2.4)",
+	ReasonRequestNoCache:       "the request has no-cache (RFC 9111 section 5.2.1.4)",
+	ReasonRequestMaxAge:        "the stored response is older than the request's max-age (RFC 9111 section 5.2.1.1)",
+	ReasonRequestMinFresh:      "the stored response does not stay fresh for the request's min-fresh (RFC 9111 section 5.2.1.3)",
+	ReasonPartial:              "the stored part lacks needed bytes (RFC 9111 section 3.3)",
+	ReasonOnlyIfCached:         "the request accepts only a stored response, and no usable one is stored (RFC 9111 section 5.2.1.7)",
 	ReasonMaxStale:             "stale, but within the request's max-stale (RFC 9111 section 5.2.1.2)",
 	ReasonStaleWhileRevalidate: "stale, but within stale-while-revalidate: served while it is refreshed (RFC 5861 section 3)",
 	ReasonEarlyRefresh:         "fresh, but refreshed before its end (early_refresh)",
 	ReasonUnreachable:          "the origin could not be reached (RFC 9111 section 4.2.4)",
 	ReasonTimeout:              "the origin did not answer in time (RFC 9111 section 4.2.4)",
-	ReasonInvalidResponse:      "what the origin sent was no HTTP response",
+	ReasonInvalidResponse:      "the origin's answer was not a valid HTTP response",
 	ReasonOverload:             "the gateway did not let the request through to the origin",
 	ReasonOriginError:          "the origin answered with an error, within stale-if-error (RFC 5861 section 4)",
-	ReasonNoStore:              "the response says no-store (RFC 9111 section 5.2.2.5)",
-	ReasonPrivate:              "the response says private: it is for one client alone (RFC 9111 section 5.2.2.7)",
+	ReasonNoStore:              "the response has no-store (RFC 9111 section 5.2.2.5)",
+	ReasonPrivate:              "the response has private, so it is for one client only (RFC 9111 section 5.2.2.7)",
+	ReasonCookieBypass:         "the request has a cookie (cache.cookies: bypass)",
+	ReasonCookie:               "the request has a cookie, or another field that identifies a user, and neither the origin nor a cache_control rule declares the response reusable, so it may be for one user only (cache.cookies: explicit)",
 	ReasonSetCookie:            "the response sets a cookie (cache.set_cookie: pass)",
-	ReasonVaryAny:              "the response says Vary: *, or names something that is no field: nobody can tell whom else it suits (RFC 9111 section 4.1)",
-	ReasonInterim:              "the response is not a final one (RFC 9111 section 3)",
-	ReasonNotUnderstood:        "the response says must-understand, and its status is not known here (RFC 9111 section 5.2.2.3)",
-	ReasonStatus:               "nothing explicit is said, and the status is none that may be stored without (RFC 9110 section 15.1)",
-	ReasonErrorStatus:          "the status answers what the request itself said, or is an error, and nothing explicit is said that it may be stored",
-	ReasonNoFreshness:          "it would be of no use to anybody: it is never fresh, can't be validated and may not be served stale",
-	ReasonUnrequested:          "the response is a part or a 304 that was not asked for",
-	ReasonContentRange:         "the response is a part without a Content-Range that can be used (RFC 9110 section 14.4)",
-	ReasonMismatch:             "the response does not belong to what is stored (RFC 9111 section 4.3.4)",
-	ReasonHead:                 "a response to HEAD is not stored; it brings what GET stored up to date (RFC 9111 section 4.3.5)",
-	ReasonTooLarge:             "the response is larger than the store takes (cache.memory.max_object)",
-	ReasonVariants:             "as many variants as the route allows are stored already (cache.vary.max_variants)",
-	ReasonInvalidated:          "it was invalidated or purged while it was on its way",
-	ReasonContentLocation:      "the response to a POST that says it is what a GET would bring (RFC 9110 section 9.3.3)",
-	ReasonValidated:            "the origin says that what is stored is still right (304)",
-	ReasonQueued:               "a write to it was accepted and is yet to be applied (writes.policy: behind)",
-	ReasonCombined:             "the part joins the parts that are stored (RFC 9111 section 3.4)",
+	ReasonVaryAny:              "the response has Vary: * or an invalid name in Vary, so the cache can't tell which other requests match (RFC 9111 section 4.1)",
+	ReasonInterim:              "the response is not final (RFC 9111 section 3)",
+	ReasonNotUnderstood:        "the response has must-understand, and this cache does not know its status (RFC 9111 section 5.2.2.3)",
+	ReasonStatus:               "neither the origin nor a rule allows storing explicitly, and this status needs that (RFC 9110 section 15.1)",
+	ReasonErrorStatus:          "the request itself may have caused this status, or it is an error, and neither the origin nor a rule allows storing explicitly",
+	ReasonNoFreshness:          "storing it would be useless: it is never fresh, can't be validated and may not be served stale",
+	ReasonUnrequested:          "the response is an unrequested part or an unrequested 304",
+	ReasonContentRange:         "the response is a part without a valid Content-Range (RFC 9110 section 14.4)",
+	ReasonMismatch:             "the response does not belong to the stored one (RFC 9111 section 4.3.4)",
+	ReasonHead:                 "a response to HEAD is not stored; it only updates a stored GET response (RFC 9111 section 4.3.5)",
+	ReasonEndless:              "the response is an endless stream according to its Content-Type, so each client gets its own",
+	ReasonTooLarge:             "the response is larger than the store accepts (cache.memory.max_object)",
+	ReasonInvalidated:          "the response was invalidated or purged during its fill",
+	ReasonContentLocation:      "the response to a POST that also represents the target for GET (RFC 9110 section 9.3.3)",
+	ReasonValidated:            "the origin confirmed the stored response (304)",
+	ReasonQueued:               "a write to this URL was accepted and is not yet applied (writes.policy: behind)",
+	ReasonCombined:             "the part joins the stored parts (RFC 9111 section 3.4)",
 }
 
-// Sentence says the reason to a person.
+// Sentence returns the reason as a sentence for people.
 func (r Reason) Sentence() string {
 	if r < reasonEnd {
 		return reasonSentences[r]
@@ -57,11 +60,11 @@ func (r Reason) Sentence() string {
 
 // paramSentences say why a parameter is part of the key or not.
 var paramSentences = [...]string{
-	ParamKept: "no rule leaves it out", ParamIncluded: "cache.key.query.include", ParamAmbiguous: `it has a ";", which some origins take for a separator`,
+	ParamKept: "no rule leaves it out", ParamIncluded: "cache.key.query.include", ParamAmbiguous: `it has a ";", which some origins treat as a separator`,
 	ParamBroken: "its percent-encoding is broken", ParamExcluded: "cache.key.query.exclude", ParamUnlisted: "not in cache.key.query.include",
 }
 
-// Sentence says the fate to a person.
+// Sentence returns the fate as a sentence for people.
 func (f ParamFate) Sentence() string {
 	if int(f) < len(paramSentences) {
 		return paramSentences[f]

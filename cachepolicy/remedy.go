@@ -3,46 +3,58 @@ package cachepolicy
 import (
 	"math"
 	"net/http"
+	"slices"
 	"time"
 )
 
-// Fix is a change that takes one obstacle to caching out of the way.
+// Fix is a change that removes one obstacle to caching.
 type Fix uint8
 
 const (
-	FixNone       Fix = iota // there is none
-	FixEnable                // give the route a cache
-	FixBody                  // the client sends no content with its GET
-	FixUpgrade               // the client does not ask for another protocol
-	FixKeyAuth               // make Authorization a part of the key
-	FixIgnoreAsk             // do not hear the client's directives
-	FixCookie                // take Set-Cookie out of what is stored
-	FixVary                  // take Vary out of the response
-	FixTTLDefault            // name a lifetime where the origin names none
-	FixTTLStatus             // name a lifetime for the status
-	FixTTLMin                // lift the origin's lifetime
-	FixOverride              // write Cache-Control in place of the origin's
-	FixIgnoreSays            // let only the rules' lifetimes count
+	FixNone            Fix = iota // no change helps
+	FixEnable                     // enable the route's cache
+	FixBody                       // let the client send its GET without content
+	FixUpgrade                    // let the client not ask for another protocol
+	FixKeyAuth                    // make Authorization part of the key
+	FixIgnoreAsk                  // ignore the client's cache directives
+	FixCookie                     // remove Set-Cookie from the stored response
+	FixKeyCookies                 // make cookies of the request part of the key
+	FixKeyHeaders                 // make fields that identify the user part of the key
+	FixIgnoreCookies              // ignore some cookies of the request
+	FixCookiesIgnore              // ignore all cookies
+	FixCookiesExplicit            // let requests with cookies share responses that are declared reusable
+	FixVary                       // remove Vary from the response
+	FixTTLDefault                 // set a lifetime for responses without one
+	FixTTLStatus                  // set a lifetime for the status
+	FixTTLMin                     // raise the origin's lifetime
+	FixOverride                   // replace the origin's Cache-Control
+	FixIgnoreSays                 // use only the rules' lifetimes
 	fixEnd
 )
 
-// suggestedTTL is the lifetime that remedies try, where the rules allow so much.
+// suggestedTTL is the lifetime that remedies try, bounded by the rules' maximum.
 const suggestedTTL = time.Minute
 
-// Remedy is an obstacle to answering q's like from the cache, and what takes it out of the way.
+// Remedy is an obstacle to answering requests like q from the cache, with the change that removes
+// it.
 type Remedy struct {
 	Reason Reason
 	Fix    Fix
-	TTL    time.Duration // of those fixes that name a lifetime
+	TTL    time.Duration // for fixes that set a lifetime
+	// Cookies are the names of the obstructing cookies, or of the obstructing fields if Fix is
+	// FixKeyHeaders. FixKeyCookies, FixKeyHeaders and FixIgnoreCookies add them to the rules' own.
+	Cookies []string
 }
 
-// Remedies says what would have to change for a GET like q, answered with a, to be stored and served fresh to the next that asks the same: the obstacles in
-// the order in which they are met, each found by Key, Settle and Decide themselves after those before it were taken away. whole is false where the last of
-// them can't be. With none of them, and whole, it is cached as it is.
+// Remedies returns the changes that are needed for the cache to store the answer a to a GET like q,
+// and to serve it fresh to the next equal request. It lists the obstacles in the order in which a
+// request meets them. Key, Settle and Decide themselves find each one, after the changes for the
+// earlier ones were made. whole is false if no change removes the last obstacle. If the list is
+// empty and whole is true, the response is cacheable without a change.
 func (r *Rules) Remedies(q *Request, a *Answer) (list []Remedy, whole bool) {
 	rules, asked, answer := *r, *q, *a
 	if asked.Method == http.MethodHead {
-		asked.Method = http.MethodGet // what GET stores answers HEAD
+		asked.Method = http.MethodGet // a stored GET response answers HEAD
 	}
 	asked.Header, answer.Header, answer.Stored = q.Header.Clone(), a.Header.Clone(), nil
 	t := trial{&rules, &asked, &answer}
@@ -51,13 +63,16 @@ func (r *Rules) Remedies(q *Request, a *Answer) (list []Remedy, whole bool) {
 		if why == ReasonNone {
 			return list, true
 		}
-		fix := t.fix(why)
-		list = append(list, Remedy{why, fix, r.bound(suggestedTTL)})
+		fix, cookies := t.fix(why), []string(nil)
+		if why == ReasonCookie {
+			fix, cookies = t.fixCookies()
+		}
+		list = append(list, Remedy{Reason: why, Fix: fix, TTL: r.bound(suggestedTTL), Cookies: cookies})
 		if fix == FixNone {
 			return list, false
 		}
-		t.apply(fix)
-		if t.obstacle() == why {
+		t.apply(fix, cookies)
+		if t.obstacle() == why && (why != ReasonCookie || len(list) == int(fixEnd)) {
 			list[len(list)-1].Fix = FixNone
 			return list, false
 		}
@@ -65,7 +80,8 @@ func (r *Rules) Remedies(q *Request, a *Answer) (list []Remedy, whole bool) {
 	return list, t.obstacle() == ReasonNone
 }
 
-// Obstacle is the first thing, beside Enabled, that would keep a GET like q, answered with a, from being answered from the cache the next time.
+// Obstacle returns the first obstacle, other than Enabled, to answering the next request like q,
+// answered with a, from the cache.
 func (r *Rules) Obstacle(q *Request, a *Answer) Reason {
 	rules, answer := *r, *a
 	rules.Enabled = true
@@ -73,14 +89,14 @@ func (r *Rules) Obstacle(q *Request, a *Answer) Reason {
 	return (&trial{&rules, q, &answer}).obstacle()
 }
 
-// trial is a request and its answer under rules, all of which may be changed.
+// trial is a request and its answer under some rules. A remedy may change all three.
 type trial struct {
 	rules *Rules
 	q     *Request
 	a     *Answer
 }
 
-// obstacle tells why the next request of the like would not be answered from the cache.
+// obstacle returns the reason why the cache would not answer the next equal request, or ReasonNone.
 func (t *trial) obstacle() Reason {
 	if !t.rules.Enabled {
 		return ReasonDisabled
@@ -107,7 +123,7 @@ func (t *trial) obstacle() Reason {
 	return d.Reason
 }
 
-// fix is what takes an obstacle out of the way.
+// fix returns the change that removes an obstacle.
 func (t *trial) fix(why Reason) Fix {
 	switch why {
 	case ReasonDisabled:
@@ -122,6 +138,8 @@ func (t *trial) fix(why Reason) Fix {
 		return FixIgnoreAsk
 	case ReasonSetCookie:
 		return FixCookie
+	case ReasonCookieBypass:
+		return FixCookiesExplicit
 	case ReasonVaryAny:
 		return FixVary
 	case ReasonStatus, ReasonErrorStatus:
@@ -134,13 +152,45 @@ func (t *trial) fix(why Reason) Fix {
 	return FixNone
 }
 
-// fixLifetime is what gives a response a life that has none left.
+// measuring lists cookies of visitor counters and consent banners. Origins do not choose content by
+// them.
+var measuring = []string{
+	"_ga*", "_gid", "_gat*", "_gcl_*", "_fbp", "_fbc", "_hj*", "_pk_*", "_uetsid", "_uetvid", "__utm*", "_clck", "_clsk", "ajs_*", "amplitude_*", "mp_*",
+	"OptanonConsent", "CookieConsent", "__cf_bm", "_scid", "_ttp",
+}
+
+// fixCookies returns the change that removes the obstacle of the request's cookies, and the cookies
+// that it concerns. It first puts the cookies that may choose the content into the key, which is
+// right whatever they mean. Then it ignores the cookies that are known not to choose it.
+func (t *trial) fixCookies() (Fix, []string) {
+	if fields := t.rules.CountedIdentity(t.q); len(fields) > 0 {
+		return FixKeyHeaders, fields
+	}
+	var keyed, ignored []string
+	for _, name := range t.rules.CountedCookies(t.q) {
+		_, known := matching(measuring, name)
+		switch {
+		case !isToken(name):
+			return FixCookiesIgnore, []string{name} // a key can't name it
+		case known && !slices.Contains(t.rules.IgnoreCookies, name):
+			ignored = append(ignored, name)
+		default:
+			keyed = append(keyed, name)
+		}
+	}
+	if len(keyed) > 0 {
+		return FixKeyCookies, keyed
+	}
+	return FixIgnoreCookies, ignored
+}
+
+// fixLifetime returns the change that gives a response without remaining lifetime a lifetime.
 func (t *trial) fixLifetime() Fix {
 	c := t.rules.control(t.a.Header)
 	d, by := t.rules.namedLifetime(t.a.Status, t.a.Header, &c, t.a.Received)
 	switch {
 	case initialAge(t.a) >= max(t.rules.bound(suggestedTTL), t.rules.TTLMin) && !t.rules.IgnoreOrigin:
-		return FixIgnoreSays // it comes older than it lives
+		return FixIgnoreSays // its age on arrival exceeds any lifetime that the rules would give it
 	case by.explicit():
 		return FixTTLMin
 	case by == LifetimeStatus && d <= 0, !mayGuess(t.a.Status, &c):
@@ -149,10 +199,21 @@ func (t *trial) fixLifetime() Fix {
 	return FixTTLDefault
 }
 
-// apply makes the change.
-func (t *trial) apply(fix Fix) {
+// apply makes the change. With FixKeyCookies, FixKeyHeaders and FixIgnoreCookies, it concerns the
+// given names.
+func (t *trial) apply(fix Fix, cookies []string) {
 	r := t.rules
 	switch fix {
+	case FixKeyCookies:
+		r.KeyCookies = slices.Concat(r.KeyCookies, cookies)
+	case FixKeyHeaders:
+		r.KeyHeaders = slices.Concat(r.KeyHeaders, cookies)
+	case FixIgnoreCookies:
+		r.IgnoreCookies = slices.Concat(r.IgnoreCookies, cookies)
+	case FixCookiesIgnore:
+		r.Cookies = CookiesIgnore
+	case FixCookiesExplicit:
+		r.Cookies = CookiesExplicit
 	case FixEnable:
 		r.Enabled = true
 	case FixBody:
@@ -185,7 +246,8 @@ func (t *trial) apply(fix Fix) {
 // OverrideValue is the Cache-Control that FixOverride writes.
 const OverrideValue = "public, max-age=60"
 
-// nameStatus gives a status a lifetime. The map is r's own from then on.
+// nameStatus gives a status a lifetime. It replaces the map, so it does not change a map that r
+// shares.
 func (r *Rules) nameStatus(status int) {
 	named := map[int]time.Duration{status: r.bound(suggestedTTL)}
 	for s, d := range r.TTLStatus {
@@ -196,7 +258,8 @@ func (r *Rules) nameStatus(status int) {
 	r.TTLStatus = named
 }
 
-// EarlyRefreshShare is the share of requests for m, with ttl of its life left, that refresh it ahead of its end.
+// EarlyRefreshShare returns the share of requests for m that refresh it early if ttl of its
+// lifetime is left.
 func (r *Rules) EarlyRefreshShare(m *Meta, ttl time.Duration) float64 {
 	if r.EarlyBeta <= 0 || m.FillTime <= 0 || !m.Complete() || ttl <= 0 {
 		return 0

@@ -1,10 +1,12 @@
 package cachepolicy
 
-// planReplay answers from a stored 206 that carries FlagInconsistent: its own framing was complete, yet it has fewer bytes than
-// its Content-Range declared. Which of the declared positions its bytes have is a guess, so it is never combined with another
-// part (RFC 9111 §3.4) and never becomes a whole. It is replayed as the origin framed it: an explicit position counts from the
-// declared first one; a suffix, whose end the origin declared to be the end of the representation, counts from the end of what
-// came. What is sent never claims more bytes than it has. held is the length of the stored body.
+// planReplay answers from a stored 206 with FlagInconsistent: the response was complete, but its
+// content has fewer bytes than its Content-Range declared. The positions of its bytes are a guess,
+// so it is never combined with another part (RFC 9111 §3.4) and never becomes a whole response.
+// planReplay treats it as the origin framed it. An explicit position counts from the declared first
+// position. A suffix counts from the end of the stored bytes if the origin declared that the part
+// ends at the end of the representation. The plan never claims more bytes than are stored. held is
+// the length of the stored body.
 func planReplay(line string, m *Meta, held int64) RangePlan {
 	specs, ok := parseRangeSpecs(line)
 	if !ok || len(specs) != 1 || len(m.Spans) != 1 || held <= 0 {

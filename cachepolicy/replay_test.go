@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestReplay: a 206 that declared 4-9/10 and came with the five bytes "01234".
+// TestReplay plans for a 206 that declared 4-9/10 and has the five bytes "01234".
 func TestReplay(t *testing.T) {
 	m := Meta{Status: 206, Flags: FlagInconsistent, Total: 10, Spans: []Span{{4, 9}}}
 	open := Meta{Status: 206, Flags: FlagInconsistent, Total: -1, Spans: []Span{{4, 9}}}
@@ -54,10 +54,10 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	if plan := PlanBody(requestFor("/"), &m, 5); plan.Kind != Missing {
-		t.Errorf("taken for a whole: %+v", plan)
+		t.Errorf("counts as complete: %+v", plan)
 	}
 	if plan := PlanRange(requestFor("/", "Range", "bytes=-5"), &m); plan.Kind != Partial {
-		t.Errorf("PlanRange, which believes the facts: %+v", plan)
+		t.Errorf("PlanRange, which relies on the facts: %+v", plan)
 	}
 	if plan := PlanBody(requestFor("/", "Range", "bytes=-5"), &m, 0); plan.Kind != Missing {
 		t.Errorf("without a byte: %+v", plan)

@@ -6,12 +6,14 @@ import (
 	"strings"
 )
 
-// ApplyCacheControl writes Cache-Control into h, in place, by the first of the rules whose conditions hold for the response and its
-// request. A rule that does not override leaves a response alone whose origin sent Cache-Control or Expires, and ends the search
-// all the same: what the first match says, it says for good. It is called before Settle, which takes the lifetime from h.
+// ApplyCacheControl writes Cache-Control into h, in place, according to the first rule whose
+// conditions match the response and its request. If that rule does not override and the origin sent
+// Cache-Control or Expires, the response stays unchanged, and no later rule applies. Call it before
+// Settle, which takes the lifetime from h.
 //
-// A 304 is left alone: it has not the fields that the conditions look at, and what it leaves out is not absent. Settle applies the
-// rules to what it makes of the stored response.
+// ApplyCacheControl does not change a 304: it lacks the fields that the conditions read, and a
+// field that it omits is not absent from the representation. Settle applies the rules to the stored
+// response after the update.
 func (r *Rules) ApplyCacheControl(q *Request, status int, h http.Header) {
 	i := r.MatchCacheControl(q, status, h)
 	if i < 0 {
@@ -26,7 +28,8 @@ func (r *Rules) ApplyCacheControl(q *Request, status int, h http.Header) {
 	}
 }
 
-// MatchCacheControl is the index of the rule by which ApplyCacheControl goes for a response, -1 when it goes by none.
+// MatchCacheControl returns the index of the rule that ApplyCacheControl uses for a response, or -1
+// if no rule matches.
 func (r *Rules) MatchCacheControl(q *Request, status int, h http.Header) int {
 	if status == http.StatusNotModified {
 		return -1
@@ -34,7 +37,8 @@ func (r *Rules) MatchCacheControl(q *Request, status int, h http.Header) int {
 	return slices.IndexFunc(r.CacheControl, func(rule CacheControlRule) bool { return rule.matches(q, status, h) })
 }
 
-// silence removes all by which an origin names a lifetime, so that the rule alone decides, here and further down.
+// silence removes all fields in which the origin sends a lifetime, so that the rule alone decides,
+// in this cache and in the caches behind it.
 func (r *Rules) silence(h http.Header) {
 	for _, name := range [...]string{"Cache-Control", "Expires", "Pragma"} {
 		delete(h, name)
@@ -47,11 +51,11 @@ func (r *Rules) silence(h http.Header) {
 func (rule *CacheControlRule) matches(q *Request, status int, h http.Header) bool {
 	switch {
 	case len(rule.Status) > 0:
-		if !slices.Contains(rule.Status, status) {
-			return false
+		if !slices.Contains(rule.Status, status) && !(status == http.StatusPartialContent && slices.Contains(rule.Status, http.StatusOK)) {
+			return false // a part of a 200 uses the rule for 200; otherwise a request for a range would avoid the rule
 		}
 	case status >= 400 && rule.grants():
-		return false // one failure of the origin must not become a page for a year because its type is text/css
+		return false // one error of the origin must not be cached for a year because its type is text/css
 	}
 	media := mediaType(h)
 	if len(rule.ContentTypes) > 0 && !slices.ContainsFunc(rule.ContentTypes, func(p string) bool { return mediaMatches(p, media) }) {
@@ -64,19 +68,19 @@ func (rule *CacheControlRule) matches(q *Request, status int, h http.Header) boo
 	return slices.Contains(rule.Extensions, ext) && fitsExtension(ext, media)
 }
 
-// grants reports whether the rule gives a response a life in caches.
+// grants reports whether the rule lets caches store or reuse the response.
 func (rule *CacheControlRule) grants() bool {
 	c := parseCacheControl([]string{rule.Set})
 	return c.any(hasPublic|hasImmutable) || c.maxAge > 0 || c.sMaxAge > 0
 }
 
-// mediaType is the Content-Type in lower case, without parameters.
+// mediaType returns the Content-Type in lower case, without parameters.
 func mediaType(h http.Header) string {
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.ToLower(trimOWS(media))
 }
 
-// mediaMatches compares a media type with a pattern such as "text/*".
+// mediaMatches reports whether a media type matches a pattern such as "text/*".
 func mediaMatches(pattern, media string) bool {
 	pattern = strings.ToLower(pattern)
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
@@ -85,8 +89,9 @@ func mediaMatches(pattern, media string) bool {
 	return media == pattern
 }
 
-// extension is what follows the last dot of the path's last segment, in lower case. A path with anything encoded or with parameters
-// in that segment has none: it may mean one thing here and another to the origin.
+// extension returns the text after the last dot of the path's last segment, in lower case. It
+// returns "" if that segment contains an escape or a parameter, because the origin may interpret it
+// differently.
 func extension(path string) string {
 	segment := path[strings.LastIndexByte(path, '/')+1:]
 	if strings.ContainsAny(segment, "%;") {
@@ -99,8 +104,8 @@ func extension(path string) string {
 	return strings.ToLower(segment[dot+1:])
 }
 
-// extensionTypes are the media types that a file of the extension has. A response of another type is not that file: /account/x.css
-// that answers HTML is someone's account page.
+// extensionTypes lists the media types that a file with the extension can have. A response of
+// another type is not that file: if /account/x.css answers with HTML, it is a user's account page.
 var extensionTypes = map[string][]string{
 	"html": {"text/html", "application/xhtml+xml"}, "htm": {"text/html", "application/xhtml+xml"},
 	"xhtml": {"application/xhtml+xml", "text/html"},
@@ -130,8 +135,22 @@ var extensionTypes = map[string][]string{
 	"tgz": {"application/gzip", "application/x-gzip", "application/octet-stream"},
 }
 
-// fitsExtension reports whether a file of this extension may have this media type. Of an extension that is not in the table it is
-// only known that it is no page: whatever can carry a person's data in a browser's window does not pass for a file.
+// dynamicTypes lists media types that are as common for answers to one user as for files.
+var dynamicTypes = []string{
+	"text/html", "application/xhtml+xml", "application/json", "text/json", "application/ld+json", "application/xml", "text/xml", "text/plain", "text/csv",
+	"application/pdf", "application/octet-stream",
+}
+
+// exposesPages reports whether the rule makes a response public because of an extension whose media
+// types dynamic answers have too. The type then does not prove that the response is a file: an
+// origin that ignores the tail of a path serves /account/x.html as a user's account page.
+func (rule *CacheControlRule) exposesPages(h http.Header) bool {
+	return len(rule.Extensions) > 0 && rule.grants() && slices.Contains(dynamicTypes, mediaType(h))
+}
+
+// fitsExtension reports whether a file with this extension can have this media type. For an
+// extension that is not in the table, it accepts any type except HTML, XHTML and JSON, since these
+// can show a user's data in a browser window.
 func fitsExtension(ext, media string) bool {
 	types, known := extensionTypes[ext]
 	if !known {

@@ -58,7 +58,8 @@ func TestApplyCacheControl(t *testing.T) {
 	}
 }
 
-// TestApplyAbsent: Expires counts as a word of the origin; an overriding rule silences all of them.
+// TestApplyAbsent checks that Expires counts like Cache-Control, and that an overriding rule
+// removes both.
 func TestApplyAbsent(t *testing.T) {
 	sent := http.Header{"Expires": {"0"}, "Pragma": {"no-cache"}, "Cdn-Cache-Control": {"max-age=1"}}
 	h := sent.Clone()
@@ -72,8 +73,8 @@ func TestApplyAbsent(t *testing.T) {
 	}
 }
 
-// TestRulesOutliveValidation: a 304 brings the origin's own Cache-Control, and has no Content-Type; what a rule made of the response
-// must hold for what is validated as well.
+// TestRulesOutliveValidation checks that a rule's change holds after validation. A 304 brings the
+// origin's own Cache-Control and has no Content-Type.
 func TestRulesOutliveValidation(t *testing.T) {
 	r := &Rules{Enabled: true, CacheControl: []CacheControlRule{{ContentTypes: []string{"text/css"}, Set: "max-age=600", Override: true}}}
 	q := tableRequest("GET /a.css")

@@ -2,8 +2,9 @@ package cachepolicy
 
 import "strings"
 
-// Select gives the index of the response in stored that is to answer q, or be validated for it: the newest of those whose Vary
-// matches (RFC 9111 §4.1). Failing that, the newest that is in the one language q prefers. -1: none.
+// Select returns the index of the stored response that may answer q, or be validated for it: the
+// newest one whose Vary matches (RFC 9111 §4.1). If none matches, it chooses the newest one in the
+// single language that q prefers. It returns -1 if there is no such response.
 func Select[E interface{ Facts() *Meta }](q *Request, stored []E) int {
 	best := -1
 	var facts *Meta
@@ -18,9 +19,11 @@ func Select[E interface{ Facts() *Meta }](q *Request, stored []E) int {
 	return selectLanguage(q, stored)
 }
 
-// selectLanguage finds the newest response that differs from q in Accept-Language alone, yet is in the very language that q prefers
-// to all others. The origin has that language, and lookup takes the first choice where there is one (RFC 4647 §3.4), so its answer
-// would be the same. A shorter or longer tag is not taken: the origin may have one that fits better and is not stored.
+// selectLanguage returns the index of the newest response that differs from q only in
+// Accept-Language and is in exactly the language that q prefers to all others. The origin has that
+// language, and lookup takes the first choice if it exists (RFC 4647 §3.4), so the origin's answer
+// would be the same. selectLanguage does not accept a shorter or longer tag, because the origin may
+// have a better match that is not stored.
 func selectLanguage[E interface{ Facts() *Meta }](q *Request, stored []E) int {
 	language, ok := preferredLanguage(q.Header["Accept-Language"])
 	if !ok {
@@ -37,7 +40,7 @@ func selectLanguage[E interface{ Facts() *Meta }](q *Request, stored []E) int {
 	return best
 }
 
-// matchesButLanguage is Matches with Accept-Language, which must be among the fields, left out of account.
+// matchesButLanguage is Matches without Accept-Language, which must be one of v's fields.
 func (v Vary) matchesButLanguage(q *Request) bool {
 	varies := false
 	for v != "" {
@@ -55,7 +58,8 @@ func (v Vary) matchesButLanguage(q *Request) bool {
 	return varies
 }
 
-// newerThan reports whether m was stored after o. Date tells where the order of storing doesn't (RFC 9111 §4.1).
+// newerThan reports whether m was stored after o. If the order of storing does not tell, Date
+// decides (RFC 9111 §4.1).
 func (m *Meta) newerThan(o *Meta) bool {
 	if m.Seq != o.Seq {
 		return m.Seq > o.Seq

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// variant is a stored response of the test: what its request sent, what it varies on, its language and order.
+// variant is a stored response of the test: its request's fields, its Vary, its language and its
+// order.
 func variant(t testing.TB, seq uint64, vary, language string, fields ...string) *Meta {
 	t.Helper()
 	return &Meta{Seq: seq, Language: language, Vary: varyOn(t, requestFor("/", fields...), vary)}

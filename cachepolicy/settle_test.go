@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestStore is Settle with nothing stored: RFC 9111 §3 and §4.2, what is stored and how long it lives.
+// TestStore runs Settle with an empty store: whether RFC 9111 §3 allows storing, and the lifetime
+// of §4.2.
 func TestStore(t *testing.T) {
 	runTable(t, "store.table", 3, func(in []string) string {
 		q := tableRequest(in[0])
@@ -16,7 +17,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestSettle is Settle with something stored at t0 and an answer that comes later.
+// TestSettle runs Settle with a response stored at t0 and a later answer.
 func TestSettle(t *testing.T) {
 	runTable(t, "settle.table", 5, func(in []string) string {
 		q := tableRequest(in[0])

@@ -5,15 +5,16 @@ import (
 	"slices"
 )
 
-// NormalizeSpans sorts spans, drops the empty ones and joins those that overlap or touch. The result is what Meta.Spans holds:
-// sorted, disjoint and with at least one byte missing between any two. The argument is not changed.
+// NormalizeSpans returns the spans sorted, without empty ones, and with overlapping or adjacent
+// ones joined. Meta.Spans has this form: sorted, disjoint and with at least one missing byte
+// between any two. The argument does not change.
 func NormalizeSpans(spans []Span) []Span {
 	sorted := slices.Clone(spans)
 	sorted = slices.DeleteFunc(sorted, func(s Span) bool { return s.First < 0 || s.Last < s.First })
 	slices.SortFunc(sorted, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
 	joined := sorted[:0]
 	for _, s := range sorted {
-		// s.First-1 can't overflow: First is not negative.
+		// s.First-1 can't overflow, because First is not negative.
 		if n := len(joined); n > 0 && s.First-1 <= joined[n-1].Last {
 			joined[n-1].Last = max(joined[n-1].Last, s.Last)
 			continue
@@ -23,12 +24,12 @@ func NormalizeSpans(spans []Span) []Span {
 	return joined
 }
 
-// UnionSpans gives the bytes that are in a, in b or in both, normalised.
+// UnionSpans returns the bytes that are in a, in b or in both, normalised.
 func UnionSpans(a, b []Span) []Span {
 	return NormalizeSpans(slices.Concat(a, b))
 }
 
-// MissingSpans gives the parts of want that held, which must be normalised, does not have.
+// MissingSpans returns the parts of want that are not in held. held must be normalised.
 func MissingSpans(want Span, held []Span) []Span {
 	var missing []Span
 	next := want.First
@@ -53,14 +54,16 @@ func MissingSpans(want Span, held []Span) []Span {
 	return missing
 }
 
-// CoversSpan reports whether held, which must be normalised, has every byte of want. An empty want is never covered.
+// CoversSpan reports whether held has every byte of want. held must be normalised. An empty want is
+// never covered.
 func CoversSpan(held []Span, want Span) bool {
 	_, ok := SpanOffset(held, want)
 	return ok
 }
 
-// SpanOffset finds where want lies in a body that is the concatenation of the held spans, which must be normalised.
-// Since held spans never touch, what is covered at all is covered by one of them and so lies in one piece.
+// SpanOffset returns the position of want in a body that is the concatenation of the held spans,
+// which must be normalised. Since held spans never touch, a covered span lies in one of them and so
+// is contiguous. It reports false if held does not cover want.
 func SpanOffset(held []Span, want Span) (Span, bool) {
 	if want.First < 0 || want.Last < want.First {
 		return Span{}, false

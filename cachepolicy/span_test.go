@@ -10,7 +10,7 @@ import (
 
 const bitmapSize = 24
 
-// bitmap is the slow twin of a list of spans.
+// bitmap is a second, slow implementation of a list of spans.
 type bitmap [bitmapSize]bool
 
 func (b *bitmap) set(spans ...Span) {
@@ -34,7 +34,7 @@ func (b *bitmap) spans() []Span {
 	return out
 }
 
-// offset is where s lies in the bytes that are held, put end to end.
+// offset returns the position of s in the concatenation of the stored bytes.
 func (b *bitmap) offset(s Span) (Span, bool) {
 	if s.First < 0 || s.Last < s.First {
 		return Span{}, false

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// understood are the final statuses whose caching requirements are implemented here (RFC 9111 §5.2.2.3, RFC 9110 §15).
+// understood lists the final statuses whose caching requirements this cache implements (RFC 9111
+// §5.2.2.3, RFC 9110 §15).
 var understood = []int{
 	200, 201, 202, 203, 204, 205, 206,
 	300, 301, 302, 303, 304, 305, 307, 308,
@@ -13,33 +14,37 @@ var understood = []int{
 	500, 501, 502, 503, 504, 505, 511,
 }
 
-// heuristic are the statuses that may be stored without a word from the origin (RFC 9110 §15.1), but for 405, 414 and 501: what a
-// request's own method, length or fields can provoke would let one client replace a page for all (see provoked).
+// heuristic lists the statuses that a cache may store without explicit permission of the origin
+// (RFC 9110 §15.1). It omits 405, 414 and 501: a request's own method, length or fields can cause
+// them, so one client could replace a page for all clients (see provoked).
 var heuristic = []int{200, 203, 204, 206, 300, 301, 308, 404, 410}
 
-// provoked are the errors that a request can bring about by its own fields, which no key covers. They are stored only where the
-// origin or the rules say so explicitly; the same goes for all of 5xx.
+// provoked lists the errors that a request can cause by its own fields, which no key covers. The
+// cache stores them only if the origin or the rules allow it explicitly. The same holds for every
+// 5xx status.
 var provoked = []int{400, 405, 406, 413, 414, 416, 431}
 
-// forbidden are the statuses whose responses MUST NOT be stored whatever their fields say (RFC 6585 §3 to §6). Rules that name such
-// a status know what they do.
+// forbidden lists the statuses whose responses MUST NOT be stored, whatever their fields say (RFC
+// 6585 §3 to §6). The cache stores one only if the rules name its status.
 var forbidden = []int{428, 429, 431, 511}
 
-// conditional are the statuses that answer fields which Vary never names: conditions, Range, Expect. Under the key of the plain GET
-// they would be a lie.
+// conditional lists the statuses that answer fields which Vary never names: conditions, Range and
+// Expect. They would be wrong under the key of the plain GET.
 var conditional = []int{304, 412, 416, 417}
 
 func isProvoked(status int) bool { return status >= 500 || slices.Contains(provoked, status) }
 
-// mayGuess reports whether a lifetime may be assumed where the origin names none: the status is heuristically cacheable, or the
-// response is marked public (RFC 9111 §4.2.2).
+// mayGuess reports whether the cache may assume a lifetime if the origin sends no lifetime. It may
+// if the status is heuristically cacheable or the response is marked public (RFC 9111 §4.2.2).
 func mayGuess(status int, c *control) bool {
 	return c.any(hasPublic) || slices.Contains(heuristic, status)
 }
 
-// refusal tells why a response with the fields h must not be stored in a shared cache, whatever its status and lifetime: the
-// conditions of RFC 9111 §3 that concern the request and the directives. With IgnoreOrigin c has no directives, so that private
-// and no-store don't count; those modes of the rules that keep one user's response from another still do.
+// refusal returns the reason why a shared cache must not store a response with the fields h,
+// whatever its status and lifetime, or ReasonNone. It checks the conditions of RFC 9111 §3 that
+// concern the request and the directives. With IgnoreOrigin, c has no directives, so private and
+// no-store don't count. The modes of the rules that keep one user's response from other users still
+// do.
 func (r *Rules) refusal(q *Request, status int, h http.Header, c *control) Reason {
 	isUnderstood := slices.Contains(understood, status)
 	switch {
@@ -51,6 +56,8 @@ func (r *Rules) refusal(q *Request, status int, h http.Header, c *control) Reaso
 		return ReasonNoStore // §3: "the no-store cache directive is not present"; §5.2.2.3: must-understand overrides it
 	case c.any(hasPrivate):
 		return ReasonPrivate // §3: "if the cache is shared: the private response directive is not present"
+	case isEndless(h):
+		return ReasonEndless
 	case !r.mayShare(q, c):
 		return ReasonAuthorization
 	case r.refusesCookies(h, c):
@@ -62,8 +69,9 @@ func (r *Rules) refusal(q *Request, status int, h http.Header, c *control) Reaso
 	return ReasonNone
 }
 
-// mayShare applies RFC 9111 §3.5: a response to a request with Authorization is stored when a directive allows it. Under
-// AuthorizationKey nobody else can reach it, so there is nothing to allow.
+// mayShare applies RFC 9111 §3.5: a response to a request with Authorization may be stored if a
+// directive allows it. With AuthorizationKey it needs no permission, since only requests with the
+// same Authorization can reach the response.
 func (r *Rules) mayShare(q *Request, c *control) bool {
 	if len(q.Header["Authorization"]) == 0 || r.Authorization == AuthorizationKey {
 		return true
@@ -71,7 +79,8 @@ func (r *Rules) mayShare(q *Request, c *control) bool {
 	return r.Authorization == AuthorizationRFC && c.any(hasMustRevalidate|hasPublic|hasSMaxAge)
 }
 
-// refusesCookies keeps a cookie made for one client from all others. One that a qualified directive lists is not stored anyway.
+// refusesCookies reports whether the response sets a cookie that other clients must not get. A
+// cookie field that a qualified directive lists does not count, because it is not stored anyway.
 func (r *Rules) refusesCookies(h http.Header, c *control) bool {
 	if r.SetCookie != SetCookiePass {
 		return false
@@ -84,8 +93,8 @@ func (r *Rules) refusesCookies(h http.Header, c *control) bool {
 	return false
 }
 
-// statusRefusal tells why a response is not stored because of its status: RFC 9111 §3 wants something explicit, or a status that
-// is heuristically cacheable.
+// statusRefusal returns the reason why a response is not stored because of its status, or
+// ReasonNone. RFC 9111 §3 requires an explicit permission or a heuristically cacheable status.
 func (r *Rules) statusRefusal(status int, h http.Header, c *control) Reason {
 	_, named := r.statusTTL(status)
 	switch {
@@ -101,13 +110,15 @@ func (r *Rules) statusRefusal(status int, h http.Header, c *control) Reason {
 	return ReasonNone
 }
 
-// isExplicit reports whether the origin has said in so many words that the response may be stored (RFC 9111 §3, last condition).
+// isExplicit reports whether the origin explicitly allows storing the response (RFC 9111 §3, last
+// condition).
 func isExplicit(h http.Header, c *control) bool {
 	return c.any(hasPublic|hasMaxAge|hasSMaxAge) || !c.final && len(h["Expires"]) > 0
 }
 
-// isUseless tells why it would serve nobody to store a response with these facts, or ReasonNone: it is never fresh, can't be
-// validated, and has no window in which it may be served stale. An error is not worth validating.
+// isUseless returns the reason why storing a response with these facts would be useless, or
+// ReasonNone. It is useless if it is never fresh, can't be validated and has no window in which it
+// may be served stale. An error is not worth validating.
 func isUseless(m *Meta) Reason {
 	validates := m.hasValidator() && !isProvoked(m.Status)
 	switch {

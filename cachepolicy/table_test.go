@@ -14,11 +14,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the right-hand sides of testdata/*.table")
 
-// t0 is when the stored response of every table was received. It is a whole second, as Date fields are.
+// t0 is the time at which the stored response of every table was received. It is a whole second, as
+// Date fields are.
 var t0 = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// runTable runs the cases of testdata/name. A case is a line "input | input -> result"; result is compared with what answer makes of
-// the inputs. Lines that begin with # and empty ones explain.
+// runTable runs the cases of testdata/name. A case is a line "input | input -> result". runTable
+// compares result with the return value of answer for the inputs. Empty lines and lines that begin
+// with # are comments.
 func runTable(t *testing.T, name string, columns int, answer func(in []string) string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -60,8 +62,8 @@ func runTable(t *testing.T, name string, columns int, answer func(in []string) s
 	}
 }
 
-// cutFields takes the "[Name: value]" groups out of a column and gives what is left as words. {+60} in a value is the HTTP-date 60
-// seconds after t0.
+// cutFields removes the "[Name: value]" groups from a column and returns the rest as words. {+60}
+// in a value stands for the HTTP-date 60 seconds after t0.
 func cutFields(column string) (words []string, h http.Header) {
 	h = http.Header{}
 	var rest strings.Builder
@@ -98,7 +100,8 @@ func tableRequest(column string) *Request {
 	return &Request{Method: words[0], Scheme: "http", Host: "example.com", Path: path, RawQuery: query, Header: h, HasBody: len(words) > 2}
 }
 
-// tableAnswer reads "200 delay=2s [Name: value] …", "fail-timeout" or "-", received at the given time.
+// tableAnswer reads "200 delay=2s [Name: value] …", "fail-timeout" or "-", received at the given
+// time.
 func tableAnswer(column string, received time.Time) *Answer {
 	words, h := cutFields(column)
 	if len(words) == 0 || words[0] == "-" {
@@ -144,6 +147,14 @@ func tableRules(column string) (r *Rules, chance float64) {
 			r.Authorization = map[string]AuthorizationMode{"never": AuthorizationNever, "key": AuthorizationKey}[value]
 		case "set-cookie":
 			r.SetCookie = map[string]SetCookieMode{"strip": SetCookieStrip, "store": SetCookieStore}[value]
+		case "cookies":
+			r.Cookies = map[string]CookieMode{"ignore": CookiesIgnore, "bypass": CookiesBypass}[value]
+		case "ignore-cookies":
+			r.IgnoreCookies = strings.Split(value, ",")
+		case "key-cookies":
+			r.KeyCookies = strings.Split(value, ",")
+		case "key-headers":
+			r.KeyHeaders = strings.Split(value, ",")
 		case "ignore-client":
 			r.IgnoreClient = true
 		case "ignore-origin":
@@ -188,7 +199,7 @@ func duration(s string) time.Duration {
 	return d
 }
 
-// printMeta writes the facts of a response that are not what they mostly are, relative to now.
+// printMeta writes the facts of a response that differ from their usual values, relative to now.
 func printMeta(m *Meta, now time.Time) string {
 	s := fmt.Sprintf("%d lifetime=%s age=%s", m.Status, m.Lifetime, m.Age(now))
 	optional := func(name string, set bool, value any) {
@@ -209,13 +220,17 @@ func printMeta(m *Meta, now time.Time) string {
 			s += " " + name
 		}
 	}
+	if m.Lifetime > 0 && m.Flags&FlagDeclared == 0 {
+		s += " undeclared"
+	}
 	for _, span := range m.Spans {
 		s += fmt.Sprintf(" %d-%d", span.First, span.Last)
 	}
 	return s
 }
 
-// storedBy is the response that the table's rules store of what is in a column, received at t0; nil for "-".
+// storedBy returns the response that the table's rules store for the answer in a column, received
+// at t0. It returns nil for "-".
 func storedBy(column, rules string, q *Request) (m *Meta, h http.Header) {
 	a := tableAnswer(column, t0)
 	if a == nil {

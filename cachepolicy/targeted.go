@@ -7,17 +7,18 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// defaultTargets are the targeted fields this cache listens to, unless the rules name others (RFC 9213 §3).
+// defaultTargets lists the targeted fields that this cache obeys unless the rules name others (RFC
+// 9213 §3).
 var defaultTargets = []string{"Cdn-Cache-Control"}
 
-// control is what rules a response: the directives and where they come from.
+// control holds the directives that apply to a response, and their source.
 type control struct {
 	cacheControl
-	final bool   // Expires does not count beside it: it comes from a targeted field (RFC 9213 §2.2), or the origin is not heard
-	field string // the field that it was read from; "": none, the origin is not heard
+	final bool   // Expires does not count, because the directives come from a targeted field (RFC 9213 §2.2) or the rules ignore the origin
+	field string // the field with the directives; "" if the rules ignore the origin
 }
 
-// control reads the directives that hold for this cache. With IgnoreOrigin there are none.
+// control reads the directives that apply to this cache. With IgnoreOrigin the result is empty.
 func (r *Rules) control(h http.Header) control {
 	if r.IgnoreOrigin {
 		return control{final: true}
@@ -30,7 +31,7 @@ func (r *Rules) control(h http.Header) control {
 	return control{cacheControl: parseCacheControl(h["Cache-Control"]), field: "Cache-Control"}
 }
 
-// targets are the canonical names of the targeted fields, in the order in which they count.
+// targets returns the canonical names of the targeted fields in order of precedence.
 func (r *Rules) targets() []string {
 	if r.Targets == nil {
 		return defaultTargets
@@ -38,8 +39,8 @@ func (r *Rules) targets() []string {
 	return r.Targets
 }
 
-// parseTargeted reads a targeted field, a Dictionary Structured Field. One that is absent, empty or anywhere invalid does not count
-// at all (RFC 9213 §2.1).
+// parseTargeted reads a targeted field, which is a Dictionary Structured Field. It reports false if
+// the field is absent, empty or invalid in any part (RFC 9213 §2.1).
 func parseTargeted(lines []string) (c cacheControl, ok bool) {
 	if len(lines) == 0 {
 		return c, false
@@ -55,8 +56,9 @@ func parseTargeted(lines []string) (c cacheControl, ok bool) {
 	return c, true
 }
 
-// addMember takes up one member. Parameters are ignored. A value of another type than the directive has is not used (RFC 9213 §2.1),
-// but for those directives that restrict: misspelt, they are rather obeyed than lost.
+// addMember adds one member and ignores its parameters. It ignores a value of the wrong type (RFC
+// 9213 §2.1), except for a directive that restricts: obeying a misspelt restriction is safer than
+// losing it.
 func (c *cacheControl) addMember(name string, member httpsfv.Member) {
 	var value any
 	if item, ok := member.(httpsfv.Item); ok {
@@ -86,13 +88,15 @@ func (c *cacheControl) addMember(name string, member httpsfv.Member) {
 	}
 }
 
-// deltaOf reads an Integer as delta-seconds. A negative one is invalid freshness information, and so 0 (RFC 9111 §4.2.1).
+// deltaOf reads an Integer as delta-seconds. A negative one is invalid freshness information, so it
+// counts as 0 (RFC 9111 §4.2.1).
 func deltaOf(value any) (time.Duration, bool) {
 	n, ok := value.(int64)
 	return time.Duration(min(max(n, 0), 1<<31)) * time.Second, ok
 }
 
-// setMemberFields reads the field names of a qualified directive: a String that lists them, a Token, or an Inner List of either.
+// setMemberFields reads the field names of a qualified directive: a String that lists them, a
+// Token, or an Inner List of either.
 func (c *cacheControl) setMemberFields(flag directives, fields *[]string, member httpsfv.Member) {
 	names, ok := memberNames(member)
 	if !ok {

@@ -7,7 +7,8 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// FuzzTargeted: a field counts exactly when it is a valid dictionary that is not empty, and what it says stays within bounds.
+// FuzzTargeted checks that a field counts exactly if it is a valid, non-empty dictionary, and that
+// its values stay within bounds.
 func FuzzTargeted(f *testing.F) {
 	for _, seed := range []string{
 		"max-age=60", "max-age=60;x=1, no-store", "none", "", " ", "&&&", "max-age=60,", `private="a, b"`, "no-cache=(a \"b\")", "public=?0",

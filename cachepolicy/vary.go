@@ -9,15 +9,20 @@ import (
 	"strings"
 )
 
-// Vary is an opaque, canonical encoding of the field names a response varies on and the normalised values its request had
-// (RFC 9111 §4.1). Equal strings select the same variant. The empty Vary matches every request.
+// Vary is an opaque, canonical encoding of the field names on which a response varies and of the
+// normalised values that its request had (RFC 9111 §4.1). Equal strings select the same variant.
+// The empty Vary matches every request.
 //
-// For each name, in order: its length, the name, then 0 when the request had no such field, else 1 more than the value's length
-// and the value. The lengths are in front, so no value can pass for another name. Of a field that gives access the value is a digest.
+// For each name, in order, it holds the length of the name and the name. Then it holds 0 if the
+// request had no such field, and otherwise the value's length plus 1 and the value. The lengths
+// come first, so a value can't pass for another name. If a field gives access, the value is a
+// digest. The value of Accept-Encoding may instead be a mark and the coding that a client must
+// accept (see variant).
 type Vary string
 
-// MakeVary encodes what the Vary lines of h say about the request q. It is false when no other request can be known to match:
-// "*" anywhere (RFC 9111 §4.1), or a member that is no field name, so that what selects the response can't be told.
+// MakeVary encodes the values that q has of the fields in the Vary lines of h. It reports false if
+// the cache can't know which other requests match: the lines contain "*" (RFC 9111 §4.1) or a
+// member that is not a field name.
 func (r *Rules) MakeVary(q *Request, h http.Header) (Vary, bool) {
 	lines := h["Vary"]
 	if len(lines) == 0 {
@@ -27,16 +32,94 @@ func (r *Rules) MakeVary(q *Request, h http.Header) (Vary, bool) {
 	if !ok {
 		return "", false
 	}
+	return makeVary(q, names, ""), true
+}
+
+// variant is MakeVary for a response, with the given status and fields, that the cache will store.
+// If the gateway can't remove the response's coding, the coding selects the response, even if Vary
+// does not name Accept-Encoding: only clients that accept the coding get it. If the origin sent the
+// coding although q does not accept it, requests with the same field value as q select the
+// response.
+func (r *Rules) variant(q *Request, status int, h http.Header) (Vary, bool) {
+	coding := FixedCoding(status, h)
+	if coding == "" {
+		return r.MakeVary(q, h)
+	}
+	var names []string
+	if lines := h["Vary"]; len(lines) > 0 {
+		var ok bool
+		if names, ok = r.varyNames(lines); !ok {
+			return "", false
+		}
+	}
+	at, named := slices.BinarySearch(names, acceptEncoding)
+	if !named {
+		names = slices.Insert(names, at, acceptEncoding)
+		if acceptsCodings(q.Header[acceptEncoding], coding) {
+			return makeVary(q, names, coding), true
+		}
+	}
+	return makeVary(q, names, ""), true
+}
+
+// makeVary encodes the values that q has of the named fields. The names must be sorted. If coding
+// is not "", the selector of Accept-Encoding holds it instead of a value.
+func makeVary(q *Request, names []string, coding string) Vary {
 	var space [512]byte
 	b := space[:0]
 	for _, name := range names {
 		b = appendPart(b, name)
-		b = appendVariantValue(b, name, q.Header[name])
+		if coding != "" && name == acceptEncoding {
+			b = appendFixed(b, coding)
+		} else {
+			b = appendVariantValue(b, name, q.Header[name])
+		}
 	}
-	return Vary(b), true
+	return Vary(b)
 }
 
-// varyNames gives the canonical field names of all Vary lines, sorted and each once, without those that the key already holds.
+func appendFixed(b []byte, coding string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(fixedMark)+len(coding))+1)
+	return append(append(b, fixedMark...), coding...)
+}
+
+// For returns the variant of q if responses vary as v does: it encodes the values that q has of v's
+// fields.
+func (v Vary) For(q *Request) Vary {
+	if v == "" {
+		return ""
+	}
+	var space [512]byte
+	b := space[:0]
+	for v != "" {
+		s, rest, ok := v.next()
+		if !ok {
+			return Vary(b)
+		}
+		b = appendPart(b, s.name)
+		if coding, fixed := s.fixed(); fixed && acceptsCodings(q.Header[s.name], coding) {
+			b = appendFixed(b, coding)
+		} else {
+			b = appendVariantValue(b, s.name, q.Header[s.name])
+		}
+		v = rest
+	}
+	return Vary(b)
+}
+
+// Holds reports whether v contains the field with the given canonical name.
+func (v Vary) Holds(name string) bool {
+	for n := range v.Names() {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// varyNames returns the canonical field names of all Vary lines, sorted and without duplicates. It
+// omits fields that the key covers already. It reports false for "*" and for a member that is not a
+// field name.
 func (r *Rules) varyNames(lines []string) ([]string, bool) {
 	var names []string
 	for _, line := range lines {
@@ -54,12 +137,14 @@ func (r *Rules) varyNames(lines []string) ([]string, bool) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	return slices.DeleteFunc(names, func(name string) bool {
-		// Host is part of every key. A gateway that transcodes holds all codings in one entry and picks at delivery.
+		// Host is part of every key. A gateway that transcodes keeps all codings in one entry and
+		// picks one at delivery.
 		return name == "Host" || r.Transcodes && name == "Accept-Encoding"
 	}), true
 }
 
-// appendVariantValue appends the normalised value of a field. It is told from an absent one even when empty.
+// appendVariantValue appends the normalised value of a field. An absent field differs from an empty
+// one.
 func appendVariantValue(b []byte, name string, lines []string) []byte {
 	if len(lines) == 0 {
 		return append(b, 0)
@@ -70,7 +155,8 @@ func appendVariantValue(b []byte, name string, lines []string) []byte {
 	return append(b, value...)
 }
 
-// appendSelecting appends what stands for the lines of a field: their normal form, or its digest where that gives access (see appendSecret).
+// appendSelecting appends the normal form of the lines of a field, or its digest if the field gives
+// access (see appendSecret).
 func appendSelecting(dst []byte, name string, lines []string) []byte {
 	start := len(dst)
 	dst = appendNormal(dst, name, lines)
@@ -81,7 +167,8 @@ func appendSelecting(dst []byte, name string, lines []string) []byte {
 	return append(dst[:start], sum[:]...)
 }
 
-// Matches reports whether q has the values that v was made of (RFC 9111 §4.1). An encoding that is damaged matches nothing.
+// Matches reports whether q has the values that v encodes (RFC 9111 §4.1). A damaged encoding
+// matches no request.
 func (v Vary) Matches(q *Request) bool {
 	for v != "" {
 		s, rest, ok := v.next()
@@ -93,7 +180,7 @@ func (v Vary) Matches(q *Request) bool {
 	return true
 }
 
-// Names yields the canonical names of the fields that v holds, in order.
+// Names yields the canonical names of v's fields in order.
 func (v Vary) Names() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for v != "" {
@@ -106,14 +193,24 @@ func (v Vary) Names() iter.Seq[string] {
 	}
 }
 
-// selector is one field of a Vary: the name, and the normalised value its request had, if any.
+// selector is one field of a Vary: the name, and the normalised value in the response's request, if
+// present.
 type selector struct {
 	name    string
 	value   string
 	present bool
 }
 
-// next decodes the first selector.
+// fixed returns the content coding in the selector. ok is false if the selector holds a field
+// value.
+func (s selector) fixed() (coding string, ok bool) {
+	if !s.present {
+		return "", false
+	}
+	return strings.CutPrefix(s.value, fixedMark)
+}
+
+// next decodes the first selector and returns the rest.
 func (v Vary) next() (selector, Vary, bool) {
 	n, rest, ok := cutUvarint(string(v))
 	if !ok || n > uint64(len(rest)) {
@@ -136,7 +233,12 @@ func (s selector) matches(lines []string) bool {
 	if len(lines) == 0 || !s.present {
 		return len(lines) == 0 && !s.present
 	}
-	// What is normal stays so, hence a line that equals the normal value has it. Who sends a digest has not sent what it is of.
+	if coding, ok := s.fixed(); ok {
+		return acceptsCodings(lines, coding)
+	}
+	// Normalising a normal form does not change it, so a line that equals the normal value matches.
+	// For a field that gives access this shortcut is wrong: a client that sends the digest has not
+	// sent the credential.
 	if len(lines) == 1 && lines[0] == s.value && !givesAccess(s.name) {
 		return true
 	}
@@ -144,7 +246,8 @@ func (s selector) matches(lines []string) bool {
 	return string(appendSelecting(space[:0], s.name, lines)) == s.value
 }
 
-// cutUvarint decodes the number at the front of s. Unlike encoding/binary it takes a string and so copies nothing.
+// cutUvarint decodes the number at the front of s. It takes a string, so unlike encoding/binary it
+// needs no copy.
 func cutUvarint(s string) (uint64, string, bool) {
 	var n uint64
 	for i := 0; i < len(s) && i < binary.MaxVarintLen64; i++ {

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// varyOn makes the Vary of a stored response whose Vary lines are given.
+// varyOn makes the Vary of a stored response with the given Vary lines.
 func varyOn(t testing.TB, q *Request, lines ...string) Vary {
 	t.Helper()
 	v, ok := (&Rules{}).MakeVary(q, http.Header{"Vary": lines})
@@ -55,7 +55,7 @@ func TestMakeVaryNames(t *testing.T) {
 	}
 }
 
-// TestVaryMatches tells which other requests a response that varies on the fields below may answer.
+// TestVaryMatches checks which other requests may get a response that varies on the fields below.
 func TestVaryMatches(t *testing.T) {
 	fields := func(s ...string) []string { return s }
 	for _, c := range []struct {
@@ -134,8 +134,9 @@ func TestNormalForms(t *testing.T) {
 	}
 }
 
-// TestK6VariantsStayApart: what tells variants apart is bounded by what the response names, and "*" is never reused.
-func TestK6VariantsStayApart(t *testing.T) {
+// TestVariantsAreSeparate checks that only the fields that the response names make variants, and
+// that "*" is never reused.
+func TestVariantsAreSeparate(t *testing.T) {
 	r := &Rules{}
 	for _, lines := range [][]string{{"*"}, {"Accept", "*"}, {"User-Agent, *"}} {
 		if _, ok := r.MakeVary(requestFor("/"), http.Header{"Vary": lines}); ok {
@@ -150,7 +151,8 @@ func TestK6VariantsStayApart(t *testing.T) {
 	if user.Matches(requestFor("/", "Cookie", "sid=2")) || user.Matches(requestFor("/")) {
 		t.Error("one user's variant answers another")
 	}
-	// Noise in fields that are not named makes no variants, nor do other spellings of what is accepted.
+	// Fields that Vary does not name make no variants, and neither do other spellings of an equal
+	// value.
 	seen := map[Vary]bool{}
 	for _, language := range []string{"de,en", "en, de", "EN,DE", "en;q=1,de;q=1.0", ",de,,en"} {
 		seen[varyOn(t, requestFor("/", "User-Agent", language, "Accept-Language", language), "Accept-Language")] = true
@@ -178,7 +180,8 @@ func TestDamagedVaryMatchesNothing(t *testing.T) {
 	}
 }
 
-// slowVary encodes fields written another way: one string a step, values normalised by slowNormal.
+// slowVary is a second implementation of the encoding: it appends one string at each step and
+// normalises with slowNormal.
 func slowVary(names []string, h http.Header) Vary {
 	var v string
 	for _, name := range names {
@@ -232,7 +235,8 @@ func TestVaryMatchesIffValuesNormaliseEqual(t *testing.T) {
 	})
 }
 
-// checkNormal tests what Matches relies on: a normal form is its own, and the number of lines makes no difference.
+// checkNormal tests the two properties that Matches relies on: normalising a normal form does not
+// change it, and the number of lines makes no difference.
 func checkNormal(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -295,7 +299,8 @@ func FuzzVaryKey(f *testing.F) {
 	})
 }
 
-// TestCredentialsAreNotKept: what gives access is in neither a key nor a Vary, both of which go to stores, and tells requests apart all the same.
+// TestCredentialsAreNotKept checks that no credential is in a key or a Vary, since stores hold
+// both, and that credentials still distinguish requests.
 func TestCredentialsAreNotKept(t *testing.T) {
 	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Access-Token", "X-Auth-Token"} {
 		r := &Rules{Route: "r", KeyHeaders: []string{name}}

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Refreshes reports whether the answer a says that q has given its URL a new representation, which can be asked for from now on. A 202 says no
-// more than that it will (RFC 9110 §15.3.3), and what a DELETE leaves is nothing that is worth asking for.
+// Refreshes reports whether the answer a means that the write q gave its URL a new representation,
+// which a GET can fetch now. A 202 only announces one (RFC 9110 §15.3.3), and after a DELETE there
+// is nothing to fetch.
 func Refreshes(q *Request, a *Answer) bool {
 	switch q.Method {
 	case http.MethodPut, http.MethodPatch, http.MethodPost:
@@ -16,9 +17,11 @@ func Refreshes(q *Request, a *Answer) bool {
 	return false
 }
 
-// Represents reports whether the content of the answer a to the write q is the new representation of q's URL: where Content-Location names that URL
-// (RFC 9110 §8.7), or, with trusted, where the rules say so of an answer that does not name another. That is believed of PUT and PATCH alone:
-// what answers a POST is as a rule the result of the action, or what it has made somewhere else (RFC 9110 §9.3.3).
+// Represents reports whether the content of the answer a to the write q is the new representation
+// of q's URL. It is if Content-Location names that URL (RFC 9110 §8.7). If trusted is true, the
+// rules also say so for an answer without Content-Location, and Represents believes that for PUT
+// and PATCH only: a response to POST usually is the result of the action, or represents a new
+// resource elsewhere (RFC 9110 §9.3.3).
 func Represents(q *Request, a *Answer, trusted bool) bool {
 	if !Refreshes(q, a) || a.Status != http.StatusOK && a.Status != http.StatusCreated || len(a.Header["Content-Range"]) > 0 {
 		return false
@@ -33,14 +36,16 @@ func Represents(q *Request, a *Answer, trusted bool) bool {
 	return false
 }
 
-// ofWrites are the fields that say something about a write or its content, and nothing about a GET of the same client.
+// ofWrites lists fields that describe a write or its content and have no meaning for a GET of the
+// same client.
 var ofWrites = []string{
 	"Expect", "Idempotency-Key", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Prefer", "Range", "Te", "Trailer",
 	"Transfer-Encoding", "Digest", "Repr-Digest", "Signature", "Signature-Input",
-	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", // these would make the GET another write
+	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", // these would turn the GET into another write
 }
 
-// ReadHeader is the header with which the client of a write with the header h would ask for the same URL.
+// ReadHeader returns the header for a GET of the same URL by the client that sent a write with the
+// header h.
 func ReadHeader(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {

@@ -11,8 +11,8 @@ func TestWritesThatRefresh(t *testing.T) {
 		status    int
 		location  []string
 		refreshes bool
-		says      bool // by itself
-		trusted   bool // where the rules say so
+		says      bool // without trust
+		trusted   bool // if the rules trust it
 	}{
 		{"PUT", 200, nil, true, false, true},
 		{"PUT", 201, nil, true, false, true},

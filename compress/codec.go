@@ -9,11 +9,12 @@ import (
 	"github.com/molecule-man/go-brrr"
 )
 
-// Encode appends the segments, coded as one body, to dst. Level 0 is the coding's default; one that the coding has
-// not is the nearest it has. With a nil dst the result takes no more room than it needs, fit to be kept.
+// Encode appends the segments, encoded as one body, to dst. Level 0 is the coding's default. If the
+// coding does not have the level, Encode uses the nearest one. If dst is nil, the result has no
+// spare capacity, so it is fit to be stored.
 //
-// Brotli above level 9 takes a second for the megabyte at level 11 and half of one at level 10: larger bodies than
-// 1 MiB get level 10, and larger than 4 MiB level 9.
+// Brotli takes a second for each megabyte at level 11, and half a second at level 10. So bodies
+// above 1 MiB get level 10, and bodies above 4 MiB get level 9.
 func Encode(dst []byte, c Coding, level int, segments [][]byte) (out []byte, err error) {
 	switch {
 	case c == Identity:
@@ -40,8 +41,9 @@ func Encode(dst []byte, c Coding, level int, segments [][]byte) (out []byte, err
 	return out, nil
 }
 
-// guarded runs f, and makes an error of a panic in it. Codecs are young, what they work on comes from anywhere, and
-// Encode is called where nobody else would catch it: it may cost one body, never the process.
+// guarded runs f and turns a panic in it into an error. Codecs are young and process untrusted
+// input, and the callers of Encode do not recover. A fault in a codec may cost one body, but never
+// the process.
 func guarded(c Coding, f func() error) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -51,7 +53,7 @@ func guarded(c Coding, f func() error) (err error) {
 	return f()
 }
 
-// affordable returns the highest level of brotli that is done with size bytes in about two seconds.
+// affordable returns the highest brotli level that finishes size bytes in about two seconds.
 func affordable(size int64) int {
 	switch {
 	case size <= 1<<20:
@@ -63,7 +65,7 @@ func affordable(size int64) int {
 	}
 }
 
-// encodeSegments writes segments through a pooled encoder.
+// encodeSegments encodes segments with a pooled encoder.
 func encodeSegments(dst []byte, c Coding, level int, size int64, segments [][]byte) ([]byte, error) {
 	e, err := acquireEncoder(nil, c, level, size)
 	if err != nil {
@@ -78,11 +80,12 @@ func encodeSegments(dst []byte, c Coding, level int, size int64, segments [][]by
 		return nil, fmt.Errorf("compress: encode %s: %w", c, err)
 	}
 	out := append(dst, e.out.kept...)
-	e.release() // not deferred: an encoder that failed is not to be used again
+	e.release() // not deferred, because an encoder that failed must not be used again
 	return out, nil
 }
 
-// encodeThorough compresses with brotli's slow levels, by the one call that does so without helper goroutines.
+// encodeThorough compresses with brotli's slow levels. It uses the one call that starts no helper
+// goroutines.
 func encodeThorough(dst []byte, level int, segments [][]byte) ([]byte, error) {
 	whole := segments
 	if len(segments) != 1 {
@@ -95,9 +98,9 @@ func encodeThorough(dst []byte, level int, segments [][]byte) ([]byte, error) {
 	return append(dst, out...), nil
 }
 
-// Decode appends the body that the segments hold in coding c to dst. On an error it returns dst as it was, with
-// [ErrTooLarge], [ErrRatio] or [ErrCorrupt]. No input at all is no body in any coding: whoever takes a coded body of
-// zero length for an empty one has nothing to decode.
+// Decode appends the body that the segments hold in coding c to dst. On an error it returns dst
+// unchanged, with [ErrTooLarge], [ErrRatio] or [ErrCorrupt]. Empty input is not a valid body in any
+// coding. A caller that treats an encoded body of length zero as empty must not call Decode.
 func Decode(dst []byte, c Coding, segments [][]byte, limit Limit) ([]byte, error) {
 	r, err := newReader(&segmentReader{segments: segments}, c, limit)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// foreignDecode decodes with a decoder that is not the one of this package, or at least not set up by it.
+// foreignDecode decodes with a decoder from another package, or with one that this package has not
+// configured.
 func foreignDecode(c Coding, r io.Reader) io.Reader {
 	switch c {
 	case Gzip:
@@ -35,7 +36,7 @@ func foreignDecode(c Coding, r io.Reader) io.Reader {
 	}
 }
 
-// foreignEncode encodes with an encoder that is not the one of this package.
+// foreignEncode encodes with an encoder from another package.
 func foreignEncode(t testing.TB, c Coding, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -61,13 +62,13 @@ func foreignEncode(t testing.TB, c Coding, data []byte) []byte {
 	return b.Bytes()
 }
 
-// failing is a reader, and a writer, that fails.
+// failing is a reader and a writer that fails.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// split cuts data into segments of n bytes, with an empty one between.
+// split cuts data into segments of n bytes with an empty segment between them.
 func split(data []byte, n int) [][]byte {
 	segments := [][]byte{{}}
 	for part := range slices.Chunk(data, n) {
@@ -93,7 +94,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// roundTrip encodes body in one go and in a stream, and decodes both in all ways there are.
+// roundTrip encodes body at once and as a stream, and decodes both in every way.
 func roundTrip(t *testing.T, c Coding, level int, body []byte) {
 	prefix := []byte("kept")
 	out, err := Encode(slices.Clone(prefix), c, level, split(body, 40<<10))
@@ -136,7 +137,7 @@ func TestDecodeForeign(t *testing.T) {
 	})
 }
 
-// TestBestIsBest holds the best level to being worth its time on what it is for.
+// TestBestIsBest checks that the best level is worth its time for its purpose.
 func TestBestIsBest(t *testing.T) {
 	body := sampleJSON(48 << 10)
 	eachCoding(t, func(t *testing.T, c Coding) {
@@ -159,7 +160,7 @@ func TestBrotliAffordsLessForMore(t *testing.T) {
 	}
 }
 
-// TestEncodedIsFitToKeep holds the result of Encode to the room that it needs.
+// TestEncodedIsFitToKeep checks that the result of Encode has no spare capacity.
 func TestEncodedIsFitToKeep(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		for _, size := range []int{1 << 10, 100 << 10, 600 << 10} {

@@ -1,13 +1,14 @@
-// Package compress negotiates content codings and applies them: gzip, br and zstd behind one set of pools.
-// It knows nothing of caches, routes or configuration.
+// Package compress negotiates content codings and applies them: gzip, br and zstd, with shared
+// pools. It knows nothing of caches, routes or configuration.
 //
-// Two halves, kept apart. The pure half reads fields and decides: [Canonical] and [Negotiate] pick a coding from
-// Accept-Encoding, [Policy.Eligible] says whether a response may and should be coded at all. The other half moves
-// bytes: [Encode] and [Decode] for whole bodies, [NewWriter] and [NewReader] for streams. Every decoder is bounded
-// in bytes, ratio and window, since what it reads was written by somebody else.
+// The package has two separate halves. The pure half reads fields and decides: [Canonical] and
+// [Negotiate] choose a coding from Accept-Encoding, and [Policy.Eligible] says whether a response
+// may and should be compressed. The other half processes bytes: [Encode] and [Decode] for whole
+// bodies, [NewWriter] and [NewReader] for streams. Every decoder bounds bytes, ratio and window,
+// since its input is untrusted.
 //
-// gzip and zstd come from klauspost/compress; br from molecule-man/go-brrr, which is young, and is therefore seen
-// by this package alone, behind the same two interfaces as the others.
+// gzip and zstd come from klauspost/compress, and br from molecule-man/go-brrr. The latter is
+// young, so only this package imports it, behind the same two interfaces as the others.
 package compress
 
 import "strings"
@@ -20,16 +21,16 @@ const (
 	Gzip                   // gzip, also known as x-gzip
 	Brotli                 // br
 	Zstd                   // zstd (RFC 8878, window at most 8 MiB by RFC 9659)
-	Unknown                // any other, or several stacked
+	Unknown                // any other coding, or several stacked ones
 )
 
-// codings is the number of codings that can be negotiated, Identity included.
+// codings is the number of codings that can be negotiated, including Identity.
 const codings = int(Unknown)
 
-// tokens holds the names by which codings are sent.
+// tokens holds the names of the codings in fields.
 var tokens = [...]string{Identity: "identity", Gzip: "gzip", Brotli: "br", Zstd: "zstd", Unknown: "unknown"}
 
-// String returns the coding's token, as Content-Encoding carries it.
+// String returns the coding's token in Content-Encoding.
 func (c Coding) String() string {
 	if int(c) < len(tokens) {
 		return tokens[c]
@@ -37,8 +38,8 @@ func (c Coding) String() string {
 	return tokens[Unknown]
 }
 
-// ParseCoding returns the coding that a token names, whatever its case; Unknown for any other token.
-// x-gzip is equivalent to gzip (RFC 9110 §8.4.1.3).
+// ParseCoding returns the coding with the given token, in any case. It returns Unknown for any
+// other token. x-gzip is equivalent to gzip (RFC 9110 §8.4.1.3).
 func ParseCoding(token string) Coding {
 	for c := Identity; c < Unknown; c++ {
 		if strings.EqualFold(token, tokens[c]) {
@@ -51,9 +52,9 @@ func ParseCoding(token string) Coding {
 	return Unknown
 }
 
-// CodingOf returns the coding that a Content-Encoding value says was applied. Nothing and identity are Identity;
-// several stacked codings, and one that is not known here, are Unknown. For a field sent on several lines use
-// [HeaderCoding].
+// CodingOf returns the coding that a Content-Encoding value names. An empty value and identity give
+// Identity. Several stacked codings, and an unknown coding, give Unknown. For a field on several
+// lines use [HeaderCoding].
 func CodingOf(contentEncoding string) Coding {
 	c := Identity
 	for contentEncoding != "" {
@@ -61,7 +62,7 @@ func CodingOf(contentEncoding string) Coding {
 		member, contentEncoding, _ = strings.Cut(contentEncoding, ",")
 		member = trimOWS(member)
 		if member == "" {
-			continue // RFC 9110 §5.6.1.2: empty members are to be ignored
+			continue // RFC 9110 §5.6.1.2: empty members are ignored
 		}
 		next := ParseCoding(member)
 		if next == Identity {
@@ -81,13 +82,13 @@ type Set uint8
 // Has reports whether c is in the set.
 func (s Set) Has(c Coding) bool { return s&(1<<c) != 0 }
 
-// With returns the set with c in it.
+// With returns the set with c added.
 func (s Set) With(c Coding) Set { return s | 1<<c }
 
-// Add puts c into the set.
+// Add adds c to the set.
 func (s *Set) Add(c Coding) { *s = s.With(c) }
 
-// SetOf returns the set of the codings given.
+// SetOf returns the set of the given codings.
 func SetOf(list ...Coding) Set {
 	var s Set
 	for _, c := range list {

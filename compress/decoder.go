@@ -11,26 +11,27 @@ import (
 	"github.com/molecule-man/go-brrr"
 )
 
-// decoder is what a codec gives for reading. Its Read ends with io.EOF when the input is whole and ends there.
+// decoder is a codec's reading side. Its Read returns io.EOF only if the input is complete and ends
+// there.
 type decoder interface {
 	io.Reader
-	// reset begins a new stream, without reading of it.
+	// reset begins a new stream without reading from it.
 	reset(in *input)
-	// drop lets go of the input, and of what memory is better shared.
+	// drop releases the input and large buffers.
 	drop()
 }
 
-// decoders are pools by coding.
+// decoders holds a pool for each coding.
 var decoders [codings]sync.Pool
 
-// pooledDecoder is a decoder with the input that it reads.
+// pooledDecoder is a decoder with its input.
 type pooledDecoder struct {
 	decoder
 	in   input
 	home *sync.Pool
 }
 
-// acquireDecoder takes a decoder out of its pool to read r.
+// acquireDecoder takes a decoder for r from its pool.
 func acquireDecoder(r io.Reader, c Coding) (*pooledDecoder, error) {
 	home := &decoders[c]
 	d, ok := home.Get().(*pooledDecoder)
@@ -46,14 +47,15 @@ func acquireDecoder(r io.Reader, c Coding) (*pooledDecoder, error) {
 	return d, nil
 }
 
-// release puts the decoder back. It may be in any state: the next use begins with reset.
+// release returns the decoder to its pool. The decoder may be in any state, because the next use
+// begins with reset.
 func (d *pooledDecoder) release() {
 	d.drop()
 	d.in = input{}
 	d.home.Put(d)
 }
 
-// newDecoder makes a decoder. All of them work in the goroutine of their caller.
+// newDecoder returns a new decoder. All decoders run in the goroutine of their caller.
 func newDecoder(c Coding) (decoder, error) {
 	switch c {
 	case Identity:
@@ -68,8 +70,8 @@ func newDecoder(c Coding) (decoder, error) {
 	return nil, ErrUnsupported
 }
 
-// input counts what is read of a coded body, and keeps the error that it ended with: codecs repeat reads after an
-// error, and don't all return the error that they got.
+// input counts the bytes read from an encoded body and keeps the error at its end. Codecs repeat
+// reads after an error, and not all of them return the error that they got.
 type input struct {
 	r   io.Reader
 	n   int64
@@ -90,19 +92,19 @@ func (in *input) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// plainDecoder passes all through.
+// plainDecoder passes all bytes through.
 type plainDecoder struct{ in *input }
 
 func (d *plainDecoder) reset(in *input)            { d.in = in }
 func (d *plainDecoder) drop()                      { d.in = nil }
 func (d *plainDecoder) Read(p []byte) (int, error) { return d.in.Read(p) }
 
-// gzipDecoder reads gzip members one by one: klauspost's reader of several takes a member whose header is cut off for
-// the end.
+// gzipDecoder reads gzip members one by one, because klauspost's reader of several members treats a
+// truncated member header as the end.
 type gzipDecoder struct {
 	z      gzip.Reader
 	buf    bufio.Reader
-	inside bool // in a member
+	inside bool // within a member
 }
 
 func (d *gzipDecoder) reset(in *input) {
@@ -130,14 +132,14 @@ func (d *gzipDecoder) Read(p []byte) (int, error) {
 	}
 }
 
-// nextMember reads the header of the next member. It returns io.EOF if there is none.
+// nextMember reads the header of the next member. It returns io.EOF if there is no further member.
 func (d *gzipDecoder) nextMember() error {
 	if _, err := d.buf.Peek(1); err != nil {
 		return err
 	}
 	if err := d.z.Reset(&d.buf); err != nil {
 		if err == io.EOF {
-			return io.ErrUnexpectedEOF // in the file name or comment
+			return io.ErrUnexpectedEOF // within the file name or the comment
 		}
 		return err
 	}
@@ -146,7 +148,7 @@ func (d *gzipDecoder) nextMember() error {
 	return nil
 }
 
-// brotliDecoder reads one brotli stream, and makes sure that nothing comes after it.
+// brotliDecoder reads one brotli stream and checks that no byte follows it.
 type brotliDecoder struct {
 	z   *brrr.Reader
 	in  *input
@@ -158,7 +160,7 @@ func (d *brotliDecoder) reset(in *input) {
 	d.z.Reset(cutShort{in})
 }
 
-// drop keeps a small window, and gives a large one (up to 16 MiB) to brrr's own pool of windows.
+// drop keeps a small window, and returns a large one (up to 16 MiB) to brrr's own pool of windows.
 func (d *brotliDecoder) drop() {
 	if d.out > maxKept {
 		_ = d.z.Close() // can't fail
@@ -185,7 +187,8 @@ func (d *brotliDecoder) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// end returns io.EOF if the input ends with the stream. brrr sees a tail only where it has read it already.
+// end returns io.EOF if the input ends with the stream. brrr detects trailing bytes only if it has
+// already read them.
 func (d *brotliDecoder) end() error {
 	var tail [1]byte
 	for {
@@ -199,8 +202,9 @@ func (d *brotliDecoder) end() error {
 	}
 }
 
-// cutShort tells brrr that the input ends early wherever it ends, since brrr asks only while it needs more; told
-// io.EOF it gives an error that can't be told from corruption.
+// cutShort reports the end of the input to brrr as io.ErrUnexpectedEOF. That is correct, because
+// brrr reads only while it needs more. After io.EOF, brrr returns an error that looks like
+// corruption.
 type cutShort struct{ in *input }
 
 // Read implements io.Reader.
@@ -224,7 +228,7 @@ func newZstdDecoder() (*zstdDecoder, error) {
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow),
-		zstd.WithDecoderMaxMemory(maxWindow), // for streams, of the window too: frames of one segment have no other
+		zstd.WithDecoderMaxMemory(maxWindow), // bounds the window of a stream too, since frames of one segment have no other bound
 		zstd.WithDecodeBuffersBelow(0))
 	return &zstdDecoder{z: z}, err
 }
@@ -236,7 +240,7 @@ func (d *zstdDecoder) reset(in *input) {
 
 func (d *zstdDecoder) drop() {
 	d.buf.Reset(nil)
-	_ = d.z.Reset(nil) // fails only when closed, which it never is
+	_ = d.z.Reset(nil) // fails only after Close, which is never called
 }
 
 // Read implements io.Reader.

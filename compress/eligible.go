@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Policy says what is to be compressed and how. It is immutable once in use.
+// Policy says which responses to compress, and how. It is immutable once in use.
 type Policy struct {
-	Encodings []Coding     // those that may be used, the preferred first; none turns compression off
-	MinSize   int64        // bodies known to be smaller are left alone
+	Encodings []Coding     // allowed codings in order of preference; an empty list turns compression off
+	MinSize   int64        // bodies known to be smaller are not compressed
 	Level     [codings]int // by coding, for bodies compressed while a client waits; 0 is the coding's default
 	Types     []string     // media types: type/subtype, type/*, type/*+suffix, */*; nil is DefaultTypes
 }
 
-// DefaultTypes are the media types that are worth compressing. Nobody may change it.
+// DefaultTypes are the media types worth compressing. Callers must not change it.
 var DefaultTypes = []string{
 	"text/*", "application/json", "application/*+json", "application/javascript", "application/x-javascript",
 	"application/xml", "application/*+xml", "application/x-ndjson", "application/manifest+json", "application/wasm",
@@ -21,18 +21,18 @@ var DefaultTypes = []string{
 	"image/vnd.microsoft.icon", "font/ttf", "font/otf", "application/vnd.ms-fontobject", "model/gltf+json",
 }
 
-// Reason says why a response is not to be compressed.
+// Reason says why a response is not compressed.
 type Reason uint8
 
 const (
 	ReasonNone        Reason = iota // it may be compressed
-	ReasonOff                       // the policy names no coding
+	ReasonOff                       // the policy has no codings
 	ReasonStatus                    // the status has no content, or is interim
 	ReasonPartial                   // it holds ranges of a representation
-	ReasonCoded                     // a coding is applied already
+	ReasonCoded                     // it already has a coding
 	ReasonNoTransform               // Cache-Control: no-transform
-	ReasonDigest                    // it carries a digest that coding would make false
-	ReasonType                      // its media type is not one to compress
+	ReasonDigest                    // it carries a digest that compression would invalidate
+	ReasonType                      // its media type is not in the policy
 	ReasonSize                      // it is too small
 )
 
@@ -42,7 +42,7 @@ var reasons = [...]string{
 	ReasonNoTransform: "no-transform", ReasonDigest: "digest", ReasonType: "type", ReasonSize: "size",
 }
 
-// String returns the reason in one word, the same in log, metric and header.
+// String returns the reason as one word, which is the same in log, metric and header.
 func (r Reason) String() string {
 	if int(r) < len(reasons) {
 		return reasons[r]
@@ -50,21 +50,22 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Eligible reports whether a response may and should be compressed, else why not. Size is that of its content, -1 if
-// it is not known; coding is the one applied to it. A response to HEAD is judged as that to GET would be: the caller
-// sends no content, but the same fields.
+// Eligible reports whether a response may and should be compressed, and the reason if not. size is
+// the length of its content, or -1 if it is unknown. coding is its current coding. A response to
+// HEAD counts like the response to GET: the caller sends no content, but the same fields.
 func (p *Policy) Eligible(status int, h http.Header, size int64, coding Coding) (bool, Reason) {
 	why := p.refusal(status, h, size, coding)
 	return why == ReasonNone, why
 }
 
-// refusal returns why a response is not to be compressed, ReasonNone if it is.
+// refusal returns the reason why a response is not compressed, or ReasonNone if it is.
 func (p *Policy) refusal(status int, h http.Header, size int64, coding Coding) Reason {
 	switch {
 	case len(p.Encodings) == 0:
 		return ReasonOff
 	case status == http.StatusPartialContent || len(h["Content-Range"]) > 0:
-		// RFC 9110 §14.4: ranges count bytes of the coded representation, so the coding can't be changed now.
+		// RFC 9110 §14.4: ranges count bytes of the coded representation, so the coding can't
+		// change now.
 		return ReasonPartial
 	case !hasContent(status):
 		return ReasonStatus
@@ -82,7 +83,7 @@ func (p *Policy) refusal(status int, h http.Header, size int64, coding Coding) R
 	return ReasonNone
 }
 
-// hasContent reports whether a response of this status can have content (RFC 9110 §6.4.1).
+// hasContent reports whether a response with this status can have content (RFC 9110 §6.4.1).
 func hasContent(status int) bool {
 	switch status {
 	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified:
@@ -91,14 +92,14 @@ func hasContent(status int) bool {
 	return status >= 200
 }
 
-// carriesDigest reports whether a response has a digest of its content (RFC 9530, and the fields before it), or a
-// signature that may cover one (RFC 9421).
+// carriesDigest reports whether a response has a digest of its content (RFC 9530, and the older
+// fields), or a signature that may cover one (RFC 9421).
 func carriesDigest(h http.Header) bool {
 	return len(h["Content-Digest"]) > 0 || len(h["Repr-Digest"]) > 0 || len(h["Digest"]) > 0 ||
 		len(h["Content-Md5"]) > 0 || len(h["Signature-Input"]) > 0
 }
 
-// matchesType reports whether the media type is one of the policy's.
+// matchesType reports whether the policy contains the media type.
 func (p *Policy) matchesType(h http.Header) bool {
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	types := p.Types
@@ -113,7 +114,7 @@ func (p *Policy) matchesType(h http.Header) bool {
 	return false
 }
 
-// matchMedia reports whether a media type fits a pattern, whatever the case of either.
+// matchMedia reports whether a media type matches a pattern. It ignores case.
 func matchMedia(pattern, media string) bool {
 	kind, sub, ok := strings.Cut(media, "/")
 	wantKind, wantSub, wantOK := strings.Cut(pattern, "/")

@@ -10,16 +10,16 @@ import (
 	"github.com/molecule-man/go-brrr"
 )
 
-// encoder is what a codec gives for writing.
+// encoder is a codec's writing side.
 type encoder interface {
 	io.WriteCloser
 	Flush() error
-	// reset begins a new stream to w of size bytes, -1 if that is not known.
+	// reset begins a new stream to w. size is its length, or -1 if that is unknown.
 	reset(w io.Writer, size int64)
 }
 
-// Encoders come in two window sizes. A window costs its encoder about as much memory as it spans, for as long as the
-// stream lives; a stream may live for hours beside ten thousand others.
+// Encoders come in two window sizes. While a stream lives, its encoder needs about as much memory
+// as its window, and ten thousand streams may live for hours.
 const (
 	smallWindow   = 512 << 10
 	largeWindow   = 8 << 20
@@ -27,7 +27,7 @@ const (
 	maxLevels     = 12
 )
 
-// windowClass returns the class for a body of so many bytes, -1 if that is not known.
+// windowClass returns the class for a body with the given size, or -1 if the size is unknown.
 func windowClass(size int64) int {
 	if size > smallWindow {
 		return 1
@@ -35,17 +35,18 @@ func windowClass(size int64) int {
 	return 0
 }
 
-// encoders are pools by coding, level and window class.
+// encoders holds a pool for each coding, level and window class.
 var encoders [codings][maxLevels][windowClasses]sync.Pool
 
-// pooledEncoder is an encoder bound to a sink of its own, so that it keeps no caller's writer when in its pool.
+// pooledEncoder is an encoder with its own sink, so that it keeps no caller's writer while it is in
+// the pool.
 type pooledEncoder struct {
 	encoder
 	out  sink
 	home *sync.Pool
 }
 
-// sink passes bytes on to w, or keeps them where w is nil.
+// sink passes bytes on to w, or keeps them if w is nil.
 type sink struct {
 	w    io.Writer
 	kept []byte
@@ -60,8 +61,8 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// acquireEncoder takes an encoder for a body of size bytes (-1: not known) out of its pool, ready to write to w, or
-// to out.kept where w is nil.
+// acquireEncoder takes an encoder for a body of size bytes (-1: unknown) from its pool. The encoder
+// writes to w, or to out.kept if w is nil.
 func acquireEncoder(w io.Writer, c Coding, level int, size int64) (*pooledEncoder, error) {
 	class := windowClass(size)
 	home := &encoders[c][poolLevel(c, level)][class]
@@ -78,10 +79,11 @@ func acquireEncoder(w io.Writer, c Coding, level int, size int64) (*pooledEncode
 	return e, nil
 }
 
-// maxKept is how large a scratch buffer may be to go back to the pool with its encoder.
+// maxKept is the largest scratch buffer that goes back to the pool with its encoder.
 const maxKept = 1 << 20
 
-// release puts the encoder back. It may be in any state: the next use begins with reset.
+// release returns the encoder to its pool. The encoder may be in any state, because the next use
+// begins with reset.
 func (e *pooledEncoder) release() {
 	e.out.w = nil
 	e.out.kept = e.out.kept[:0]
@@ -91,7 +93,7 @@ func (e *pooledEncoder) release() {
 	e.home.Put(e)
 }
 
-// newEncoder makes an encoder. All of them work in the goroutine of their caller.
+// newEncoder returns a new encoder. All encoders run in the goroutine of their caller.
 func newEncoder(w io.Writer, c Coding, level, class int) (encoder, error) {
 	switch c {
 	case Gzip:
@@ -113,22 +115,22 @@ func newEncoder(w io.Writer, c Coding, level, class int) (encoder, error) {
 	return nil, ErrUnsupported
 }
 
-// gzipEncoder is klauspost's gzip as an encoder.
+// gzipEncoder adapts klauspost's gzip to encoder.
 type gzipEncoder struct{ *gzip.Writer }
 
 func (e gzipEncoder) reset(w io.Writer, _ int64) { e.Reset(w) }
 
-// brotliEncoder is brrr as an encoder.
+// brotliEncoder adapts brrr to encoder.
 type brotliEncoder struct{ *brrr.Writer }
 
 func (e brotliEncoder) reset(w io.Writer, size int64) { e.ResetWithSizeHint(w, uint(max(size, 0))) }
 
-// zstdEncoder is klauspost's zstd as an encoder.
+// zstdEncoder adapts klauspost's zstd to encoder.
 type zstdEncoder struct{ *zstd.Encoder }
 
 func (e zstdEncoder) reset(w io.Writer, size int64) {
 	if size > 0 {
-		e.ResetContentSize(w, size) // announced in the frame, so decoders can allocate once
+		e.ResetContentSize(w, size) // announced in the frame, so that decoders can allocate once
 		return
 	}
 	e.Reset(w)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// HeaderCoding returns the coding that a header's Content-Encoding says was applied, all its lines taken together.
+// HeaderCoding returns the coding that all lines of Content-Encoding together name.
 func HeaderCoding(h http.Header) Coding {
 	lines := h["Content-Encoding"]
 	if len(lines) == 1 {
@@ -14,30 +14,8 @@ func HeaderCoding(h http.Header) Coding {
 	return CodingOf(strings.Join(lines, ","))
 }
 
-// WeakenETag returns the weak form of an entity tag, for a body whose bytes were changed by coding and whose meaning
-// was not (RFC 9110 §8.8.1). A weak tag, and one that is malformed, is returned as it is.
-func WeakenETag(tag string) string {
-	if !isStrongETag(tag) {
-		return tag
-	}
-	return "W/" + tag
-}
-
-// isStrongETag reports whether s is an opaque-tag (RFC 9110 §8.8.3).
-func isStrongETag(s string) bool {
-	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
-		return false
-	}
-	for _, b := range []byte(s[1 : len(s)-1]) {
-		if b <= ' ' || b == '"' || b == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// AddVary adds Accept-Encoding to Vary (RFC 9110 §12.5.5) unless it is there, by name or by "*". The lines that were
-// there may be shared with other headers, and are left alone.
+// AddVary adds Accept-Encoding to Vary (RFC 9110 §12.5.5), unless Vary already has it or "*". Other
+// headers may share the existing lines, so AddVary does not change them.
 func AddVary(h http.Header) {
 	const name = "Accept-Encoding"
 	lines := h["Vary"]
@@ -52,7 +30,7 @@ func AddVary(h http.Header) {
 	h["Vary"] = []string{joined + ", " + name}
 }
 
-// varyNames reports whether Vary lines hold the name, or "*".
+// varyNames reports whether the Vary lines contain the name, or "*".
 func varyNames(lines []string, name string) bool {
 	for _, line := range lines {
 		for line != "" {
@@ -67,8 +45,8 @@ func varyNames(lines []string, name string) bool {
 	return false
 }
 
-// NoTransform reports whether a header's Cache-Control holds no-transform: of a response (RFC 9111 §5.2.2.6) or of a
-// request (§5.2.1.6), either of which forbids to change the content's coding.
+// NoTransform reports whether Cache-Control contains no-transform. In a response (RFC 9111
+// §5.2.2.6) or in a request (§5.2.1.6), it forbids changing the content's coding.
 func NoTransform(h http.Header) bool {
 	for _, line := range h["Cache-Control"] {
 		if hasDirective(line, "no-transform") {
@@ -78,8 +56,8 @@ func NoTransform(h http.Header) bool {
 	return false
 }
 
-// hasDirective reports whether a Cache-Control line holds the directive, with or without an argument, outside of
-// quoted strings.
+// hasDirective reports whether a Cache-Control line contains the directive, with or without an
+// argument, outside quoted strings.
 func hasDirective(line, directive string) bool {
 	for line != "" {
 		end := memberEnd(line)
@@ -92,7 +70,8 @@ func hasDirective(line, directive string) bool {
 	return false
 }
 
-// memberEnd returns where the first list member of s ends: at a comma outside of quoted strings, or at the end of s.
+// memberEnd returns the end of the first list member of s: a comma outside quoted strings, or the
+// end of s.
 func memberEnd(s string) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {

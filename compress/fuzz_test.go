@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzDecode feeds decoders anything. They end within the limits, with an error of this package's or with the bytes
-// that another decoder finds.
+// FuzzDecode decodes arbitrary input. Decoders must end within the limits, with an error of this
+// package or with the bytes that another decoder returns.
 func FuzzDecode(f *testing.F) {
 	for i, c := range coded {
 		for _, body := range [][]byte{{}, {'x'}, sampleJSON(300), make([]byte, 5000), noise(64)} {
@@ -38,7 +38,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzRoundTrip encodes anything.
+// FuzzRoundTrip encodes arbitrary input.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("a body"), uint8(1), uint8(3), uint16(2))
 	f.Add(sampleJSON(200), uint8(1), uint8(11), uint16(70))
@@ -48,7 +48,7 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// roundTripOnce encodes segments and decodes them here and elsewhere.
+// roundTripOnce encodes segments and decodes them with this package and with others.
 func roundTripOnce(t *testing.T, c Coding, level int, segments [][]byte, body []byte) {
 	out, err := Encode(nil, c, level, segments)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/molecule-man/go-brrr"
 )
 
-// bomb returns 1 GiB of zeros in a coding, made small.
+// bomb returns 1 GiB of zeros in a coding.
 func bomb(t testing.TB, c Coding) []byte {
 	t.Helper()
 	const size, part = 1 << 30, 16 << 20
@@ -35,7 +35,7 @@ func zstdFrame(log int) []byte {
 	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0, byte(log-10) << 3}
 }
 
-// zstdZeros is a frame of size zeros, in blocks that repeat one byte.
+// zstdZeros returns a frame of size zeros, in blocks that repeat one byte.
 func zstdZeros(log, size int) []byte {
 	const block = 128 << 10
 	frame := zstdFrame(log)
@@ -49,7 +49,7 @@ func zstdZeros(log, size int) []byte {
 	return frame
 }
 
-// allocated returns how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -58,8 +58,9 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestR7Bombs decodes a gigabyte of zeros, within limits of bytes and of ratio, in little memory.
-func TestR7Bombs(t *testing.T) {
+// TestBombs checks that a gigabyte of zeros is stopped by the limits of bytes and of ratio, with
+// little memory.
+func TestBombs(t *testing.T) {
 	tests := []struct {
 		name  string
 		limit Limit
@@ -100,8 +101,9 @@ func TestR7Bombs(t *testing.T) {
 	})
 }
 
-// TestR7FlatMemory reads far more than memory may grow, where limits allow it.
-func TestR7FlatMemory(t *testing.T) {
+// TestFlatMemory checks that memory stays small while a very large body is decoded within its
+// limits.
+func TestFlatMemory(t *testing.T) {
 	const size = 64 << 20
 	eachCoding(t, func(t *testing.T, c Coding) {
 		body := bomb(t, c)
@@ -118,8 +120,8 @@ func TestR7FlatMemory(t *testing.T) {
 	})
 }
 
-// TestR7LimitIsExact holds the limit of bytes to its value.
-func TestR7LimitIsExact(t *testing.T) {
+// TestLimitIsExact checks that the limit of bytes is exact.
+func TestLimitIsExact(t *testing.T) {
 	body := sampleJSON(100_000)
 	for _, c := range append([]Coding{Identity}, coded...) {
 		whole := encoded(t, c, body)
@@ -131,8 +133,8 @@ func TestR7LimitIsExact(t *testing.T) {
 	}
 }
 
-// TestR7SmallAndRepetitive lets short bodies pass whatever their ratio.
-func TestR7SmallAndRepetitive(t *testing.T) {
+// TestSmallAndRepetitive checks that short bodies pass with any ratio.
+func TestSmallAndRepetitive(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		body := make([]byte, ratioFloor)
 		if out, err := Decode(nil, c, [][]byte{encoded(t, c, body)}, Limit{}); err != nil || len(out) != len(body) {
@@ -141,8 +143,8 @@ func TestR7SmallAndRepetitive(t *testing.T) {
 	})
 }
 
-// TestR7ZstdWindow refuses windows over 8 MiB before it has made room for them.
-func TestR7ZstdWindow(t *testing.T) {
+// TestZstdWindow checks that a window over 8 MiB is refused before it is allocated.
+func TestZstdWindow(t *testing.T) {
 	oneSegment := func(size uint64) []byte {
 		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 3<<6 | 1<<5}
 		frame = binary.LittleEndian.AppendUint64(frame, size)
@@ -175,8 +177,8 @@ func TestR7ZstdWindow(t *testing.T) {
 	}
 }
 
-// TestR7Stacked takes off one coding and no more, and none where several are named.
-func TestR7Stacked(t *testing.T) {
+// TestStacked checks that one coding is decoded, and that several stacked ones are not.
+func TestStacked(t *testing.T) {
 	inner := encoded(t, Gzip, make([]byte, 4<<20))
 	outer := encoded(t, Gzip, inner)
 	out, err := Decode(nil, Gzip, [][]byte{outer}, Limit{})
@@ -188,8 +190,8 @@ func TestR7Stacked(t *testing.T) {
 	}
 }
 
-// TestR7CutShort cuts coded bodies at every byte.
-func TestR7CutShort(t *testing.T) {
+// TestCutShort truncates coded bodies at every byte.
+func TestCutShort(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		one := encoded(t, c, sampleJSON(1500))
 		for n := range one {
@@ -200,8 +202,8 @@ func TestR7CutShort(t *testing.T) {
 	})
 }
 
-// TestR7SecondMemberCutShort cuts within what follows a whole member or frame.
-func TestR7SecondMemberCutShort(t *testing.T) {
+// TestSecondMemberCutShort truncates the part after a complete member or frame.
+func TestSecondMemberCutShort(t *testing.T) {
 	named := []byte{0x1f, 0x8b, 8, 1<<3 | 1<<2, 0, 0, 0, 0, 0, 3, 4, 0, 'e', 'x', 't', 'r', 'n', 'a', 'm', 'e', 0}
 	named = append(named, encoded(t, Gzip, []byte("second"))[10:]...)
 	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3}, encoded(t, Zstd, []byte("second"))...)
@@ -222,8 +224,9 @@ func TestR7SecondMemberCutShort(t *testing.T) {
 	}
 }
 
-// TestR7Tail refuses what follows a whole body, whether it comes with it or later.
-func TestR7Tail(t *testing.T) {
+// TestTail checks that bytes after a complete body are refused, whether they arrive with it or
+// later.
+func TestTail(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		whole := encoded(t, c, []byte("whole"))
 		for _, tail := range []string{"\x00", "\n", "garbage that is longer than a header", "\x00\x00\x00\x00\x00\x00\x00\x00"} {
@@ -240,8 +243,9 @@ func TestR7Tail(t *testing.T) {
 	})
 }
 
-// TestR7Damaged changes each byte. br has no checksum, so some changes make another body; none may do worse.
-func TestR7Damaged(t *testing.T) {
+// TestDamaged changes each byte. br has no checksum, so some changes give another body, but none
+// may do more harm.
+func TestDamaged(t *testing.T) {
 	body := sampleJSON(600)
 	const gzipHeader = 10 // its time, flags of the compressor and system say nothing of the body
 	eachCoding(t, func(t *testing.T, c Coding) {
@@ -260,7 +264,8 @@ func TestR7Damaged(t *testing.T) {
 	})
 }
 
-// TestCodecPanic holds a fault of a codec to one body, and to codecs that are sound afterwards.
+// TestCodecPanic checks that a panic in a codec costs one body, and that later bodies decode
+// correctly.
 func TestCodecPanic(t *testing.T) {
 	d := &brotliDecoder{z: brrr.NewReader(nil)}
 	d.reset(&input{}) // without a reader: the codec panics when it wants more

@@ -2,16 +2,18 @@ package compress
 
 import "github.com/klauspost/compress/zstd"
 
-// levels holds the least, default, streaming maximum, and best level of a coding.
+// levels holds the lowest, the default, the highest streaming and the best level of each coding.
 //
-// Brotli's levels 10 and 11 look ahead so far that they are of no use to a stream, and run helper goroutines there.
+// Brotli's levels 10 and 11 look ahead too far to be useful for a stream, and start helper
+// goroutines there.
 var levels = [codings]struct{ least, usual, stream, best int }{
 	Gzip:   {1, 6, 9, 9},
 	Brotli: {1, 5, 9, 11},
 	Zstd:   {1, 3, 22, 19},
 }
 
-// Best returns the level at which a body is compressed once and for all, with time to spare; see [Encode].
+// Best returns the level for a body that is compressed once, without a waiting client; see
+// [Encode].
 func Best(c Coding) int {
 	if int(c) >= codings {
 		return 0
@@ -19,7 +21,8 @@ func Best(c Coding) int {
 	return levels[c].best
 }
 
-// clampLevel returns the level to use for level: the default for 0, else the nearest that there is.
+// clampLevel returns the default level for 0, and otherwise the nearest existing level, at most
+// `most`.
 func clampLevel(c Coding, level, most int) int {
 	if level == 0 {
 		level = levels[c].usual
@@ -27,7 +30,8 @@ func clampLevel(c Coding, level, most int) int {
 	return max(levels[c].least, min(level, most))
 }
 
-// poolLevel returns the number of the pool of encoders for a level: zstd has four kinds of encoder for its 22.
+// poolLevel returns the index of the encoder pool for a level. zstd has four kinds of encoder for
+// its 22 levels.
 func poolLevel(c Coding, level int) int {
 	if c == Zstd {
 		return int(zstd.EncoderLevelFromZstd(level))

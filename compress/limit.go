@@ -8,43 +8,44 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Errors of decoding and of streams, to be told apart with errors.Is. An error of the reader or writer underneath is
-// none of these and is returned as it came.
+// Errors of decoding and of streams, to be distinguished with errors.Is. An error of the underlying
+// reader or writer is not one of these and is returned unchanged.
 var (
-	// ErrTooLarge says that the decoded body, or the window that it asks for, is larger than may be.
+	// ErrTooLarge means that the decoded body, or the window that it needs, exceeds the limit.
 	ErrTooLarge = errors.New("compress: decoded body over the limit")
-	// ErrRatio says that the body grows more in decoding than may be.
+	// ErrRatio means that the body grows more in decoding than the limit allows.
 	ErrRatio = errors.New("compress: decoded body over the ratio limit")
-	// ErrCorrupt says that the input is not what its coding says: damaged, cut short (then it is
-	// io.ErrUnexpectedEOF as well), empty, or followed by something else.
+	// ErrCorrupt means that the input is not valid in its coding: damaged, truncated (then it is
+	// io.ErrUnexpectedEOF as well), empty, or followed by other bytes.
 	ErrCorrupt = errors.New("compress: corrupt input")
-	// ErrUnsupported says that a coding can't be read or written here.
+	// ErrUnsupported means that this package can't read or write the coding.
 	ErrUnsupported = errors.New("compress: unsupported content coding")
-	// ErrClosed says that a reader or writer was used after Close or Abort.
+	// ErrClosed means that a reader or writer was used after Close or Abort.
 	ErrClosed = errors.New("compress: used after close")
 )
 
 const (
-	// DefaultLimitBytes is what a Limit of no Bytes allows.
+	// DefaultLimitBytes is the bound if Limit.Bytes is 0.
 	DefaultLimitBytes = 64 << 20
-	// DefaultLimitRatio is what a Limit of no Ratio allows. Repetitive but honest JSON stays below; zeros in gzip
-	// reach 1030, in br and zstd far more.
+	// DefaultLimitRatio is the bound if Limit.Ratio is 0. Repetitive but honest JSON stays below
+	// it. Zeros reach 1030 in gzip, and far more in br and zstd.
 	DefaultLimitRatio = 200
 
-	// ratioFloor is how much may come of any input before its ratio counts: so little hurts nobody, and short
-	// bodies of one repeated byte have high ratios by nature.
+	// ratioFloor is the decoded size from which the ratio counts. A smaller body does no harm, and
+	// a short body of one repeated byte naturally has a high ratio.
 	ratioFloor = 1 << 20
-	// maxWindow is the largest window that is decoded: RFC 9659 §3 allows zstd no more as a content coding.
+	// maxWindow is the largest window that is decoded. RFC 9659 §3 allows zstd no larger one as a
+	// content coding.
 	maxWindow = 8 << 20
 )
 
-// Limit bounds what decoding may bring forth. The zero value holds the defaults.
+// Limit bounds the output of decoding. The zero value holds the defaults.
 type Limit struct {
 	Bytes int64 // decoded size; 0 is DefaultLimitBytes, negative is unbounded
-	Ratio int64 // decoded size over coded size, counted from 1 MiB on; 0 is DefaultLimitRatio, negative is unbounded
+	Ratio int64 // decoded size divided by coded size, counted from 1 MiB on; 0 is DefaultLimitRatio, negative is unbounded
 }
 
-// orDefault puts defaults in place of zeros.
+// orDefault replaces zeros by defaults.
 func (l Limit) orDefault() Limit {
 	if l.Bytes == 0 {
 		l.Bytes = DefaultLimitBytes
@@ -55,18 +56,19 @@ func (l Limit) orDefault() Limit {
 	return l
 }
 
-// check returns the error for out bytes decoded from in bytes. It must not hold zeros.
+// check returns an error if out bytes decoded from in bytes exceed the limit. l must not contain
+// zeros.
 func (l Limit) check(c Coding, in, out int64) error {
 	if l.Bytes >= 0 && out > l.Bytes {
-		return fmt.Errorf("%w: %s gives over %d bytes", ErrTooLarge, c, l.Bytes)
+		return fmt.Errorf("%w: %s decodes to more than %d bytes", ErrTooLarge, c, l.Bytes)
 	}
 	if l.Ratio >= 0 && c != Identity && out > ratioFloor && out/l.Ratio > in {
-		return fmt.Errorf("%w: %s gives %d bytes of %d, the ratio limit is %d", ErrRatio, c, out, in, l.Ratio)
+		return fmt.Errorf("%w: %s decodes to %d bytes from %d; the ratio limit is %d", ErrRatio, c, out, in, l.Ratio)
 	}
 	return nil
 }
 
-// decodeError says in this package's terms what went wrong in a codec.
+// decodeError translates a codec's error into an error of this package.
 func decodeError(c Coding, err error) error {
 	switch {
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrTooLarge):
@@ -74,7 +76,7 @@ func decodeError(c Coding, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: %s input ends early: %w", ErrCorrupt, c, io.ErrUnexpectedEOF)
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return fmt.Errorf("%w: %s wants a window over %d bytes: %w", ErrTooLarge, c, maxWindow, err)
+		return fmt.Errorf("%w: %s needs a window over %d bytes: %w", ErrTooLarge, c, maxWindow, err)
 	default:
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, c, err)
 	}

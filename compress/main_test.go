@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// coded are the codings that have a codec.
+// coded lists the codings that have a codec.
 var coded = []Coding{Gzip, Brotli, Zstd}
 
 // eachCoding runs a test for each coding that has a codec.
@@ -21,7 +21,7 @@ func eachCoding(t *testing.T, f func(t *testing.T, c Coding)) {
 	}
 }
 
-// sampleJSON returns n bytes of a plausible answer of an API.
+// sampleJSON returns n bytes of a plausible API response.
 func sampleJSON(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
@@ -32,7 +32,7 @@ func sampleJSON(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// noise returns n bytes that don't compress.
+// noise returns n incompressible bytes.
 func noise(n int) []byte {
 	r := rand.New(rand.NewPCG(3, 4))
 	b := make([]byte, n)

@@ -2,11 +2,12 @@ package compress
 
 import "strings"
 
-// Accept is an Accept-Encoding field folded to what can matter here: the order in which the client prefers the
-// four codings, and which of them it refuses. It is small, comparable, and fit to be part of a key: requests with
-// equal Accepts are answered alike, whatever is at hand.
+// Accept is the relevant content of an Accept-Encoding field: the client's order of preference
+// among the four codings, and the codings that it refuses. It is small and comparable, and may be
+// part of a key: requests with equal Accepts get the same coding, whatever codings are available.
 //
-// It holds one class of three bits for each coding: 0 refused, else 1 to 4, a higher class being preferred.
+// It holds a class of three bits for each coding. Class 0 means refused. Classes 1 to 4 mean
+// accepted, and a higher class is preferred.
 type Accept uint16
 
 const (
@@ -14,31 +15,33 @@ const (
 	classMask = 1<<classBits - 1
 )
 
-// IdentityOnly is the Accept of a client that takes nothing but an uncoded body.
+// IdentityOnly is the Accept of a client that accepts only an uncoded body.
 const IdentityOnly = Accept(1) << (classBits * Accept(Identity))
 
-// Negotiate picks, by the client's Accept-Encoding lines (RFC 9110 §12.5.3), the coding to answer with among those
-// that are at hand. Ties go to the earlier one in prefer, then to one not in prefer, last to Identity. It returns
-// false when the client accepts nothing of what is at hand; the caller then makes another coding, or answers
-// uncoded or with 406.
+// Negotiate chooses the coding of the answer from the available ones, according to the client's
+// Accept-Encoding lines (RFC 9110 §12.5.3). If several have the same weight, the earlier one in
+// prefer wins, then one that is not in prefer, and last Identity. It returns false if the client
+// accepts no available coding. The caller then makes another coding, or answers uncoded or with
+// 406.
 //
-// A client that sends no Accept-Encoding gets Identity alone: by the letter it would take any coding, but those that
-// send none can read none. A coding whose weight is malformed is refused, for it is not known to be wanted; a
-// malformed weight of identity or * is ignored, for refusing by mistake would cost the answer. Named twice, a coding
-// is refused if refused once, else it has its highest weight. Unknown is never chosen.
+// A client without Accept-Encoding gets only Identity: the RFC would allow any coding, but in
+// practice clients without the field can't decode. A coding with a malformed weight is refused,
+// since the client may not want it. A malformed weight of identity or * is ignored, since refusing
+// by mistake would cost the answer. If a coding is named twice, it is refused if either member
+// refuses it, and otherwise has its highest weight. Unknown is never chosen.
 func Negotiate(acceptEncoding []string, have Set, prefer []Coding) (Coding, bool) {
 	return Canonical(acceptEncoding).Pick(have, prefer)
 }
 
-// Accepts reports whether a client with these Accept-Encoding lines takes a body in coding c.
+// Accepts reports whether a client with these Accept-Encoding lines accepts a body in coding c.
 func Accepts(acceptEncoding []string, c Coding) bool {
 	return Canonical(acceptEncoding).Accepts(c)
 }
 
-// Accepts reports whether the client takes a body in coding c.
+// Accepts reports whether the client accepts a body in coding c.
 func (a Accept) Accepts(c Coding) bool { return a.class(c) > 0 }
 
-// class returns the class of c: 0 refused, higher preferred.
+// class returns the class of c: 0 is refused, and a higher class is preferred.
 func (a Accept) class(c Coding) int {
 	if c >= Unknown {
 		return 0
@@ -46,7 +49,7 @@ func (a Accept) class(c Coding) int {
 	return int(a>>(classBits*c)) & classMask
 }
 
-// Pick chooses among the codings at hand; see [Negotiate].
+// Pick chooses among the available codings; see [Negotiate].
 func (a Accept) Pick(have Set, prefer []Coding) (Coding, bool) {
 	best, found := Identity, false
 	consider := func(c Coding) {
@@ -64,7 +67,7 @@ func (a Accept) Pick(have Set, prefer []Coding) (Coding, bool) {
 	return best, found
 }
 
-// Canonical folds Accept-Encoding lines.
+// Canonical parses Accept-Encoding lines.
 func Canonical(acceptEncoding []string) Accept {
 	if len(acceptEncoding) == 0 {
 		return IdentityOnly
@@ -76,8 +79,8 @@ func Canonical(acceptEncoding []string) Accept {
 	return w.fold()
 }
 
-// Weights are counted in half thousandths, which leaves room below 0.001 for identity where it is merely not
-// excluded: acceptable, but after everything that was asked for.
+// Weights are counted in half thousandths. This leaves room below 0.001 for identity if it is not
+// excluded: acceptable, but after every listed coding.
 const (
 	notListed   = -1
 	refused     = 0
@@ -85,7 +88,7 @@ const (
 	weightOfOne = 2000
 )
 
-// weights are the weights that the members of an Accept-Encoding field give.
+// weights holds the weights of the members of an Accept-Encoding field.
 type weights struct {
 	coding [codings]int
 	star   int
@@ -94,7 +97,7 @@ type weights struct {
 // unlisted is the field without members.
 var unlisted = weights{coding: [codings]int{notListed, notListed, notListed, notListed}, star: notListed}
 
-// read takes in one line.
+// read adds one line.
 func (w *weights) read(line string) {
 	for line != "" {
 		var member string
@@ -104,7 +107,7 @@ func (w *weights) read(line string) {
 	}
 }
 
-// note takes in one member.
+// note adds one member.
 func (w *weights) note(name, params string) {
 	weight, ok := parseWeight(params)
 	if name == "*" {
@@ -120,7 +123,7 @@ func (w *weights) note(name, params string) {
 	w.coding[c] = merge(w.coding[c], weight)
 }
 
-// merge joins the weights of a coding that is named twice.
+// merge combines the weights of a coding that is named twice.
 func merge(a, b int) int {
 	if a == refused || b == refused {
 		return refused
@@ -142,7 +145,8 @@ func (w *weights) of(c Coding) int {
 	}
 }
 
-// fold ranks the codings: the class of each is one more than the number of lower weights that are not refused.
+// fold ranks the codings: the class of an accepted coding is 1 plus the number of different lower
+// weights that are not refused.
 func (w *weights) fold() Accept {
 	var a Accept
 	for c := Identity; c < Unknown; c++ {
@@ -154,7 +158,7 @@ func (w *weights) fold() Accept {
 	return a
 }
 
-// distinctBelow counts the different weights lower than limit that are not refused.
+// distinctBelow counts the different weights below limit that are not refused.
 func (w *weights) distinctBelow(limit int) int {
 	n := 0
 	for c := Identity; c < Unknown; c++ {
@@ -175,7 +179,8 @@ func (w *weights) seenBefore(c Coding) bool {
 	return false
 }
 
-// parseWeight finds the weight among a member's parameters: 1 if there is none, refused and false if it is malformed.
+// parseWeight returns the weight among a member's parameters: 1 if there is no weight, and refused
+// with false if it is malformed.
 func parseWeight(params string) (int, bool) {
 	for params != "" {
 		var param string
@@ -188,7 +193,7 @@ func parseWeight(params string) (int, bool) {
 	return weightOfOne, true
 }
 
-// parseQvalue parses a qvalue (RFC 9110 §12.4.2): 0 or 1 with at most three decimals, at most 1.
+// parseQvalue parses a qvalue (RFC 9110 §12.4.2): 0 to 1 with at most three decimals.
 func parseQvalue(s string) (int, bool) {
 	if s == "" || s[0] > '1' || s[0] < '0' || len(s) > len("0.000") || (len(s) > 1 && s[1] != '.') {
 		return refused, false

@@ -14,8 +14,9 @@ var (
 	usual     = []Coding{Zstd, Brotli, Gzip}
 )
 
-// TestK7Negotiate is the table of negotiation: what a client sends, what is at hand, what it gets.
-func TestK7Negotiate(t *testing.T) {
+// TestNegotiate is the table of negotiation: the client's field, the available codings and the
+// result.
+func TestNegotiate(t *testing.T) {
 	const none = Unknown // in the table: nothing acceptable
 	plain, gz := SetOf(Identity), SetOf(Gzip)
 	tests := []struct {
@@ -135,7 +136,8 @@ func TestAccepts(t *testing.T) {
 	}
 }
 
-// TestCanonicalFolds holds spellings of one wish together, and different wishes apart.
+// TestCanonicalFolds checks that spellings of the same preference have equal Accepts, and different
+// preferences do not.
 func TestCanonicalFolds(t *testing.T) {
 	same := [][]string{
 		{"gzip, br"}, {"br,gzip"}, {"gzip", "br"}, {"BR;q=1.0 , x-gzip;q=1"}, {"gzip, deflate, br"}, {"br;q=0.5, gzip;q=0.5"},
@@ -167,7 +169,7 @@ func TestNegotiateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzNegotiate holds Negotiate to a second, slow reading of the RFC.
+// FuzzNegotiate compares Negotiate with a second, slow implementation of the RFC.
 func FuzzNegotiate(f *testing.F) {
 	for _, s := range []string{
 		"", "gzip", "gzip, deflate, br, zstd", "*;q=0, gzip", "identity;q=0", "gzip;q=0.001,br;q=1.000", "gzip;q=0;q=1",
@@ -192,7 +194,7 @@ func FuzzNegotiate(f *testing.F) {
 
 var qvalue = regexp.MustCompile(`^(0(\.[0-9]{0,3})?|1(\.0{0,3})?)$`)
 
-// slowNegotiate is Negotiate by floats, maps and sorting.
+// slowNegotiate is Negotiate with floats, maps and sorting.
 func slowNegotiate(lines []string, have Set, prefer []Coding) (Coding, bool) {
 	listed := map[string]float64{}
 	for _, member := range strings.Split(strings.Join(lines, ","), ",") {

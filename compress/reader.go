@@ -5,12 +5,14 @@ import (
 	"io"
 )
 
-// NewReader returns a reader of what r holds in coding c, within limit. Nothing is read of r before the first Read.
+// NewReader returns a reader that decodes r from coding c, within limit. It reads nothing from r
+// before the first Read.
 //
-// Its Read ends with io.EOF only if the input was whole, ended there, and was not empty; else with [ErrTooLarge],
-// [ErrRatio], [ErrCorrupt], or the error of r as it came. Bytes read before an error are good to pass on, the body is
-// not. gzip of several members and zstd of several frames are read to the end. Close gives its memory back and leaves
-// r alone; it must not run beside Read.
+// Read returns io.EOF only if the input was complete, ended there, and was not empty. Otherwise it
+// returns [ErrTooLarge], [ErrRatio] or [ErrCorrupt], or the unchanged error of r. A caller may pass
+// on the bytes before an error, but must not treat them as a whole body. Read decodes gzip with
+// several members and zstd with several frames to the end. Close releases memory and does not close
+// r. It must not run concurrently with Read.
 func NewReader(r io.Reader, c Coding, limit Limit) (io.ReadCloser, error) {
 	d, err := newReader(r, c, limit)
 	if err != nil {
@@ -19,16 +21,16 @@ func NewReader(r io.Reader, c Coding, limit Limit) (io.ReadCloser, error) {
 	return d, nil
 }
 
-// reader holds a decoder to its limits and to honest ends.
+// reader enforces a decoder's limits and correct ends.
 type reader struct {
 	coding Coding
 	limit  Limit
 	dec    *pooledDecoder // nil once closed
 	out    int64          // bytes decoded
-	err    error          // the last one, for good
+	err    error          // the last error, which is permanent
 }
 
-// newReader is NewReader for those who need to know.
+// newReader is NewReader with the concrete type.
 func newReader(r io.Reader, c Coding, limit Limit) (*reader, error) {
 	if int(c) >= codings {
 		return nil, fmt.Errorf("%w: %s", ErrUnsupported, c)
@@ -51,14 +53,14 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.err = limited
 		return 0, r.err
 	}
-	r.err = r.judge(err)
+	r.err = r.readError(err)
 	return n, r.err
 }
 
-// judge says what an error of the decoder comes from. An error of the input goes first whatever a codec made of it:
-// zstd takes an io.ErrUnexpectedEOF between two frames, which is what net/http says of a body cut short, for a clean
-// end.
-func (r *reader) judge(err error) error {
+// readError returns the error to report for an error of the decoder. An error of the input takes
+// precedence over the codec's: zstd treats io.ErrUnexpectedEOF between two frames as a clean end,
+// although net/http returns it for a truncated body.
+func (r *reader) readError(err error) error {
 	in := &r.dec.in
 	switch {
 	case err == nil:
@@ -81,7 +83,7 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// firstGuess returns how much room to begin with for what size coded bytes will give.
+// firstGuess returns the initial capacity for the decoded form of size coded bytes.
 func (r *reader) firstGuess(size int64) int {
 	const most = 1 << 20
 	if r.coding != Identity {

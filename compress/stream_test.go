@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 )
 
-// live is a body under way: what has come so far can be read, and reading past it fails.
+// live is an unfinished body: the bytes so far can be read, and reading past them fails.
 type live struct{ come bytes.Buffer }
 
 var errDry = errors.New("nothing more has come yet")
@@ -24,8 +24,8 @@ func (l *live) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestFlushShows holds Flush to showing the other end all that was written, and readers to passing it on without
-// waiting for more.
+// TestFlushShows checks that after Flush the receiver can read all written bytes, and that readers
+// pass them on without waiting for more.
 func TestFlushShows(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		var ours, theirs live
@@ -71,7 +71,7 @@ func TestFlushOfNothing(t *testing.T) {
 	})
 }
 
-// TestAbortLooksCutShort holds Abort to leaving a stream that no one takes for whole.
+// TestAbortLooksCutShort checks that a stream does not look complete after Abort.
 func TestAbortLooksCutShort(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		for _, flushed := range []bool{false, true} {
@@ -122,8 +122,8 @@ func TestAfterClose(t *testing.T) {
 	})
 }
 
-// TestClosedTwicePooledOnce interleaves two streams after one was closed twice: with its encoder twice in the pool
-// they would share it.
+// TestClosedTwicePooledOnce interleaves two streams after one was closed twice. If its encoder were
+// in the pool twice, they would share it.
 func TestClosedTwicePooledOnce(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		for range 10 {
@@ -150,7 +150,7 @@ func TestClosedTwicePooledOnce(t *testing.T) {
 	})
 }
 
-// brittle takes left bytes and fails then.
+// brittle accepts left bytes and then fails.
 type brittle struct {
 	left int
 	err  error
@@ -164,7 +164,8 @@ func (b *brittle) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestReuseAfterFailure fails writers and readers at many places, and uses what they gave back.
+// TestReuseAfterFailure lets writers and readers fail at many positions and reuses the codecs that
+// they released.
 func TestReuseAfterFailure(t *testing.T) {
 	body := sampleJSON(140 << 10) // more than a block of any codec
 	broken := errors.New("connection reset")
@@ -193,7 +194,7 @@ func TestReuseAfterFailure(t *testing.T) {
 	})
 }
 
-// TestAllKindsOfReaders decodes from readers that keep the contract of io.Reader in every odd way.
+// TestAllKindsOfReaders decodes from readers that use every freedom of the contract of io.Reader.
 func TestAllKindsOfReaders(t *testing.T) {
 	body := sampleJSON(50 << 10)
 	kinds := map[string]func(io.Reader) io.Reader{
@@ -217,8 +218,8 @@ func TestAllKindsOfReaders(t *testing.T) {
 	})
 }
 
-// TestSourceErrorsComeThrough breaks the source at every place, also after a whole frame or member, where codecs
-// would take it for the end.
+// TestSourceErrorsComeThrough lets the source fail at every position, even after a complete frame
+// or member, where a codec would assume the end.
 func TestSourceErrorsComeThrough(t *testing.T) {
 	broken := errors.New("connection reset")
 	eachCoding(t, func(t *testing.T, c Coding) {
@@ -235,7 +236,7 @@ func TestSourceErrorsComeThrough(t *testing.T) {
 	})
 }
 
-// TestNewReaderDoesNotRead holds NewReader to leaving its input alone, so that making one can't block.
+// TestNewReaderDoesNotRead checks that NewReader does not read its input, so that it can't block.
 func TestNewReaderDoesNotRead(t *testing.T) {
 	eachCoding(t, func(t *testing.T, c Coding) {
 		src := &counting{}

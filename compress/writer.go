@@ -5,21 +5,22 @@ import (
 	"io"
 )
 
-// Writer codes a stream. It is for one goroutine at a time. It ends with Close or Abort, either of which gives its
-// memory back; what comes after that, but for Close and Abort, fails.
+// Writer encodes a stream. Only one goroutine may use it at a time. The caller must end it with
+// Close or Abort, which release its memory. After that, every call except Close and Abort fails.
 type Writer interface {
 	io.Writer
-	// Flush passes on all that was written, so that the other end can decode it now.
+	// Flush sends all written bytes, so that the receiver can decode them now.
 	Flush() error
-	// Close ends the coded stream. It does not close the writer underneath.
+	// Close ends the coded stream. It does not close the underlying writer.
 	Close() error
-	// Abort gives the stream up where it is, without the mark that says it is whole: a body that broke off must not
-	// look complete.
+	// Abort ends the stream without its end mark, so that an incomplete body does not look
+	// complete.
 	Abort()
 }
 
-// NewWriter returns a Writer that codes to w. Level 0 is the coding's default; one that the coding has not for
-// streams is the nearest it has. Identity passes all through; with Unknown every call fails.
+// NewWriter returns a Writer that encodes to w. Level 0 is the coding's default. If the coding does
+// not have the level for streams, NewWriter uses the nearest one. Identity passes all bytes
+// through. With Unknown, every call fails.
 func NewWriter(w io.Writer, c Coding, level int) Writer {
 	s := &stream{coding: c}
 	switch {
@@ -33,12 +34,12 @@ func NewWriter(w io.Writer, c Coding, level int) Writer {
 	return s
 }
 
-// stream is the one Writer there is. Of enc and plain one is set until the end.
+// stream implements Writer. Until the end, either enc or plain is set.
 type stream struct {
 	coding Coding
 	enc    *pooledEncoder
 	plain  io.Writer
-	err    error // the first one, for good
+	err    error // the first error, which is permanent
 }
 
 var _ Writer = (*stream)(nil)
@@ -81,14 +82,15 @@ func (s *stream) Close() error {
 // Abort implements Writer.
 func (s *stream) Abort() { s.end() }
 
-// note keeps the first error: after one, nothing that an encoder still holds can make the stream whole.
+// note keeps the first error. After an error, the encoder's remaining output can't make the stream
+// complete.
 func (s *stream) note(err error) {
 	if err != nil && s.err == nil {
 		s.err = err
 	}
 }
 
-// end gives the encoder back, once.
+// end returns the encoder to its pool once.
 func (s *stream) end() {
 	if s.enc != nil {
 		s.enc.release()

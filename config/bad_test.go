@@ -12,7 +12,8 @@ import (
 // want is a mistake that a file in testdata/bad announces: `# want LINE:COLUMN substring`.
 var want = regexp.MustCompile(`^ want ([0-9]+:[0-9]+) (.+?)\s*$`)
 
-// TestBad holds the mistakes found in each file against those announced: all of them, and no others.
+// TestBad compares the mistakes found in each file with the announced ones. Both must be the same
+// set.
 func TestBad(t *testing.T) {
 	for _, path := range glob(t, "testdata/bad/*.yaml") {
 		src, err := os.ReadFile(path)
@@ -29,7 +30,7 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// wants collects what a file announces, as position and text.
+// wants collects the announced mistakes of a file as position and text.
 func wants(src string) [][2]string {
 	var out [][2]string
 	for line := range strings.Lines(src) {

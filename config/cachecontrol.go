@@ -8,19 +8,24 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// timedDirectives are the response directives with a number of seconds (RFC 9111 section 5.2.2, RFC 5861).
+// timedDirectives lists the response directives that take a number of seconds (RFC 9111 section
+// 5.2.2, RFC 5861).
 var timedDirectives = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
-// bareDirectives are the response directives without one (RFC 9111 section 5.2.2, RFC 8246).
+// bareDirectives lists the response directives without a number (RFC 9111 section 5.2.2, RFC 8246).
 var bareDirectives = []string{
 	"public", "private", "no-cache", "no-store", "no-transform", "must-revalidate", "proxy-revalidate", "must-understand", "immutable",
 }
 
-// readCacheControl reads the value that a rule sets. Unknown directives are allowed, as RFC 9111 section 5.2.3 wants,
-// but not those one letter away from a known one: they are slips, and a slip here means stale or uncached pages.
+// readCacheControl reads the value that a rule sets. It allows unknown directives, as RFC 9111
+// section 5.2.3 requires, unless they differ in one letter from a known one. Such a directive is a
+// typing error, and here it would cause stale or uncached pages.
 func readCacheControl(s string) (string, *problem) {
 	if strings.TrimSpace(s) == "" || !httpguts.ValidHeaderFieldValue(s) {
 		return "", not(`such as "public, max-age=300"`)
+	}
+	if strings.ContainsAny(s, "{}") {
+		return "", problemf("a Cache-Control value has no placeholders").or(`such as "public, max-age=300"`)
 	}
 	for _, part := range splitDirectives(s) {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(part), "=")
@@ -31,7 +36,7 @@ func readCacheControl(s string) (string, *problem) {
 	return strings.TrimSpace(s), nil
 }
 
-// splitDirectives splits at the commas outside of quotes.
+// splitDirectives splits s at the commas outside quotes.
 func splitDirectives(s string) []string {
 	var out []string
 	start, quoted := 0, false
@@ -49,7 +54,7 @@ func splitDirectives(s string) []string {
 
 func checkDirective(name, value string, hasValue bool) *problem {
 	if !isToken(name) {
-		return problemf("%q is no Cache-Control directive", clip(name))
+		return problemf("%q is not a Cache-Control directive", clip(name))
 	}
 	timed := slices.Contains(timedDirectives, name)
 	if !timed && !slices.Contains(bareDirectives, name) {

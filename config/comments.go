@@ -11,19 +11,20 @@ import (
 	"strings"
 )
 
-// tableSource is the table's own text: its comments are the descriptions in the schema, so that there is one text of them.
+// tableSource is the source of the structs that define the keys. Their comments are the
+// descriptions in the schema, so that each text exists once.
 //
 //go:embed config.go config_*.go
 var tableSource embed.FS
 
-// comments are the texts beside types, fields and constants.
+// comments holds the comments of types, fields and constants.
 type comments struct {
 	types  map[string]string            // by type
 	fields map[string]string            // by type and field, as "Route.Name"
 	words  map[string]map[string]string // by type and value of a constant
 }
 
-// readComments collects the comments of the table.
+// readComments collects the comments of tableSource.
 func readComments() (*comments, error) {
 	c := &comments{map[string]string{}, map[string]string{}, map[string]map[string]string{}}
 	err := fs.WalkDir(tableSource, ".", func(path string, entry fs.DirEntry, err error) error {
@@ -100,7 +101,8 @@ func oneLine(g *ast.CommentGroup) string {
 	return strings.Join(strings.Fields(g.Text()), " ")
 }
 
-// field describes a key: its field's comment, under the name that the file has for it.
+// field returns the description of a key: the comment of its field, with the key in place of the
+// field's name.
 func (c *comments) field(typeName string, col column) string {
 	text := c.fields[typeName+"."+col.field]
 	if rest, ok := strings.CutPrefix(text, col.field+" "); ok {
@@ -109,7 +111,7 @@ func (c *comments) field(typeName string, col column) string {
 	return text
 }
 
-// choices describes the words that a value may be.
+// choices returns the descriptions of the words that a value may be.
 func (c *comments) choices(typeName string, words []string) string {
 	var b strings.Builder
 	for _, w := range words {

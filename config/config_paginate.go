@@ -1,31 +1,34 @@
 package config
 
-// Paginate is about lists that come in pages.
+// Paginate configures lists that are split into pages.
 type Paginate struct {
-	// Limit is how many elements a page has.
+	// Limit is the number of elements in a page.
 	Limit *PageLimit `key:"limit"`
-	// Cursor is what leads from a page to the next.
+	// Cursor is the link from a page to the next.
 	Cursor *PageCursor `key:"cursor"`
-	// LinkHeader adds the link to the next page to each (RFC 8288).
+	// LinkHeader adds a Link field with the next page to each page (RFC 8288).
 	LinkHeader bool `key:"link_header"`
-	// Prefetch is how many of the pages that follow are fetched into the cache while a client reads one; 0: none.
+	// Prefetch is the number of following pages that the gateway fetches into the cache while a
+	// client reads one. 0 turns this off.
 	Prefetch int `key:"prefetch" min:"0" max:"10"`
 }
 
-// PageLimit is how many elements a page has. Whatever is asked for, what goes upstream and what is stored has one form of it.
+// PageLimit is the number of elements in a page. The gateway normalises each request's limit, so
+// that the upstream and the cache see one form of it.
 type PageLimit struct {
-	// Param is the query's parameter.
+	// Param is the query parameter.
 	Param string `key:"param" required:"true" as:"query_param"`
-	// Default is what holds where the parameter is left out.
+	// Default is the limit if the parameter is omitted.
 	Default int `key:"default" required:"true" min:"1" max:"1000000"`
-	// Max is the most; whoever asks for more gets that.
+	// Max is the largest limit. A larger one is lowered to it.
 	Max int `key:"max" required:"true" min:"1" max:"1000000"`
 }
 
-// PageCursor is what leads from a page to the next.
+// PageCursor is the link from a page to the next.
 type PageCursor struct {
-	// Param is the query's parameter.
+	// Param is the query parameter.
 	Param string `key:"param" required:"true" as:"query_param"`
-	// Next leads to the next page's cursor in the content of a page. On the last it is not there, null or empty.
+	// Next is the path to the next page's cursor in the content of a page. On the last page it is
+	// missing, null or empty.
 	Next string `key:"next" required:"true" as:"json_path"`
 }

@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// decoder fills values from nodes by the table that the structs of config.go are, and goes on after a mistake to find the others.
+// decoder fills values from nodes according to the tags of the structs. After a mistake it
+// continues, to find the others.
 type decoder struct {
 	*report
-	bad map[*node]bool // nodes within which there was a mistake: cross checks leave them alone
+	bad map[*node]bool // nodes that contain a mistake; the cross checks skip them
 }
 
-// defaulter is a struct that has values before anything is read into it.
+// defaulter is a struct with defaults.
 type defaulter interface{ setDefaults() }
 
 var defaulterType = reflect.TypeFor[defaulter]()
@@ -33,12 +34,12 @@ func (d *decoder) value(n *node, v reflect.Value, c column) bool {
 	return ok
 }
 
-// shape decodes by the kind of v.
+// shape decodes n according to the kind of v.
 func (d *decoder) shape(n *node, v reflect.Value, c column) bool {
 	switch {
 	case v.Type() == jsonType:
 		return d.json(n, v)
-	case v.Type() == onErrorType && n.kind == kindNull: // the word null, which YAML takes for nothing
+	case v.Type() == onErrorType && n.kind == kindNull: // the word null, which YAML reads as no value
 		v.SetString(string(OnErrorNull))
 		return true
 	}
@@ -61,7 +62,7 @@ func (d *decoder) shape(n *node, v reflect.Value, c column) bool {
 	return d.structure(n, v, columns(v.Type()))
 }
 
-// expect reports whether n has the kind wanted, and notes it where not.
+// expect reports whether n has the wanted kind, and adds a problem if not.
 func (d *decoder) expect(n *node, want kind, name string) bool {
 	switch n.kind {
 	case want:
@@ -70,7 +71,7 @@ func (d *decoder) expect(n *node, want kind, name string) bool {
 	case kindNull:
 		d.at(n, problemf("%s is missing", name).or("write a value, or leave the key out"))
 	default:
-		d.at(n, problemf("%s is wanted here, this is %v", name, n.kind))
+		d.at(n, problemf("expected %s, found %v", name, n.kind))
 	}
 	return false
 }
@@ -96,9 +97,18 @@ func (d *decoder) scalar(n *node, v reflect.Value, c column, s *scalar) bool {
 	return true
 }
 
-// list decodes a list. An empty one is nil, so that it equals one that is left out.
+// list decodes a list. An empty list becomes nil. If that would look like an omitted list, the
+// column refuses it.
 func (d *decoder) list(n *node, v reflect.Value, c column) bool {
+	if n.kind == kindScalar {
+		d.at(n, problemf("expected a list, found %v", n.kind).or("write [%s]", clip(n.source)))
+		return false
+	}
 	if !d.expect(n, kindList, "a list") {
+		return false
+	}
+	if len(n.items) == 0 && c.empty != "" {
+		d.at(n, problemf("the list is empty").or("%s", c.empty))
 		return false
 	}
 	v.SetZero()
@@ -112,12 +122,12 @@ func (d *decoder) list(n *node, v reflect.Value, c column) bool {
 			ok = false
 			fill(e)
 		}
-		v.Set(reflect.Append(v, e)) // also a bad one: the index is that of the file
+		v.Set(reflect.Append(v, e)) // append even a bad value, so that the index is the index in the file
 	}
 	return d.distinct(n) && ok
 }
 
-// fill puts an empty value where none could be read, so that no list and map holds a nil.
+// fill replaces an unreadable value by an empty one, so that no list or map holds a nil.
 func fill(e reflect.Value) {
 	if e.Kind() == reflect.Pointer && e.IsNil() && e.Type() != urlType {
 		e.Set(reflect.New(e.Type().Elem()))
@@ -125,12 +135,13 @@ func fill(e reflect.Value) {
 	}
 }
 
-// distinct refuses a single value that is twice in a list: the second would do nothing.
+// distinct refuses a single value that occurs twice in a list, because the second one has no
+// effect.
 func (d *decoder) distinct(n *node) bool {
 	seen := make(map[string]bool, len(n.items))
 	for _, item := range n.items {
 		if seen[item.text] && item.kind == kindScalar {
-			d.at(item, problemf("%s is here twice", item.quoted()))
+			d.at(item, problemf("%s occurs twice", item.quoted()))
 			return false
 		}
 		seen[item.text] = true
@@ -138,7 +149,7 @@ func (d *decoder) distinct(n *node) bool {
 	return true
 }
 
-// dictionary decodes a map whose keys are the user's.
+// dictionary decodes a map whose keys the user chooses.
 func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
 	if !d.expect(n, kindMap, "a map") {
 		return false
@@ -152,7 +163,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
 			continue
 		}
 		if !v.IsNil() && v.MapIndex(key).IsValid() {
-			d.atKey(f.key, problemf("the key is here twice").or("names of fields are one in upper and lower case"))
+			d.atKey(f.key, problemf("the key occurs twice").or("the case of field names does not matter"))
 			ok = false
 			continue
 		}
@@ -169,7 +180,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, c column) bool {
 	return ok
 }
 
-// key decodes a key of a map; its bounds are the column's.
+// key decodes a key of a map. The column's bounds apply to it.
 func (d *decoder) key(n *node, v reflect.Value, c column) bool {
 	c = column{as: c.keyAs, min: c.min, max: c.max}
 	s := scalarOf(v.Type(), c)
@@ -190,8 +201,12 @@ func (d *decoder) key(n *node, v reflect.Value, c column) bool {
 	return true
 }
 
-// structure decodes a map whose keys are those of a struct.
+// structure decodes a map whose keys are the keys of a struct.
 func (d *decoder) structure(n *node, v reflect.Value, cs []column) bool {
+	if n.kind == kindScalar {
+		d.at(n, problemf("expected a map, found %v", n.kind).or("%s", mapHint(v.Type(), n, cs)))
+		return false
+	}
 	if !d.expect(n, kindMap, "a map") {
 		return false
 	}
@@ -204,18 +219,21 @@ func (d *decoder) structure(n *node, v reflect.Value, cs []column) bool {
 		case slices.Contains(laterKeys[v.Type()], f.key.text):
 			d.atKey(f.key, unsupported())
 			ok, later = false, true
+		case foreignWord(v.Type(), f.key.text) != "":
+			d.atKey(f.key, problemf("unknown key").or("write %s", foreignWord(v.Type(), f.key.text)))
+			ok = false
 		default:
 			d.atKey(f.key, problemf("unknown key").or("%s", suggestion(f.key.text, knownKeys(v.Type(), cs))))
 			ok = false
 		}
 	}
-	if later { // what such a part needs or replaces is not ours to say
+	if later { // the requirements of an unsupported part are unknown
 		return false
 	}
 	return d.required(n, cs) && ok
 }
 
-// required notes the keys that must be there and are not.
+// required reports a problem if a required key is missing.
 func (d *decoder) required(n *node, cs []column) bool {
 	var missing []string
 	for _, c := range cs {
@@ -235,7 +253,7 @@ func (d *decoder) required(n *node, cs []column) bool {
 
 var targetType = reflect.TypeFor[Target]()
 
-// shortTarget decodes a target that is a URL alone.
+// shortTarget decodes a target that is only a URL.
 func (d *decoder) shortTarget(n *node, v reflect.Value) bool {
 	c, _ := findColumn(columns(targetType), "url")
 	return d.value(n, v.Field(c.index), c)

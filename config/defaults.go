@@ -10,146 +10,156 @@ const (
 	mib = 1 << 20
 )
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (c *Config) setDefaults() {
 	c.Version = 1
 	c.Server = Server{
 		Limits: Limits{
-			HeaderBytes: 32 * kib, // four times what browsers and proxies send at their largest
-			BodyBytes:   16 * mib, // an upload of photographs; more is a decision
+			HeaderBytes: 32 * kib, // four times the largest that browsers and proxies send
+			BodyBytes:   16 * mib, // an upload of photographs; a larger one must be an explicit choice
 			URLBytes:    8 * kib,  // RFC 9110 section 4.1 recommends at least 8000
-			QueryParams: 1000,     // beyond it, parsing is the attack
-			Connections: 20_000,   // about 1 GiB of buffers when all are busy
+			QueryParams: 1000,     // parsing more would itself be an attack
+			Connections: 20_000,   // about 1 GiB of buffers if all are busy
 		},
 		Timeouts: ServerTimeouts{
-			ReadHeader: 5 * time.Second,   // a header comes in one round trip; slower is Slowloris
-			Read:       60 * time.Second,  // BodyBytes at 2 Mbit/s
-			Write:      0,                 // none: it would cut long downloads and event streams
-			Idle:       120 * time.Second, // above the 60 s of most load balancers in front, which then close first
-			Drain:      30 * time.Second,  // what Kubernetes gives a pod before it kills it
+			ReadHeader: 5 * time.Second,   // a header arrives in one round trip; a slower client is a Slowloris attack
+			Read:       0,                 // 0: no bound, because it would cut long uploads that make progress
+			ReadStall:  30 * time.Second,  // several retransmissions of a lost packet on a bad mobile network
+			Write:      0,                 // 0: no bound, because it would cut long downloads and event streams
+			WriteStall: 60 * time.Second,  // as nginx's send_timeout and Varnish's idle_send_timeout
+			Idle:       120 * time.Second, // above the 60 s of most load balancers in front, so that they close first
+			Drain:      30 * time.Second,  // the time that Kubernetes gives a pod before it kills it
 		},
 	}
-	// Loopback, so that nothing is open to others because a line was forgotten.
+	// Loopback, so that a forgotten line does not open the listener to others.
 	c.Admin = Admin{Address: "127.0.0.1:9901"}
 	c.Writes.setDefaults()
 	c.Telemetry = Telemetry{
 		ServiceName: "penstock",
 		Traces: Traces{
-			Exporter:  TracesNone,  // nothing is sent to anybody unasked
-			Sample:    0.01,        // enough for a picture, and nothing that shows in the costs
-			Slow:      time.Second, // what users call slow
+			Exporter:  TracesNone,  // the gateway sends no data unless the operator asks for it
+			Sample:    0.01,        // enough for an overview at negligible cost
+			Slow:      time.Second, // a duration that users call slow
 			Untrusted: UntrustedLink,
 		},
-		Metrics: Metrics{Prometheus: true}, // costs nothing until somebody asks
-		// Off: a line costs more than the answer from memory that it tells of.
+		Metrics: Metrics{Prometheus: true}, // free until a client scrapes it
+		// Off, because a line costs more than an answer from memory.
 		AccessLog: AccessLog{Output: AccessOff, Format: AccessJSON, Sample: 1},
 	}
 	c.Cache.Memory = MemoryStore{
 		Size:      256 * mib, // leaves room in a container of 512 MiB
-		MaxObject: 8 * mib,   // a thirty-second of Size: no single object pushes out many
+		MaxObject: 8 * mib,   // a thirty-second of Size, so that no single object evicts many others
 	}
 }
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (w *WriteQueue) setDefaults() {
 	*w = WriteQueue{
-		Max:     10_000,                                          // a quarter of an hour's writes of a busy API; beyond it somebody has to look
-		Size:    256 * mib,                                       // with bodies of 25 KiB Max comes first
-		MaxBody: mib,                                             // documents and forms; uploads are not for a queue
-		Workers: 32,                                              // at 20 ms a call 1600 writes a second
+		Max:     10_000,                                          // the writes of a quarter of an hour on a busy API; more need an operator
+		Size:    256 * mib,                                       // with bodies of 25 KiB, Max is reached first
+		MaxBody: mib,                                             // documents and forms; a queue is not for uploads
+		Workers: 32,                                              // 1600 writes a second at 20 ms each
 		Keep:    time.Hour,                                       // longer than clients repeat a request
-		Dead:    DeadLetters{Max: 1000, Age: 7 * 24 * time.Hour}, // a week in which somebody comes to look
+		Dead:    DeadLetters{Max: 1000, Age: 7 * 24 * time.Hour}, // a week, in which an operator will look
 	}
 }
 
-// defaultWrites leaves writes to the origin.
+// defaultWrites returns the defaults for writes: the origin applies them.
 func defaultWrites() Writes {
 	return Writes{
 		Policy:  WriteInvalidate,
-		Refresh: RefreshRefetch, // what a GET brings is right whatever an API answers to writes
+		Refresh: RefreshRefetch, // a GET returns the right representation, whatever an API answers to writes
 		Queue: RouteQueue{
-			Retries:    8,                      // a minute or so with the waits below: a restart of the origin
+			Retries:    8,                      // about a minute with the waits below: a restart of the origin
 			Backoff:    200 * time.Millisecond, // a lost packet
 			MaxBackoff: 30 * time.Second,
-			DeadLetter: true, // what was acknowledged is not thrown away
+			DeadLetter: true, // an acknowledged write must not be discarded
 		},
 	}
 }
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (r *RedisStore) setDefaults() {
 	*r = RedisStore{
 		Prefix:    "penstock",
-		Timeout:   25 * time.Millisecond, // fifty times what a lookup takes in one data centre, and less than a user notices
+		Timeout:   25 * time.Millisecond, // fifty times a lookup in one data centre, and too short for a user to notice
 		MaxObject: mib,                   // a larger reply blocks its connection for milliseconds
-		Compress:  true,                  // memory is what a shared Redis costs
+		Compress:  true,                  // memory is the main cost of a shared Redis
+		// Longer than a failover of Redis, and short for an operator who waits until a purge holds
+		// everywhere.
+		MaxCutOff: 30 * time.Second,
 	}
 }
 
-// setDefaults names the currency that most clouds bill in; prices nobody can guess.
+// setDefaults sets the currency of most clouds' bills. Prices have no sensible default.
 func (c *Cost) setDefaults() { c.Currency = "USD" }
 
-// setDefaults warns when there is still something to be done, and when there is not.
+// setDefaults sets one alert that leaves time to act, and one when the budget is spent.
 func (b *Budget) setDefaults() { b.AlertAt = []float64{0.8, 1} }
 
-// defaultListener is where a server without `listen` listens: on loopback, for the reason of the admin's.
+// defaultListener returns the listener of a server without `listen`. It is on loopback, for the
+// same reason as the admin listener.
 func defaultListener() Listener { return Listener{Address: "127.0.0.1:8080", Wire: true} }
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (l *Listener) setDefaults() { l.Wire = true }
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (u *Upstream) setDefaults() {
 	*u = Upstream{
-		Balance: BalanceP2C, // near to least_conn at the price of two looks, and no herd on the emptiest target
+		Balance: BalanceP2C, // nearly as good as least_conn at the cost of two comparisons, and no herd on the emptiest target
 		Pool: Pool{
-			Min:         0,                // connections come with traffic
-			Max:         512,              // at 10 ms a call 50 000 calls a second for each target, and half of the usual 1024 file descriptors
-			IdleTimeout: 90 * time.Second, // as net/http has it
+			Min:         0,                // traffic opens the connections
+			Max:         512,              // 50 000 calls a second to each target at 10 ms each, and half of the usual 1024 file descriptors
+			IdleTimeout: 90 * time.Second, // as in net/http
 			Wait:        time.Second,      // longer than a burst, shorter than a user's patience
+			Upgraded:    10_000,           // open tabs, not calls: each costs a file descriptor and hardly any work
 		},
 		Timeouts: UpstreamTimeouts{
-			Connect:   time.Second,      // one lost SYN is sent again after 1 s: the second target is quicker
-			FirstByte: 10 * time.Second, // slow reports pass, hung processes do not hold a connection for minutes
-			Idle:      30 * time.Second, // event streams send a comment every 15 s or so
-			Total:     60 * time.Second, // the end of any call, whatever the others allow
+			Connect:   time.Second,      // a lost SYN is sent again after 1 s, so the second target is quicker
+			FirstByte: 60 * time.Second, // long polls and slow reports pass, as with nginx and HAProxy
+			Idle:      60 * time.Second, // the same for the pauses within an answer
+			Total:     0,                // 0: no bound, because it would cut every long answer, even one that makes progress
 		},
-		Protocol: ProtocolH1, // what every origin speaks
+		Protocol: ProtocolH1, // every origin supports it
 	}
 }
 
 // setDefaults gives every target the same share.
 func (t *Target) setDefaults() { t.Weight = 1 }
 
-// setDefaults lets the origin's own word win.
+// setDefaults gives the origin's own Cache-Control precedence.
 func (r *CacheControlRule) setDefaults() { r.Mode = CacheControlAbsent }
 
-// setDefaults fills in what a file may leave out.
+// setDefaults fills in the defaults of omitted keys.
 func (r *Route) setDefaults() {
 	*r = Route{
 		RequireHTTPS: RequireHTTPSOff,
 		Cache:        defaultCache(),
 		Coalesce: Coalesce{
-			MaxWaiters: 10_000,           // a herd fits; beyond it, waiting costs more memory than a client that comes again
+			MaxWaiters: 10_000,           // enough for a herd; more waiters would cost more memory than a retry
 			Wait:       10 * time.Second, // as long as an upstream may take to its first byte
 		},
 		Compress: defaultCompress(),
 		Writes:   defaultWrites(),
-		Upgrade:  UpgradeOff, // an upgraded connection passes all checks of single requests
+		Upgrade:  UpgradeOff, // an upgraded connection avoids all checks of single requests
 	}
 }
 
-// defaultCache is RFC 9111 as it stands, with what it leaves to the cache chosen for availability.
+// defaultCache returns the behaviour of RFC 9111. If it leaves a choice to the cache, the default
+// favours availability.
 func defaultCache() Cache {
 	return Cache{
-		Tiers:                []Tier{TierMemory},
-		Key:                  CacheKey{Query: QueryKey{Include: []string{"*"}}}, // all of the query, in its order: what RFC 9110 says two URLs are told apart by
-		Vary:                 Vary{MaxVariants: 32},                             // encodings times a dozen languages; beyond it, Vary is on something unbounded
-		StaleWhileRevalidate: 0,                                                 // stale without the origin's word only when it fails
-		StaleIfError:         10 * time.Minute,                                  // the time in which somebody notices
-		EarlyRefresh:         1,                                                 // the optimum of XFetch for exponential fill times
+		Tiers: []Tier{TierMemory},
+		// All of the query in its order, as RFC 9110 compares URLs.
+		Key:                  CacheKey{Query: QueryKey{Include: []string{"*"}}},
+		Vary:                 Vary{MaxVariants: 32}, // codings times a dozen languages; beyond that, the values of Vary are unbounded
+		StaleWhileRevalidate: 0,                     // a stale response without the origin's permission is only for errors
+		StaleIfError:         10 * time.Minute,      // the time in which an operator notices the failure
+		EarlyRefresh:         1,                     // the optimum of XFetch for exponential fill times
 		Authorization:        AuthorizationRFC,
-		SetCookie:            SetCookiePass, // a cookie is mostly one user's
+		SetCookie:            SetCookiePass,   // a cookie is usually for one user
+		Cookies:              CookiesExplicit, // so is the answer to it, unless the origin says otherwise
 		Tags:                 Tags{Header: "Surrogate-Key"},
 		ClientDirectives:     ClientDirectivesHonour,
 	}
@@ -157,21 +167,21 @@ func defaultCache() Cache {
 
 func defaultCompress() Compress {
 	return Compress{
-		Encodings: []Encoding{EncodingZstd, EncodingBr, EncodingGzip}, // by size for the time that they take
+		Encodings: []Encoding{EncodingZstd, EncodingBr, EncodingGzip}, // ordered by size for the time that they take
 		MinSize:   500,                                                // smaller bodies fit into the first packet anyway
-		Level:     CompressLevel{Gzip: 6, Br: 5, Zstd: 3},             // where each one's curve bends: twice the time beyond saves a few percent
+		Level:     CompressLevel{Gzip: 6, Br: 5, Zstd: 3},             // beyond these levels, twice the time saves only a few percent
 		Types: []string{
 			"text/*",
 			"application/json", "application/*+json", "application/x-ndjson", "application/manifest+json",
 			"application/javascript", "application/x-javascript", "application/wasm",
 			"application/xml", "application/*+xml", "image/svg+xml",
 			"image/x-icon", "image/vnd.microsoft.icon", "image/bmp",
-			"font/ttf", "font/otf", "application/vnd.ms-fontobject", // woff and woff2 are compressed already
+			"font/ttf", "font/otf", "application/vnd.ms-fontobject", // woff and woff2 are already compressed
 		},
 	}
 }
 
-// complete fills in the defaults that depend on what else was written.
+// complete fills in the defaults that depend on other keys.
 func (c *Config) complete(root *node) {
 	if root.get("server").get("listen") == nil {
 		c.Server.Listen = []Listener{defaultListener()}
@@ -186,7 +196,7 @@ func (c *Config) complete(root *node) {
 	}
 }
 
-// completeTiers uses all tiers that are configured, where the route does not choose.
+// completeTiers uses all configured tiers if the route does not choose.
 func (r *Route) completeTiers(n *node, redis bool) {
 	if redis && n.get("cache").get("tiers") == nil {
 		r.Cache.Tiers = []Tier{TierMemory, TierRedis}
@@ -196,7 +206,7 @@ func (r *Route) completeTiers(n *node, redis bool) {
 	}
 }
 
-// complete fills in the defaults that depend on what else was written; n is the route's node.
+// complete fills in the defaults that depend on other keys. n is the route's node.
 func (r *Route) complete(n *node, limits Limits) {
 	if n.get("coalesce").get("enabled") == nil {
 		r.Coalesce.Enabled = r.Cache.Enabled
@@ -209,12 +219,12 @@ func (r *Route) complete(n *node, limits Limits) {
 	}
 	for i := range r.Errors {
 		if e := &r.Errors[i]; e.Body != "" && e.ContentType == "" {
-			e.ContentType = "text/plain; charset=utf-8" // never sniffed: a body that could be taken for HTML runs scripts
+			e.ContentType = "text/plain; charset=utf-8" // browsers sniff a body without a type, and run scripts in it if it looks like HTML
 		}
 	}
 }
 
-// item is an element of a list; nil when there is none.
+// item returns an element of a list, or nil if the index is too large.
 func item(n *node, i int) *node {
 	if n == nil || i >= len(n.items) {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// parse parses a text that must be good.
+// parse parses a text that must be valid.
 func parse(t *testing.T, src string) *Config {
 	t.Helper()
 	c, err := Parse("test.yaml", []byte(src), environment, secrets)
@@ -18,13 +18,13 @@ func parse(t *testing.T, src string) *Config {
 	return c
 }
 
-// TestDefaults holds the defaults that the contract shows.
+// TestDefaults checks the documented defaults.
 func TestDefaults(t *testing.T) {
 	c := parse(t, someUpstream+someRoute)
 	want := Server{
 		Listen:   []Listener{{Address: "127.0.0.1:8080", Wire: true}},
 		Limits:   Limits{32 << 10, 16 << 20, 8 << 10, 1000, 20000},
-		Timeouts: ServerTimeouts{5 * time.Second, time.Minute, 0, 2 * time.Minute, 30 * time.Second},
+		Timeouts: ServerTimeouts{5 * time.Second, 0, 30 * time.Second, 0, time.Minute, 2 * time.Minute, 30 * time.Second},
 	}
 	if diff := cmp.Diff(want, c.Server); diff != "" {
 		t.Error(diff)
@@ -34,8 +34,8 @@ func TestDefaults(t *testing.T) {
 	}
 	u := c.Upstreams["web"]
 	if u.Name != "web" || u.Balance != BalanceP2C || u.Protocol != ProtocolH1 || u.Targets[0].Weight != 1 ||
-		u.Timeouts != (UpstreamTimeouts{time.Second, 10 * time.Second, 30 * time.Second, time.Minute}) ||
-		u.Pool != (Pool{0, 512, 90 * time.Second, time.Second}) {
+		u.Timeouts != (UpstreamTimeouts{time.Second, time.Minute, time.Minute, 0}) ||
+		u.Pool != (Pool{0, 512, 90 * time.Second, time.Second, 10_000}) {
 		t.Errorf("%+v", u)
 	}
 	r := c.Routes[0]
@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestDependentDefaults: what is on by itself depends on what else is written.
+// TestDependentDefaults checks the defaults that depend on other keys.
 func TestDependentDefaults(t *testing.T) {
 	tests := []struct {
 		name, defaults, route     string
@@ -79,7 +79,8 @@ func TestDependentDefaults(t *testing.T) {
 	}
 }
 
-// TestDefaultsMerge: maps key by key, lists and single values as a whole.
+// TestDefaultsMerge checks that maps are merged key by key, while lists and single values are
+// replaced.
 func TestDefaultsMerge(t *testing.T) {
 	c := parse(t, someUpstream+`
 server: {limits: {body_bytes: 1MiB}}
@@ -120,7 +121,8 @@ routes:
 	}
 }
 
-// TestGatewayYAML starts what `penstock run` starts: as it is, with nothing in the environment.
+// TestGatewayYAML parses the configuration that `penstock run` starts with, with an empty
+// environment.
 func TestGatewayYAML(t *testing.T) {
 	c, err := parseFile(t, "../gateway.yaml")
 	if err != nil {

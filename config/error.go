@@ -11,11 +11,11 @@ type Error struct {
 	Line    int    // from 1
 	Column  int    // from 1, in characters
 	Path    string // such as routes[2].cache.ttl.default; "" for the file as a whole
-	Message string // what is wrong
-	Hint    string // what to write instead; "" when there is nothing to suggest
+	Message string // the mistake
+	Hint    string // the text to write instead; "" without a suggestion
 }
 
-// Error gives `file:line:column: path: message (hint)`.
+// Error returns `file:line:column: path: message (hint)`.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Column)
@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 // Errors are all mistakes of a file, in the order of their lines.
 type Errors []*Error
 
-// Error gives one mistake a line.
+// Error returns one line for each mistake.
 func (es Errors) Error() string {
 	lines := make([]string, len(es))
 	for i, e := range es {

@@ -6,15 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// References are expanded within single values, after the YAML reader has made values of the text and before they are
-// decoded into our types. So whatever a variable holds, a colon, a quote, a line break, it can't add a key or an item, and
-// lines and columns stay those of the file. A value that is one reference as a whole is typed as if its text stood there
-// without quotes: `max: ${MAX:-20}` is a number, also in quotes, which the YAML of flow lists and maps needs around ${.
+// References are expanded within single values, after the YAML reader has parsed the text and
+// before the decoder converts the values. So a variable can't add a key or an item, even if its
+// value contains a colon, a quote or a line break, and lines and columns stay those of the file. If
+// a value consists of one reference, its type is determined as if the expanded text stood there
+// without quotes: `max: ${MAX:-20}` is a number. It is a number even in quotes, which YAML's flow
+// lists and maps need around ${.
 
-// maxReferenced bounds the content of a file that a value refers to.
+// maxReferenced bounds the content of a file to which a value refers.
 const maxReferenced = 1 << 20
 
-// variableName is what may stand between ${ and }, or :-.
+// variableName matches the name between ${ and } or :-.
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // expander replaces ${NAME}, ${NAME:-default}, ${file:/path} and $$.
@@ -23,12 +25,12 @@ type expander struct {
 	readFile func(string) ([]byte, error)
 }
 
-// hasReference reports whether there is anything to expand.
+// hasReference reports whether s may contain a reference.
 func hasReference(s string) bool {
 	return strings.Contains(s, "${") || strings.Contains(s, "$$")
 }
 
-// expand gives the text with its references replaced, and whether it is one reference as a whole.
+// expand returns s with its references replaced. whole is true if s consists of one reference.
 func (x expander) expand(s string) (text string, whole bool, p *problem) {
 	var b strings.Builder
 	rest := s
@@ -46,7 +48,7 @@ func (x expander) expand(s string) (text string, whole bool, p *problem) {
 		case '{':
 			reference, after, ok := strings.Cut(rest[i+2:], "}")
 			if !ok {
-				return "", false, problemf("${ without }").or("write $$ for a $ that is meant as such")
+				return "", false, problemf("${ has no closing }").or("write $$ for a literal $")
 			}
 			value, p := x.lookUp(reference)
 			if p != nil {
@@ -62,7 +64,7 @@ func (x expander) expand(s string) (text string, whole bool, p *problem) {
 	}
 }
 
-// lookUp gives the value of what stands between ${ and }.
+// lookUp returns the value of the text between ${ and }.
 func (x expander) lookUp(reference string) (string, *problem) {
 	if path, ok := strings.CutPrefix(reference, "file:"); ok {
 		return x.file(path)
@@ -72,11 +74,11 @@ func (x expander) lookUp(reference string) (string, *problem) {
 	case strings.Contains(reference, "${"):
 		return "", problemf("references can't be nested")
 	case !variableName.MatchString(name):
-		return "", problemf("${%s} is not a reference", clip(reference)).or("${NAME}, ${NAME:-default} or ${file:/path}; $$ for a $ that is meant as such")
+		return "", problemf("${%s} is not a reference", clip(reference)).or("${NAME}, ${NAME:-default} or ${file:/path}; $$ for a literal $")
 	}
 	value, ok := x.env(name)
 	switch {
-	case hasFallback && value == "": // as in a shell, :- also holds for a variable that is empty
+	case hasFallback && value == "": // as in a shell, the default of :- also replaces an empty variable
 		return fallback, nil
 	case !ok:
 		return "", problemf("environment variable %s is not set", clip(name)).or("set it, or write ${%s:-default}", clip(name))
@@ -86,10 +88,10 @@ func (x expander) lookUp(reference string) (string, *problem) {
 	return value, nil
 }
 
-// file gives the content of a file without the line break at its end.
+// file returns the content of a file without the line break at its end.
 func (x expander) file(path string) (string, *problem) {
 	if path == "" {
-		return "", problemf("${file:} names no file").or("${file:/path}")
+		return "", problemf("${file:} has no file name").or("${file:/path}")
 	}
 	content, err := x.readFile(path)
 	switch {

@@ -30,13 +30,13 @@ func TestExpand(t *testing.T) {
 		{in: "${NUMBER:-d}", want: "7", whole: true},
 		{in: "${file:/run/secrets/token}", want: "from-a-file", whole: true},
 		{in: "${MISSING}", problem: "MISSING is not set"},
-		{in: "${", problem: "${ without }"},
-		{in: "${A", problem: "${ without }"},
+		{in: "${", problem: "${ has no closing }"},
+		{in: "${A", problem: "${ has no closing }"},
 		{in: "${}", problem: "not a reference"},
 		{in: "${A-B}", problem: "not a reference"},
 		{in: "${9}", problem: "not a reference"},
 		{in: "${A:-${B}}", problem: "nested"},
-		{in: "${file:}", problem: "names no file"},
+		{in: "${file:}", problem: "has no file name"},
 		{in: "${file:/missing}", problem: "can't be read"},
 	}
 	for _, tt := range tests {
@@ -53,7 +53,8 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// TestExpandTyped: a value that is one reference as a whole is a number, in quotes too.
+// TestExpandTyped checks that a value which consists of one reference can be a number, even in
+// quotes.
 func TestExpandTyped(t *testing.T) {
 	for _, value := range []string{"${NUMBER}", `"${NUMBER}"`, "'${MISSING:-7}'"} {
 		c, err := Parse("f", []byte("server: {timeouts: {idle: \"${DURATION}\"}}\n"+someUpstream+
@@ -68,7 +69,7 @@ func TestExpandTyped(t *testing.T) {
 	}
 }
 
-// TestExpandNeverInjects gives a variable that would be three lines of YAML if it were pasted into the text.
+// TestExpandNeverInjects expands a variable whose text would be three lines of YAML.
 func TestExpandNeverInjects(t *testing.T) {
 	src := "upstreams: {web: {targets: [\"http://x\"]}}\nroutes:\n  - name: all\n    match: {path: /*}\n    upstream: web\n" +
 		"    errors: [{status: [500], body: \"<${HOSTILE}>\"}]\n    zzz: 1\n"
@@ -86,7 +87,7 @@ func TestExpandNeverInjects(t *testing.T) {
 	}
 }
 
-// TestSecretsStayOut: what came from the environment or a file is in no message.
+// TestSecretsStayOut checks that no message contains text from the environment or from a file.
 func TestSecretsStayOut(t *testing.T) {
 	const secret = "hunter2 {x: [" // wrong for every kind of value
 	env := func(string) (string, bool) { return secret, true }

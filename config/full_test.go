@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestFullUsesEveryKey keeps testdata/good/full.yaml an example of everything that can be written.
+// TestFullUsesEveryKey checks that testdata/good/full.yaml uses every key.
 func TestFullUsesEveryKey(t *testing.T) {
 	src, err := os.ReadFile("testdata/good/full.yaml")
 	if err != nil {
@@ -23,7 +23,7 @@ func TestFullUsesEveryKey(t *testing.T) {
 	})
 }
 
-// collect notes the keys that a node uses, by the struct they belong to.
+// collect records the keys that a node uses, by struct.
 func collect(n *node, t reflect.Type, c column, used map[string]bool) {
 	if scalarOf(t, c) != nil {
 		return
@@ -49,7 +49,7 @@ func collect(n *node, t reflect.Type, c column, used map[string]bool) {
 	}
 }
 
-// TestReferencesTyped looks at what testdata/good/references.yaml comes to.
+// TestReferencesTyped checks the values of testdata/good/references.yaml.
 func TestReferencesTyped(t *testing.T) {
 	c, err := parseFile(t, "testdata/good/references.yaml")
 	if err != nil {
@@ -65,12 +65,12 @@ func TestReferencesTyped(t *testing.T) {
 	if r.Cache.EarlyRefresh != 0.5 || r.Cache.Authorization != AuthorizationNever || r.Cache.TTL.Jitter != 0.07 {
 		t.Errorf("%+v", r.Cache)
 	}
-	if got := r.Headers.Request.Set; got["X-Price"] != "$5" || got["X-Braces"] != "${kept}" {
+	if got := r.Headers.Request.Set; got["X-Price"] != "$5" || got["X-Braces"] != "${{kept}}" {
 		t.Errorf("%v", got)
 	}
 }
 
-// TestAnchors looks at what testdata/good/anchors.yaml comes to.
+// TestAnchors checks the values of testdata/good/anchors.yaml.
 func TestAnchors(t *testing.T) {
 	c, err := parseFile(t, "testdata/good/anchors.yaml")
 	if err != nil {
@@ -85,7 +85,7 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
-// TestErrorText holds the form that operators and editors parse.
+// TestErrorText checks the format that operators and editors parse.
 func TestErrorText(t *testing.T) {
 	_, err := Parse("dir/gateway.yaml", []byte(someUpstream+"routes:\n- name: all\n  match: {path: /*}\n  upstream: web\n  cache: {enabled: true, ttl: {default: 5}}\n  uprgade: websocket\n"), nil, nil)
 	want := []string{

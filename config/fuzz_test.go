@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzParse: any input is either a configuration that survives being printed, or has mistakes with their places. R11.
+// FuzzParse checks that any input is either a configuration that survives Print and Parse, or has
+// mistakes with positions.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/good/*.yaml", "testdata/bad/*.yaml"} {
 		paths, err := filepath.Glob(pattern)

@@ -13,7 +13,8 @@ const (
 	someRoute    = "routes: [{name: all, match: {path: /*}, upstream: web}]\n"
 )
 
-// bomb is a list of ten lists of ten lists … of anchors, ten to the power of n values in a few lines.
+// bomb returns a list of ten lists of ten lists … of anchors: ten to the power of n values in a few
+// lines.
 func bomb(n int) string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
@@ -23,7 +24,8 @@ func bomb(n int) string {
 	return b.String()
 }
 
-// TestHostileYAML is R11: an error with its place, or accepted for what it says; never a panic, never slow.
+// TestHostileYAML checks that hostile input gives an error with its position, or is accepted with
+// its literal meaning, without a panic and without delay.
 func TestHostileYAML(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -31,7 +33,7 @@ func TestHostileYAML(t *testing.T) {
 		place string // line:column of the first error; "": accepted
 		want  string // part of one message
 	}{
-		{"alias bomb", bomb(9) + someUpstream + someRoute, "1:1", "aliases of this file make more than"},
+		{"alias bomb", bomb(9) + someUpstream + someRoute, "1:1", "aliases of this file expand to more than"},
 		{"alias bomb in a route", "x: &x [1]\n" + someUpstream + "routes: [{name: a, match: {path: /a, methods: [*x, *x]}, upstream: web}]\n", "1:1", "unknown key"},
 		{"depth by flow", "a: " + strings.Repeat("[", 100_000), "1:68", "depth"},
 		{"depth by blocks", deepBlocks(2000), "65:", "depth"},
@@ -55,7 +57,7 @@ func TestHostileYAML(t *testing.T) {
 		{"CRLF, then an error", someUpstream + "\r\n\r\nx: 1\r\n" + someRoute, "4:1", "unknown key"},
 		{"empty", "", "1:1", "the file is empty"},
 		{"comments alone", "# nothing\n", "1:1", "the file is empty"},
-		{"null alone", "~\n", "1:1", "a configuration is a map"},
+		{"null alone", "~\n", "1:1", "a configuration must be a map"},
 		{"end marker", someUpstream + someRoute + "...\n", "", ""},
 		{"directive", "%YAML 1.1\n---\n" + someUpstream + someRoute, "", ""},
 		{"directive of a version not read", "%YAML 1.2\n---\n" + someUpstream + someRoute, "1:1", "incompatible"},

@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// JSON is any value, as JSON; "": none is given.
+// JSON is any value as JSON. "" means that there is no value.
 type JSON string
 
 var jsonType = reflect.TypeFor[JSON]()
@@ -36,7 +36,7 @@ func (d *decoder) writeJSON(b *strings.Builder, n *node) bool {
 		case n.plain && (n.text == "true" || n.text == "false" || jsonNumber.MatchString(n.text)):
 			b.WriteString(n.text)
 		default:
-			text, _ := json.Marshal(n.text) // a string has no error
+			text, _ := json.Marshal(n.text) // a string always encodes without an error
 			b.Write(text)
 		}
 	case kindList:
@@ -69,7 +69,7 @@ func (d *decoder) writeJSON(b *strings.Builder, n *node) bool {
 	return true
 }
 
-// printJSON writes a value as YAML, of which JSON is a part.
+// printJSON writes a value as YAML, which includes JSON.
 func printJSON(v reflect.Value) *yaml.Node {
 	var doc yaml.Node
 	text := strings.ReplaceAll(v.String(), "$", "$$")

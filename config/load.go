@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -12,20 +13,20 @@ import (
 )
 
 const (
-	// maxSource bounds the file: ten thousand routes fit, a disk image given by mistake does not.
+	// maxSource bounds the file. Ten thousand routes fit; a disk image given by mistake does not.
 	maxSource = 4 << 20
-	// maxDepth bounds the nesting. The contract needs 8 levels.
+	// maxDepth bounds the nesting. The format needs 8 levels.
 	maxDepth = 64
 )
 
-// load reads the text into YAML's own nodes; nil when it can't be read.
+// load parses the text into YAML nodes. It returns nil if the text is unreadable.
 func load(src []byte, r *report) *yaml.Node {
 	if !checkSource(src, r) {
 		return nil
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(src), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
 	if err != nil {
-		r.add(1, 1, "", problemf("the YAML reader does not start: %v", err))
+		r.add(1, 1, "", problemf("can't start the YAML reader: %v", err))
 		return nil
 	}
 	var doc yaml.Node
@@ -45,7 +46,8 @@ func load(src []byte, r *report) *yaml.Node {
 	return &doc
 }
 
-// checkSource looks for what YAML can't hold, for which the YAML reader gives no position.
+// checkSource reports bytes that YAML does not allow, since the YAML reader gives no position for
+// them.
 func checkSource(src []byte, r *report) bool {
 	if len(src) > maxSource {
 		r.add(1, 1, "", problemf("the file has %d bytes; at most %d are read", len(src), maxSource))
@@ -70,7 +72,7 @@ func checkSource(src []byte, r *report) bool {
 	return true
 }
 
-// syntaxError places and explains what the YAML reader says.
+// syntaxError returns the position and an explanation of an error of the YAML reader.
 func syntaxError(src []byte, err error) (line, column int, path string, p *problem) {
 	if errors.Is(err, io.EOF) {
 		return 1, 1, "", problemf("the file is empty").or("it needs at least `upstreams` and `routes`")
@@ -87,10 +89,43 @@ func syntaxError(src []byte, err error) (line, column int, path string, p *probl
 	if mark.Line == 0 {
 		mark = le.ContextMark
 	}
-	return mark.Line, mark.Column, "", &problem{message: message, hint: syntaxHint(lineOf(src, mark.Line), mark.Column)}
+	text := lineOf(src, mark.Line)
+	if p := unquoted(le.Message, text); p != nil {
+		return mark.Line, mark.Column, "", p
+	}
+	return mark.Line, mark.Column, "", &problem{message: message, hint: cmp.Or(syntaxHint(text, mark.Column), indentHint(le.Message))}
 }
 
-// syntaxHint guesses at the usual causes.
+// unquoted explains a value that YAML reads as an alias or an anchor because of its first
+// character, as in `host: *.example.com`.
+func unquoted(message, text string) *problem {
+	for begin, kind := range map[string]string{"*": "an alias", "&": "an anchor"} {
+		if !strings.Contains(message, "unknown anchor") && !strings.Contains(message, "scanning "+kind) || begin == "&" && !strings.Contains(message, "scanning") {
+			continue
+		}
+		value := text
+		if i := strings.Index(text, begin); i >= 0 {
+			value = strings.TrimSpace(text[i:])
+		}
+		if i := strings.IndexAny(value, ",]}#\t "); i >= 0 {
+			value = value[:i]
+		}
+		return problemf("a value that begins with %s must be quoted", begin).or("write \"%s\"; without quotes it is %s in YAML, and no anchor has this name", clip(value), kind)
+	}
+	return nil
+}
+
+// indentHint explains messages of the YAML reader about lines that begin in the wrong column.
+func indentHint(message string) string {
+	for _, said := range []string{"did not find expected key", "mapping values are not allowed", "did not find expected '-' indicator", "block sequence entries are not allowed", "could not find expected ':'"} {
+		if strings.Contains(message, said) {
+			return "the indentation of this line or the one before it is off: keys of one map begin in the same column, and each is followed by a colon and a space"
+		}
+	}
+	return ""
+}
+
+// syntaxHint guesses the usual causes.
 func syntaxHint(text string, column int) string {
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 	switch {

@@ -2,8 +2,9 @@ package config
 
 import "strings"
 
-// overlay lays a route's own map over `defaults`: the route's value wins, maps are merged key by key. Every value keeps the
-// place where it was written. Keys are compared without case, for field names in headers.set are.
+// overlay merges a route's own map with `defaults`: the route's value wins, and maps are merged key
+// by key. Every value keeps its position in the file. The comparison of keys ignores case, because
+// field names in headers.set do.
 func overlay(own, base *node) *node {
 	if base == nil || base.kind != kindMap || own.kind != kindMap {
 		return own

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Money is an amount of money in millionths of its currency: prices are exact, as they are written.
+// Money is an amount of money in millionths of its currency, so that prices stay exact.
 type Money int64
 
 const (
-	moneyDigits = 6              // behind the point
+	moneyDigits = 6              // after the decimal point
 	maxMoney    = 10_000_000_000 // in units of the currency; its millionths fit into 64 bits many times
 )
 
@@ -26,7 +26,7 @@ var moneyScalar = scalar{
 	schema: map[string]any{"type": "number", "minimum": 0, "maximum": maxMoney},
 }
 
-// readMoney reads a decimal number without going through a binary one.
+// readMoney reads a decimal number without converting it to a binary one.
 func readMoney(n *node) (any, *problem) {
 	if !n.plain || !decimal(n.text) {
 		return nil, problemf("%s is not an amount of money", n.quoted()).or("such as 0.09, without quotes and currency")
@@ -34,7 +34,7 @@ func readMoney(n *node) (any, *problem) {
 	whole, fraction, _ := strings.Cut(n.text, ".")
 	fraction = strings.TrimRight(fraction, "0")
 	if len(fraction) > moneyDigits {
-		return nil, problemf("%s has more than %d digits behind the point", n.quoted(), moneyDigits)
+		return nil, problemf("%s has more than %d digits after the decimal point", n.quoted(), moneyDigits)
 	}
 	digits := whole + fraction + strings.Repeat("0", moneyDigits-len(fraction))
 	v, ok := new(big.Int).SetString(digits, 10)
@@ -44,7 +44,7 @@ func readMoney(n *node) (any, *problem) {
 	return Money(v.Int64()), nil
 }
 
-// String writes m as the file does, without zeros at its end.
+// String formats m as in the file, without trailing zeros.
 func (m Money) String() string {
 	fraction := strconv.FormatInt(int64(m)%1_000_000+1_000_000, 10)[1:]
 	return strings.TrimRight(strings.TrimRight(strconv.FormatInt(int64(m)/1_000_000, 10)+"."+fraction, "0"), ".")
@@ -62,7 +62,7 @@ func readCurrency(s string) (string, *problem) {
 	return "", not("three capital letters, such as USD")
 }
 
-// readStateFile takes "" for no file.
+// readStateFile accepts "", which means no file.
 func readStateFile(s string) (string, *problem) {
 	if strings.ContainsRune(s, 0) || strings.HasSuffix(s, "/") {
 		return "", not("")
@@ -70,12 +70,13 @@ func readStateFile(s string) (string, *problem) {
 	return s, nil
 }
 
-// readWebhook reads the URL of a webhook, which is a secret more often than not: it is never quoted.
+// readWebhook reads the URL of a webhook. Its messages never quote the URL, because it is usually a
+// secret.
 func readWebhook(s string) (string, *problem) {
 	if s == "" {
 		return "", nil
 	}
-	p := problemf("this is not the URL of a webhook").or("such as https://hooks.example.com/budget")
+	p := problemf("the value is not the URL of a webhook").or("such as https://hooks.example.com/budget")
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https":

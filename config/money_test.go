@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMoney: a price is what it is written as, to the last digit.
+// TestMoney checks that a price keeps every digit.
 func TestMoney(t *testing.T) {
 	read := func(text string) (Money, string) {
 		v, p := readMoney(&node{text: text, source: text, plain: true})

@@ -13,25 +13,27 @@ const (
 	kindNull        // a key without a value
 	kindMap
 	kindList
-	kindBroken // its mistake is reported already: later steps pass over it in silence
+	kindBroken // the problem is already reported; later steps skip the node
 )
 
-// String names the kind as a user knows it.
+// String returns the kind's name for messages.
 func (k kind) String() string {
 	return [...]string{"a single value", "nothing", "a map", "a list", "unreadable"}[k]
 }
 
-// node is one value of the file after aliases, merge keys and references were resolved. It knows where it was written, so
-// that every later step can report its mistakes there.
+// node is one value of the file after aliases, merge keys and references were resolved. It records
+// its position, so that every later step can report mistakes there.
 type node struct {
-	kind   kind
-	text   string  // of a scalar, references expanded
-	source string  // of a scalar, as written: what messages quote, so that a secret that was expanded stays out of them
-	plain  bool    // a scalar that may be a number or a boolean: not quoted, or a reference as a whole
+	kind kind
+	text string // of a scalar, with references expanded
+	// source is the scalar as written. Messages quote it, so that they don't reveal an expanded
+	// secret.
+	source string
+	plain  bool    // a scalar that may be a number or a boolean, because it is not quoted or consists of one reference
 	fields []field // of a map, in the file's order
 	items  []*node // of a list
 	parent *node
-	label  string // how the parent calls it: ".key" or "[2]"
+	label  string // the position within the parent: ".key" or "[2]"
 	line   int
 	column int
 }
@@ -42,7 +44,7 @@ type field struct {
 	value *node
 }
 
-// get returns the value of a key.
+// get returns the value of a key, or nil if the map lacks the key.
 func (n *node) get(key string) *node {
 	if n == nil {
 		return nil
@@ -55,10 +57,10 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
-// maxLabel bounds how much of a key is repeated in messages.
+// maxLabel bounds the part of a key that messages repeat.
 const maxLabel = 60
 
-// path is the node's path from the root, such as routes[2].cache.
+// path returns the node's path from the root, such as routes[2].cache.
 func (n *node) path() string {
 	if n == nil || n.parent == nil {
 		return ""
@@ -74,13 +76,13 @@ func (n *node) path() string {
 	return strings.TrimPrefix(b.String(), ".")
 }
 
-// keyLabel is the label of the value of a key.
+// keyLabel returns the label of the value of a key.
 func keyLabel(key string) string { return "." + clip(key) }
 
-// indexLabel is the label of an element of a list.
+// indexLabel returns the label of an element of a list.
 func indexLabel(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
-// clip shortens what a user wrote to what a message can hold on one line.
+// clip shortens a user's text so that it fits into one line of a message.
 func clip(s string) string {
 	if len(s) > maxLabel {
 		s = strings.ToValidUTF8(s[:maxLabel], "") + "…"
@@ -93,5 +95,5 @@ func clip(s string) string {
 	}, s)
 }
 
-// quoted is a scalar as messages show it.
+// quoted returns a scalar as messages show it.
 func (n *node) quoted() string { return `"` + clip(n.source) + `"` }

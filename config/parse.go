@@ -8,33 +8,40 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Parse reads a configuration. The file's name is for messages only; env and readFile give what ${NAME} and ${file:/path}
-// stand for. The error, when there is one, is of type Errors and holds every mistake that was found.
+// Parse reads a configuration. file is only for messages. env and readFile return the values of
+// ${NAME} and ${file:/path}. If there is an error, it is of type Errors and holds every mistake.
 func Parse(file string, src []byte, env func(string) (string, bool), readFile func(string) ([]byte, error)) (*Config, error) {
+	c, _, err := ParseWarn(file, src, env, readFile)
+	return c, err
+}
+
+// ParseWarn is Parse, and also returns the settings that have no effect.
+func ParseWarn(file string, src []byte, env func(string) (string, bool), readFile func(string) ([]byte, error)) (*Config, Warnings, error) {
 	r := &report{file: file}
 	root := readTree(src, r, newExpander(env, readFile))
 	if root == nil {
-		return nil, r.err()
+		return nil, nil, r.err()
 	}
 	c := decodeConfig(root, &decoder{r, map[*node]bool{}})
 	if err := r.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c, nil
+	return c, inOrderOnce(r.warnings), nil
 }
 
-// newExpander makes nothing of what is not given.
+// newExpander replaces nil functions by ones that find nothing.
 func newExpander(env func(string) (string, bool), readFile func(string) ([]byte, error)) expander {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
 	if readFile == nil {
-		readFile = func(string) ([]byte, error) { return nil, errors.New("no files are read here") }
+		readFile = func(string) ([]byte, error) { return nil, errors.New("files can't be read here") }
 	}
 	return expander{env, readFile}
 }
 
-// readTree gives the file's root as a node, with `defaults` still beside the routes; nil when there is no map to be read.
+// readTree returns the file's root as a node, in which `defaults` is not yet merged into the
+// routes. It returns nil if there is no readable map.
 func readTree(src []byte, r *report, x expander) *node {
 	doc := load(src, r)
 	if doc == nil {
@@ -47,12 +54,12 @@ func readTree(src []byte, r *report, x expander) *node {
 		return root
 	case kindBroken:
 	default:
-		r.at(root, problemf("a configuration is a map, this is %v", root.kind).or("it needs at least `upstreams` and `routes`"))
+		r.at(root, problemf("a configuration must be a map, this is %v", root.kind).or("it needs at least `upstreams` and `routes`"))
 	}
 	return nil
 }
 
-// decodeConfig decodes all that can be decoded; what can't is noted.
+// decodeConfig decodes as much as possible and records the mistakes.
 func decodeConfig(root *node, d *decoder) *Config {
 	root = withDefaults(root, d)
 	c := new(Config)
@@ -63,7 +70,7 @@ func decodeConfig(root *node, d *decoder) *Config {
 	return c
 }
 
-// withDefaults checks `defaults` and lays each route over them.
+// withDefaults checks `defaults` and merges it into each route.
 func withDefaults(root *node, d *decoder) *node {
 	base := root.get(defaultsKey)
 	if base == nil {
@@ -84,7 +91,7 @@ func withDefaults(root *node, d *decoder) *node {
 	return &out
 }
 
-// overlayAll lays each route over the defaults.
+// overlayAll merges the defaults into each route.
 func overlayAll(routes, base *node) *node {
 	out := *routes
 	out.items = make([]*node, len(routes.items))
@@ -94,8 +101,8 @@ func overlayAll(routes, base *node) *node {
 	return &out
 }
 
-// defaults decodes `defaults` by itself, so that its mistakes are found also when no route brings them to light. It gives
-// them without the keys that belong to a single route.
+// defaults decodes `defaults` by itself, so that its mistakes are found even if no route uses it.
+// It returns `defaults` without the keys that belong to a single route.
 func (d *decoder) defaults(base *node) *node {
 	shared := *base
 	shared.fields = nil
@@ -112,10 +119,10 @@ func (d *decoder) defaults(base *node) *node {
 	return &shared
 }
 
-// singleRouteKeys are the keys of a route that can't be shared.
+// singleRouteKeys lists the keys of a route that can't be shared.
 var singleRouteKeys = []string{"name", "match"}
 
-// defaultsColumns are the keys that `defaults` may have.
+// defaultsColumns returns the keys that `defaults` may have.
 func defaultsColumns() []column {
 	return slices.DeleteFunc(columns(reflect.TypeFor[Route]()), func(c column) bool { return slices.Contains(singleRouteKeys, c.key) })
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// environment is what the files in testdata refer to.
+// environment holds the variables to which the files in testdata refer.
 func environment(name string) (string, bool) {
 	v, ok := map[string]string{
 		"TOKEN": "s3cret-token", "EMPTY": "", "NUMBER": "7", "DURATION": "45s", "HOSTILE": "x\nadmin: {address: 0.0.0.0:1}\n- ']}",
@@ -16,7 +16,7 @@ func environment(name string) (string, bool) {
 	return v, ok
 }
 
-// secrets are the files that testdata refers to.
+// secrets holds the files to which testdata refers.
 func secrets(name string) ([]byte, error) {
 	if name == "/run/secrets/token" {
 		return []byte("from-a-file\n"), nil

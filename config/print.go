@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Print writes c as a configuration file with every default filled in: what the gateway runs with. Parse gives c again
-// from it. Secrets are written as they are.
+// Print writes c as a configuration file with every default filled in, as the gateway uses it.
+// Parse of the result returns an equal c. Print does not hide secrets.
 func Print(c *Config) ([]byte, error) {
 	root := printStruct(reflect.ValueOf(c).Elem(), freshOf(reflect.TypeFor[Config]()))
 	out, err := yaml.Dump(root, yaml.WithLineWidth(-1))
@@ -21,14 +21,14 @@ func Print(c *Config) ([]byte, error) {
 	return out, nil
 }
 
-// freshOf is a value as it is before anything is read into it.
+// freshOf returns a value with its defaults.
 func freshOf(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	setDefaults(v)
 	return v
 }
 
-// printStruct writes the keys of a struct. What is empty is left out where it is empty in a fresh one too.
+// printStruct writes the keys of a struct. It omits an empty value if the default is empty too.
 func printStruct(v, fresh reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, c := range columns(v.Type()) {
@@ -44,10 +44,11 @@ func printStruct(v, fresh reflect.Value) *yaml.Node {
 	return n
 }
 
-// hollow reports whether a map has nothing in it, as that of a struct whose values are all left out.
+// hollow reports whether n is a map without entries. A struct without printed values becomes such a
+// map.
 func hollow(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && len(n.Content) == 0 }
 
-// printValue writes any value of the table; fresh is what it would be if it were left out.
+// printValue writes any value of the configuration. fresh is its default.
 func printValue(v, fresh reflect.Value, c column) *yaml.Node {
 	if v.Type() == jsonType {
 		return printJSON(v)
@@ -77,7 +78,8 @@ func printList(v reflect.Value, c column) *yaml.Node {
 	return n
 }
 
-// printMap writes a map in the order of its keys, so that one configuration has one text; parts in their own.
+// printMap writes a map sorted by key, so that equal configurations have equal text. Parts keep
+// their own order.
 func printMap(v reflect.Value, c column) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	ks := v.MapKeys()
@@ -98,7 +100,7 @@ func printMap(v reflect.Value, c column) *yaml.Node {
 	return n
 }
 
-// printText writes a text as it is.
+// printText writes a text.
 func printText(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	if strings.ContainsAny(s, "\n\u0085\u2028\u2029") {
@@ -107,9 +109,9 @@ func printText(s string) *yaml.Node {
 	return n
 }
 
-// printScalar writes a single value. A $ is doubled, so that it is not taken for the beginning of a reference.
+// printScalar writes a single value. It doubles each $, so that no text looks like a reference.
 func printScalar(v reflect.Value, s *scalar) *yaml.Node {
-	if v.Kind() == reflect.String { // also named types, for which print has no case
+	if v.Kind() == reflect.String { // includes named types, for which print has no case
 		v = v.Convert(reflect.TypeFor[string]())
 	}
 	text := s.print(v.Interface())

@@ -17,7 +17,7 @@ func TestPrintGood(t *testing.T) {
 	}
 }
 
-// checkPrint demands that Parse gives c again from what Print writes of it.
+// checkPrint requires that Parse of Print(c) returns an equal c.
 func checkPrint(t interface {
 	Helper()
 	Fatalf(string, ...any)

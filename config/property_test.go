@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPrintProperty: whatever a Config holds, Parse(Print(c)) is c.
+// TestPrintProperty checks Parse(Print(c)) == c for any Config.
 func TestPrintProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := new(Config)
@@ -26,7 +26,7 @@ func TestPrintProperty(t *testing.T) {
 	})
 }
 
-// textSamples are values of each kind of text in canonical form, odd ones among them.
+// textSamples holds values of each kind of text in canonical form, including odd ones.
 var textSamples = map[string][]string{
 	"name":           {"a", "users-v2", "x.y_z"},
 	"address":        {"127.0.0.1:1", "[::1]:2", ":3", "localhost:0"},
@@ -47,11 +47,12 @@ var textSamples = map[string][]string{
 	"media_range":    {"text/*", "application/json", "application/*+json"},
 	"field":          {"X-A", "1", "No", "~"},
 	"editable_field": {"X-A", "Server", "Null", "7"},
-	"field_value":    {"", "a", "a: b", "# no", "'q\"", "ü€", "1e3", "$${x}", "- a", "a\tb", "%", "@", "off"},
+	"field_value":    {"", "a", "a: b", "# no", "'q\"", "ü€", "1e3", "$${{x}}", "{scheme}", "- a", "a\tb", "%", "@", "off"},
 	"cookie":         {"id", "a$b", "~", "0x1F"},
 	"glob":           {"*", "utm_*", "a b", "yes", "\u2028", "[x]"},
 	"query_param":    {"limit", "page[size]", "~"},
 	"tag":            {"user:{id}", "yes", "~"},
+	"order_key":      {"{x}", "all"},
 	"write_target":   {"/a", "tag:x", "/a?b=c"},
 	"redis_url":      {"redis://127.0.0.1:6379/0", "rediss+cluster://u:p@h:1,h2:2"},
 	"otlp_endpoint":  {"http://127.0.0.1:4318", "https://a.example/otlp", "grpc://127.0.0.1:4317", "grpcs://a.example:4317"},
@@ -61,10 +62,10 @@ var textSamples = map[string][]string{
 	"webhook":        {"", "https://h.example/a?b=${c}"},
 }
 
-// freeText is for texts without a kind.
+// freeText draws texts without a kind.
 var freeText = []string{"", "x", "two words", "line\nbreak\n\n", " lead", "trail ", "\ttab", "é\u0085\u2028", "${X:-y}", "- a", "? b", "null", "0o7", "a #b", "\x7f\x01"}
 
-// draw fills a value of the table with anything that Parse accepts by itself.
+// draw fills a value with any content that Parse accepts for it alone.
 func draw(t *rapid.T, v reflect.Value, c column) {
 	if drawScalar(t, v, c) {
 		return
@@ -90,7 +91,7 @@ func draw(t *rapid.T, v reflect.Value, c column) {
 	}
 }
 
-// drawScalar fills a single value and reports whether it is one.
+// drawScalar fills a single value. It reports false for other values.
 func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
 	pick := func(words []string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	switch {
@@ -170,7 +171,7 @@ func drawMap(t *rapid.T, v reflect.Value, c column) {
 	}
 }
 
-// agree changes what would contradict something else.
+// agree changes the values that would contradict others.
 func agree(c *Config) {
 	if len(c.Server.Listen) == 0 {
 		c.Server.Listen = []Listener{defaultListener()}
@@ -184,6 +185,9 @@ func agree(c *Config) {
 	c.Cost.agree()
 	m := &c.Cache.Memory
 	m.MaxObject = min(m.MaxObject, m.Size)
+	if r := c.Cache.Redis; r != nil && r.MaxCutOff < minCutOff {
+		r.MaxCutOff = 0
+	}
 	c.Writes.MaxBody = min(c.Writes.MaxBody, c.Writes.Size)
 	if c.Writes.Path == "" {
 		c.Writes.Path = "writes.db"
@@ -255,6 +259,9 @@ func (r *Route) agree(i int) {
 	if r.Rewrite.Path != "" {
 		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""
 	}
+	if r.Cache.Cookies == CookiesIgnore {
+		r.Cache.IgnoreCookies = nil
+	}
 	if ttl := &r.Cache.TTL; ttl.Max > 0 {
 		ttl.Min = min(ttl.Min, ttl.Max)
 	}
@@ -299,7 +306,7 @@ func (r *Route) agree(i int) {
 	}
 }
 
-// agreeParts leaves a route of parts what it may have.
+// agreeParts removes the settings that an aggregate route can't have.
 func (r *Route) agreeParts() {
 	for i, name := range slices.Sorted(maps.Keys(r.Aggregate.Parts)) {
 		p := r.Aggregate.Parts[name]
@@ -315,7 +322,7 @@ func (r *Route) agreeParts() {
 	r.agreeWithoutUpstream()
 }
 
-// agreePages leaves a list what it may have.
+// agreePages removes the settings that paginate can't have.
 func (r *Route) agreePages() {
 	p := r.Paginate
 	if r.Aggregate != nil || r.Batch != nil || p.Limit == nil && p.Cursor == nil {
@@ -334,7 +341,7 @@ func (r *Route) agreePages() {
 	}
 }
 
-// agreeBatch leaves a route with a batch what it may have, unless it is one of parts.
+// agreeBatch removes the settings that a batch route can't have, unless it is an aggregate.
 func (r *Route) agreeBatch(i int) {
 	if r.Aggregate != nil {
 		r.Batch = nil
@@ -346,7 +353,7 @@ func (r *Route) agreeBatch(i int) {
 	r.agreeWithoutUpstream()
 }
 
-// agreeWithoutUpstream takes away what needs an upstream of the route's own.
+// agreeWithoutUpstream removes the settings that need the route's own upstream.
 func (r *Route) agreeWithoutUpstream() {
 	r.Upstream, r.Rewrite, r.Match.Methods, r.Upgrade = "", Rewrite{}, nil, UpgradeOff
 	for i := range r.Errors {
@@ -356,7 +363,7 @@ func (r *Route) agreeWithoutUpstream() {
 	}
 }
 
-// agree leaves no policy that the route can't have.
+// agree replaces policies that the route can't have.
 func (w *Writes) agree(cached bool) {
 	if !cached {
 		w.Policy = WriteInvalidate
@@ -364,11 +371,15 @@ func (w *Writes) agree(cached bool) {
 	if w.Policy != WriteThrough {
 		w.Refresh = RefreshRefetch
 	}
+	if w.OrderBy = strings.NewReplacer("{", "", "}", "").Replace(w.OrderBy); w.Policy != WriteBehind {
+		w.OrderBy, w.RetryOn = "", nil
+	}
 	w.Queue.Backoff = min(w.Queue.Backoff, w.Queue.MaxBackoff)
 	w.Queue.CacheBody = false // which methods there are is another matter
 }
 
-// agreeTiers leaves no tier that is not there, no call shared without one, and no templateVariable that nothing captures.
+// agreeTiers removes tiers that are not configured, shared calls without a shared tier, and
+// template variables without a capture.
 func agreeTiers(r *Route, redis bool) {
 	r.Cache.Tiers = slices.DeleteFunc(r.Cache.Tiers, func(t Tier) bool { return t == TierRedis && !redis })
 	if len(r.Cache.Tiers) == 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// decimal reports whether s is a plain decimal number without sign and exponent.
+// decimal reports whether s is a decimal number without sign and exponent.
 func decimal(s string) bool { return decimalNumber.MatchString(s) }
 
 var (
@@ -28,7 +28,7 @@ var durationScalar = scalar{
 	quoted: true,
 }
 
-// readDuration reads Go's durations and d, which is 24 hours.
+// readDuration reads Go's duration syntax with the additional unit d, which is 24 hours.
 func readDuration(n *node) (any, *problem) {
 	p := problemf("%s is not a duration", n.quoted())
 	if n.text == "0" {
@@ -45,21 +45,21 @@ func readDuration(n *node) (any, *problem) {
 	if m[1] != "" {
 		days, err := strconv.ParseFloat(m[1], 64)
 		if err != nil || days*24 > math.MaxInt64/float64(time.Hour)/2 {
-			return nil, problemf("%s is too long a duration", n.quoted())
+			return nil, problemf("the duration %s is too long", n.quoted())
 		}
 		total = time.Duration(math.Round(days * float64(24*time.Hour)))
 	}
 	if m[2] != "" {
 		rest, err := time.ParseDuration(m[2])
 		if err != nil || rest > math.MaxInt64/2 {
-			return nil, problemf("%s is too long a duration", n.quoted())
+			return nil, problemf("the duration %s is too long", n.quoted())
 		}
 		total += rest
 	}
 	return total, nil
 }
 
-// printDuration leaves out the units that Go writes although they are zero.
+// printDuration formats a duration without Go's trailing zero units.
 func printDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -71,13 +71,13 @@ func printDuration(d time.Duration) string {
 	return s
 }
 
-// unit is a power of two that sizes are written in.
+// unit is a power of two in which sizes are written.
 type unit struct {
 	name  string
 	bytes int64
 }
 
-// units from the largest, so that printing finds the shortest form first.
+// units begin with the largest, so that printing finds the shortest form first.
 var units = []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
 
 var sizeScalar = scalar{
@@ -103,12 +103,12 @@ func readSize(n *node) (any, *problem) {
 	}
 	count, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil || count > math.MaxInt64/factor {
-		return nil, problemf("%s is too large a size", n.quoted())
+		return nil, problemf("the size %s is too large", n.quoted())
 	}
 	return count * factor, nil
 }
 
-// unitBytes is the factor of a unit's name.
+// unitBytes returns the number of bytes in a unit.
 func unitBytes(name string) (int64, bool) {
 	if name == "" {
 		return 1, true
@@ -121,7 +121,7 @@ func unitBytes(name string) (int64, bool) {
 	return 0, false
 }
 
-// unitHint says how a size is written whose unit is not ours: 8MB, 8mb, 8M.
+// unitHint returns the correct form of a size with an unknown unit, such as 8MB, 8mb or 8M.
 func unitHint(count, name string) string {
 	if i := strings.IndexByte("KMGT", name[0]&^0x20); i >= 0 {
 		return "write " + clip(count) + units[len(units)-2-i].name
@@ -157,14 +157,14 @@ func readShare(n *node) (any, *problem) {
 		}
 		return nil, p.or("such as 10%%")
 	}
-	f, err := strconv.ParseFloat(number+"e-2", 64) // shifted as decimal digits: 7% is the number that 0.07 is
+	f, err := strconv.ParseFloat(number+"e-2", 64) // shift the decimal digits: 7% must become the same number as 0.07
 	if err != nil || f > 1 {
 		return nil, problemf("%s is out of range", n.quoted()).or("from 0%% to 100%%")
 	}
 	return f, nil
 }
 
-// printShare moves the decimal point by two digits, so that reading gives the same number.
+// printShare moves the decimal point by two digits, so that reading returns the same number.
 func printShare(share float64) string {
 	whole, fraction, _ := strings.Cut(strconv.FormatFloat(share, 'f', -1, 64), ".")
 	for len(fraction) < 2 {

@@ -6,24 +6,24 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxNodes bounds what aliases may blow a file up to.
+// maxNodes bounds the number of values that a file may have after the expansion of aliases.
 const maxNodes = 500_000
 
-// resolver turns YAML's nodes into ours. Aliases are followed, merge keys applied, references expanded and duplicate keys
-// found here, so that no later step has to think of them.
+// resolver converts YAML's nodes to ours. It follows aliases, applies merge keys, expands
+// references and finds duplicate keys, so that no later step has to.
 type resolver struct {
 	*report
 	expander expander
-	made     int                 // nodes so far
-	open     map[*yaml.Node]bool // anchors being resolved: an alias to one of them is a cycle
+	made     int                 // number of nodes so far
+	open     map[*yaml.Node]bool // anchors being resolved; an alias to one of them is a cycle
 }
 
-// resolve builds the node of y.
+// resolve builds the node for y.
 func (r *resolver) resolve(y *yaml.Node, parent *node, label string) *node {
 	n := &node{parent: parent, label: label, line: y.Line, column: y.Column}
 	if r.made++; r.made > maxNodes {
 		if r.made == maxNodes+1 {
-			r.at(n, problemf("the aliases of this file make more than %d values of it", maxNodes))
+			r.at(n, problemf("the aliases of this file expand to more than %d values", maxNodes))
 		}
 		n.kind = kindBroken
 		return n
@@ -41,7 +41,7 @@ func (r *resolver) resolve(y *yaml.Node, parent *node, label string) *node {
 	return n
 }
 
-// alias resolves what the alias points to, once more and under its new parent.
+// alias resolves the alias's target again under its new parent.
 func (r *resolver) alias(y *yaml.Node, n *node) *node {
 	if y.Alias == nil || r.open[y.Alias] {
 		r.at(n, problemf("alias *%s contains itself", clip(y.Value)))
@@ -62,7 +62,7 @@ func (r *resolver) sequence(y *yaml.Node, n *node) {
 	}
 }
 
-// mapping resolves the fields of a map. A key of its own wins over one that a merge key brings.
+// mapping resolves the fields of a map. The map's own key wins over one from a merge key.
 func (r *resolver) mapping(y *yaml.Node, n *node) {
 	n.kind = kindMap
 	r.tagged(y, n, "!!map")
@@ -80,7 +80,7 @@ func (r *resolver) mapping(y *yaml.Node, n *node) {
 			continue
 		}
 		if line, ok := lines[key.text]; ok {
-			r.atKey(key, problemf("the key is here twice").or("the first is in line %d", line))
+			r.atKey(key, problemf("the key occurs twice").or("the first is in line %d", line))
 			continue
 		}
 		lines[key.text] = key.line
@@ -91,21 +91,21 @@ func (r *resolver) mapping(y *yaml.Node, n *node) {
 	}
 }
 
-// key reads a key; nil when it is none.
+// key reads a key. It returns nil if the key is invalid.
 func (r *resolver) key(y *yaml.Node, parent *node) *node {
 	n := &node{parent: parent, line: y.Line, column: y.Column, text: y.Value, source: y.Value}
 	switch {
 	case y.Kind != yaml.ScalarNode || y.Style&yaml.TaggedStyle != 0:
 		r.add(y.Line, y.Column, parent.path(), problemf("a key must be a plain word"))
 	case strings.Contains(y.Value, "${"):
-		r.atKey(n, problemf("a key is written as it is: references are expanded in values alone"))
+		r.atKey(n, problemf("a key can't contain references: only values are expanded"))
 	default:
 		return n
 	}
 	return nil
 }
 
-// merge brings in the fields of `<<: *anchor` or `<<: [*a, *b]` that are not there yet.
+// merge adds the fields of `<<: *anchor` or `<<: [*a, *b]` that the map does not have yet.
 func (r *resolver) merge(y *yaml.Node, n *node, lines map[string]int) {
 	from := r.resolve(y, n, keyLabel("<<"))
 	sources := []*node{from}
@@ -117,7 +117,7 @@ func (r *resolver) merge(y *yaml.Node, n *node, lines map[string]int) {
 			continue
 		}
 		if s.kind != kindMap {
-			r.at(s, problemf("<< merges a map or a list of maps, this is %v", s.kind))
+			r.at(s, problemf("<< needs a map or a list of maps, this is %v", s.kind))
 			continue
 		}
 		for _, f := range s.fields {
@@ -151,7 +151,7 @@ func (r *resolver) scalar(y *yaml.Node, n *node) {
 	n.text, n.plain = text, n.plain || whole
 }
 
-// tagged refuses explicit tags but the one that says what the node is anyway.
+// tagged refuses explicit tags, except the one that matches the node's kind.
 func (r *resolver) tagged(y *yaml.Node, n *node, allowed string) {
 	if y.Style&yaml.TaggedStyle != 0 && y.Tag != allowed {
 		r.at(n, problemf("tag %s is not supported", clip(y.Tag)).or("leave it out"))

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// scalar is a kind of single value: how it is read, printed and described.
+// scalar is a kind of single value: how to read, print and describe it.
 type scalar struct {
 	name   string // "a duration"
 	read   func(*node) (any, *problem)
 	print  func(any) string
 	schema map[string]any
-	quoted bool // printed as a string, never as YAML's own type
+	quoted bool // printed as a string, never as a YAML type
 }
 
 var (
@@ -26,7 +26,8 @@ var (
 	hashOnType   = reflect.TypeFor[HashOn]()
 )
 
-// scalarOf returns how a type's values are written in a column; nil when they are no single values.
+// scalarOf returns the notation of a type's values in a column, or nil if they are not single
+// values.
 func scalarOf(t reflect.Type, c column) *scalar {
 	switch t {
 	case durationType:
@@ -73,7 +74,7 @@ func (c column) choose(n *node) *problem {
 	case c.enum == nil || slices.Contains(c.enum, n.text):
 		return nil
 	}
-	p := problemf("%s is none of the values allowed", n.quoted())
+	p := problemf("%s is not an allowed value", n.quoted())
 	if near := nearest(n.text, c.enum); near != "" {
 		return p.or("did you mean `%s`?", near)
 	}
@@ -87,12 +88,12 @@ func (c column) bound(s *scalar, v any) *problem {
 	case low != nil && less(v, low) && high != nil, high != nil && less(high, v):
 		return problemf("%s is out of range", s.print(v)).or("from %s to %s", orZero(c.min), c.max)
 	case low != nil && less(v, low):
-		return problemf("%s is too little", s.print(v)).or("at least %s", c.min)
+		return problemf("%s is too small", s.print(v)).or("at least %s", c.min)
 	}
 	return nil
 }
 
-// limit reads a bound in the notation of the value; nil when there is none.
+// limit reads a bound in the notation of the value. It returns nil if there is no bound.
 func (c column) limit(s *scalar, text string) any {
 	if text == "" {
 		return nil
@@ -101,7 +102,7 @@ func (c column) limit(s *scalar, text string) any {
 	return v
 }
 
-// orZero is the lower bound as messages show it.
+// orZero returns the lower bound for messages.
 func orZero(s string) string {
 	if s == "" {
 		return "0"
@@ -133,7 +134,7 @@ var boolScalar = scalar{
 	schema: map[string]any{"type": "boolean"},
 }
 
-// readBool reads true and false, and nothing else that some versions of YAML take for them.
+// readBool reads only true and false, and not the other words of some versions of YAML.
 func readBool(n *node) (any, *problem) {
 	p := problemf("%s is neither true nor false", n.quoted())
 	word := strings.ToLower(n.text)
@@ -156,7 +157,7 @@ var intScalar = scalar{
 }
 
 func readInt(n *node) (any, *problem) {
-	i, err := strconv.ParseInt(n.text, 10, 32) // 32 bits everywhere: a file means the same on every machine
+	i, err := strconv.ParseInt(n.text, 10, 32) // 32 bits on every machine, so that a file means the same everywhere
 	switch {
 	case err != nil:
 		return nil, problemf("%s is not a whole number", n.quoted())
@@ -200,11 +201,11 @@ func readTarget(n *node) (any, *problem) {
 	case err != nil || u.Host == "" || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https":
 		return nil, p.or("such as http://127.0.0.1:7001")
 	case u.User != nil:
-		return nil, problemf("a target's URL holds no user and password").or("set the Authorization field with headers.request.set")
+		return nil, problemf("a target's URL must not have a user or a password").or("set the Authorization field with headers.request.set")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, p.or("a target has no query and no fragment")
+		return nil, p.or("a target must not have a query or a fragment")
 	case u.Path != "" && u.Path != "/":
-		return nil, p.or("a target has no path; put one in front with rewrite.add_prefix")
+		return nil, p.or("a target must not have a path; add one with rewrite.add_prefix")
 	}
 	if bad := checkHostPort(u); bad != nil {
 		return nil, bad
@@ -212,17 +213,17 @@ func readTarget(n *node) (any, *problem) {
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }
 
-// checkHostPort looks at what url.Parse lets pass.
+// checkHostPort checks the parts that url.Parse does not.
 func checkHostPort(u *url.URL) *problem {
 	if u.Hostname() == "" {
-		return problemf("the URL names no host")
+		return problemf("the URL has no host")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return problemf("%s is no port", clip(port)).or("from 1 to 65535")
+			return problemf("%s is not a port", clip(port)).or("from 1 to 65535")
 		}
 	} else if strings.HasSuffix(u.Host, ":") {
-		return problemf("the URL has a colon and no port")
+		return problemf("the URL has a colon without a port")
 	}
 	return checkHost(u.Hostname())
 }
@@ -248,7 +249,7 @@ func readPrefix(n *node) (any, *problem) {
 	case prefix.Addr().Is4In6():
 		return nil, problemf("%s is IPv4 written as IPv6", n.quoted()).or("write it as IPv4")
 	case prefix != prefix.Masked():
-		return nil, problemf("%s has bits set behind its mask", n.quoted()).or("did you mean %s?", prefix.Masked())
+		return nil, problemf("%s has bits outside its mask", n.quoted()).or("did you mean %s?", prefix.Masked())
 	}
 	return prefix, nil
 }
@@ -261,23 +262,25 @@ var hashOnScalar = scalar{
 	quoted: true,
 }
 
-// readHashOn reads what to hash.
+// readHashOn reads the value to hash.
 func readHashOn(n *node) (any, *problem) {
 	source, name, named := strings.Cut(n.text, ":")
 	h := HashOn{HashSource(source), name}
 	switch {
 	case n.text == "", !named && (h.Source == HashPath || h.Source == HashClientIP):
 		return h, nil
+	case named && h.Source == HashHeader && (strings.EqualFold(name, "host") || strings.Contains(name, "*")):
+		return nil, problemf("requests don't differ in the field %s", clip(name)).or("header:X-User, cookie:NAME, path or client_ip")
 	case named && h.Source == HashHeader && isToken(name):
 		h.Name = canonicalField(name)
 		return h, nil
 	case named && h.Source == HashCookie && isToken(name):
 		return h, nil
 	}
-	return nil, problemf("%s is nothing to hash on", n.quoted()).or("header:NAME, cookie:NAME, path or client_ip")
+	return nil, problemf("%s can't be hashed", n.quoted()).or("header:NAME, cookie:NAME, path or client_ip")
 }
 
-// String writes h as the file does.
+// String formats h as in the file.
 func (h HashOn) String() string {
 	if h.Name == "" {
 		return string(h.Source)

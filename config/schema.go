@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// Schema returns the JSON Schema (2020-12) of a configuration file, made from the same table that Parse reads by. Editors
-// complete and check with it; what only Parse can tell, such as whether a named upstream exists, it does not know.
+// Schema returns the JSON Schema (2020-12) of a configuration file. It is generated from the
+// structs that Parse uses. Editors use it to complete and check a file. It does not include checks
+// that only Parse can do, such as whether a named upstream exists.
 func Schema() ([]byte, error) {
 	texts, err := readComments()
 	if err != nil {
@@ -20,7 +21,7 @@ func Schema() ([]byte, error) {
 	s.defs["defaults"] = s.object(freshOf(reflect.TypeFor[Route]()), defaultsColumns())
 	root["properties"].(map[string]any)[defaultsKey] = map[string]any{
 		"$ref":        "#/$defs/defaults",
-		"description": "`defaults` are for all routes: any key of a route. A route's own value wins, maps are merged key by key.",
+		"description": "`defaults` holds keys for all routes: any key of a route. A route's own value wins, maps are merged key by key.",
 	}
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "Penstock configuration"
@@ -32,20 +33,20 @@ func Schema() ([]byte, error) {
 	return out, nil
 }
 
-// referenceSchema is what may stand in the place of any single value.
+// referenceSchema describes a reference, which may replace any single value.
 var referenceSchema = map[string]any{
 	"type":        "string",
 	"pattern":     `\$\{.+\}`,
 	"description": "${NAME} and ${NAME:-default} are taken from the environment, ${file:/path} from a file.",
 }
 
-// schemer makes the schema of the table's types.
+// schemer generates the schema of the configuration's types.
 type schemer struct {
 	*comments
 	defs map[string]any // the structs, by name
 }
 
-// object is the schema of a struct with these columns; fresh holds its defaults.
+// object returns the schema of a struct with these columns. fresh holds its defaults.
 func (s schemer) object(fresh reflect.Value, cs []column) map[string]any {
 	t := fresh.Type()
 	properties := map[string]any{}
@@ -74,14 +75,14 @@ func (s schemer) object(fresh reflect.Value, cs []column) map[string]any {
 	return out
 }
 
-// value is the schema of any value of the table; fresh is what it is when it is left out.
+// value returns the schema of any value. fresh is its default.
 func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string]any {
 	if t == jsonType {
 		return map[string]any{}
 	}
 	if kind := scalarOf(t, c); kind != nil {
 		out := single(t, c, kind)
-		if t == onErrorType { // the word null, as YAML has it without quotes
+		if t == onErrorType { // the word null, as YAML writes it without quotes
 			out["anyOf"] = append(out["anyOf"].([]any), map[string]any{"type": "null"})
 		}
 		return out
@@ -90,7 +91,11 @@ func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string
 	case reflect.Pointer:
 		return s.value(t.Elem(), freshOf(t.Elem()), c)
 	case reflect.Slice:
-		return map[string]any{"type": "array", "items": s.value(t.Elem(), freshOf(t.Elem()), c)}
+		list := map[string]any{"type": "array", "items": s.value(t.Elem(), freshOf(t.Elem()), c)}
+		if c.empty != "" {
+			list["minItems"] = 1
+		}
+		return list
 	case reflect.Map:
 		return s.dictionary(t, c)
 	}
@@ -102,7 +107,8 @@ func (s schemer) value(t reflect.Type, fresh reflect.Value, c column) map[string
 	return ref
 }
 
-// reference points to the definition of a struct, and makes it when there is none yet.
+// reference returns a reference to the definition of a struct, and creates the definition if
+// necessary.
 func (s schemer) reference(fresh reflect.Value) map[string]any {
 	t := fresh.Type()
 	if s.defs[t.Name()] == nil {
@@ -111,7 +117,7 @@ func (s schemer) reference(fresh reflect.Value) map[string]any {
 	return map[string]any{"$ref": "#/$defs/" + t.Name()}
 }
 
-// dictionary is the schema of a map whose keys are the user's.
+// dictionary returns the schema of a map whose keys the user chooses.
 func (s schemer) dictionary(t reflect.Type, c column) map[string]any {
 	names := map[string]any{"pattern": "^[0-9]{3}$"}
 	if key := textKinds[c.keyAs]; key != nil {
@@ -122,7 +128,7 @@ func (s schemer) dictionary(t reflect.Type, c column) map[string]any {
 	}
 }
 
-// single is the schema of a single value, or of a reference in its place.
+// single returns the schema of a single value or of a reference in its place.
 func single(t reflect.Type, c column, kind *scalar) map[string]any {
 	out := maps.Clone(kind.schema)
 	number := kind == &intScalar || kind == &numberScalar
@@ -137,12 +143,12 @@ func single(t reflect.Type, c column, kind *scalar) map[string]any {
 		bounds(out, c)
 	}
 	if _, typed := out["type"].([]string); typed {
-		return out // any text: a reference is one
+		return out // any text is allowed, so a reference is too
 	}
 	return map[string]any{"anyOf": []any{out, map[string]any{"$ref": "#/$defs/reference"}}}
 }
 
-// numbers are the words of an enum of numbers.
+// numbers converts the words of an enum of numbers.
 func numbers(words []string) []int {
 	out := make([]int, len(words))
 	for i, w := range words {
@@ -161,7 +167,8 @@ func bounds(out map[string]any, c column) {
 	}
 }
 
-// defaultOf is the default of a key as the file would say it; nil when it is empty or a map.
+// defaultOf returns the default of a key as written in the file. It returns nil if the default is
+// empty or a map.
 func defaultOf(v reflect.Value, c column) any {
 	kind := scalarOf(v.Type(), c)
 	switch {

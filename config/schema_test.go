@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// compileSchema compiles what Schema writes.
+// compileSchema compiles the output of Schema.
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	text, err := Schema()
@@ -34,7 +34,7 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// document reads YAML as JSON would have it: with text for the keys of all maps.
+// document reads YAML in the form of JSON, with strings as the keys of all maps.
 func document(t *testing.T, src []byte) any {
 	t.Helper()
 	var v any
@@ -81,7 +81,8 @@ func TestSchemaAcceptsGood(t *testing.T) {
 	}
 }
 
-// TestSchemaAcceptsPrinted holds Print against the schema: what we write, editors must not underline.
+// TestSchemaAcceptsPrinted checks the output of Print against the schema, because editors must not
+// mark it as wrong.
 func TestSchemaAcceptsPrinted(t *testing.T) {
 	s := compileSchema(t)
 	c, err := parseFile(t, "testdata/good/full.yaml")
@@ -97,7 +98,7 @@ func TestSchemaAcceptsPrinted(t *testing.T) {
 	}
 }
 
-// TestSchemaRefuses names the bad files whose mistakes a schema can see.
+// TestSchemaRefuses lists the bad files whose mistakes a schema can detect.
 func TestSchemaRefuses(t *testing.T) {
 	s := compileSchema(t)
 	for _, name := range []string{
@@ -114,7 +115,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestTableDescribed demands a comment for every key, and one for every word of a closed vocabulary.
+// TestTableDescribed requires a comment for every key, and for every word of a closed vocabulary.
 func TestTableDescribed(t *testing.T) {
 	texts, err := readComments()
 	if err != nil {
@@ -135,9 +136,9 @@ func TestTableDescribed(t *testing.T) {
 	})
 }
 
-// TestTableTags demands that each tag can be understood: a misspelt one would be ignored.
+// TestTableTags requires that each tag is known, since a misspelt one would be ignored.
 func TestTableTags(t *testing.T) {
-	known := []string{"key", "as", "keyas", "enum", "later", "only", "min", "max", "required", "print"}
+	known := []string{"key", "as", "keyas", "enum", "later", "only", "min", "max", "required", "print", "empty"}
 	eachColumn(reflect.TypeFor[Config](), map[reflect.Type]bool{}, func(owner, value reflect.Type, c column) {
 		f := owner.Field(c.index)
 		for part := range strings.FieldsSeq(string(f.Tag)) {
@@ -163,7 +164,7 @@ func TestTableTags(t *testing.T) {
 	})
 }
 
-// eachColumn visits the whole table, with the type that each single value has.
+// eachColumn visits all columns, with the type of each single value.
 func eachColumn(t reflect.Type, seen map[reflect.Type]bool, visit func(owner, value reflect.Type, c column)) {
 	if seen[t] {
 		return
@@ -181,7 +182,7 @@ func eachColumn(t reflect.Type, seen map[reflect.Type]bool, visit func(owner, va
 	}
 }
 
-// TestSchemaDefaults holds the defaults that editors show against those that Parse fills in, at some depth.
+// TestSchemaDefaults compares the schema's defaults with the defaults that Parse fills in.
 func TestSchemaDefaults(t *testing.T) {
 	text, err := Schema()
 	if err != nil {

@@ -2,10 +2,13 @@ package config
 
 import "strings"
 
-// nearest returns the word that was most likely meant; "" when none is near.
+// Nearest returns the known word that a misspelt one most likely means, or "" if none is close.
+func Nearest(word string, known []string) string { return nearest(word, known) }
+
+// nearest returns the known word that word most likely means, or "" if none is close.
 func nearest(word string, known []string) string {
 	best, bound := "", max(1, len(word)/3)+1
-	if len(word) < 3 || len(word) > maxLabel { // of two letters, one wrong says nothing
+	if len(word) < 3 || len(word) > maxLabel { // with two letters, one wrong letter is no evidence
 		return ""
 	}
 	for _, k := range known {
@@ -16,7 +19,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is how many letters must be inserted, removed, replaced or swapped with their neighbour to make b of a.
+// distance returns how many letters must be inserted, removed, replaced or swapped with their
+// neighbour to turn a into b.
 func distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
@@ -40,7 +44,7 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestion is the hint for a word that is not among those known.
+// suggestion returns the hint for an unknown word.
 func suggestion(word string, known []string) string {
 	if k := nearest(word, known); k != "" {
 		return "did you mean `" + k + "`?"

@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// column is what the tags of a struct's field say: one row of the table that decoder, printer and schema share.
+// column holds the tags of a struct's field. The decoder, the printer and the schema share it.
 type column struct {
 	index    int    // of the field in its struct
 	field    string // its Go name, to find its comment
 	key      string
-	as       string   // how the value is written, see textKinds; of a number "size" or "share"
+	as       string   // how the value is written, see textKinds; for a number "size" or "share"
 	keyAs    string   // how the keys of a map are written
-	enum     []string // values allowed; nil: any
-	later    []string // values that a later version brings
-	only     string   // the one value supported; "": any
-	min, max string   // bounds in the notation of the value; "": none
+	enum     []string // allowed values; nil: any
+	later    []string // values that a later version will support
+	only     string   // the single supported value; "": any
+	min, max string   // bounds in the notation of the value; "": no bound
 	required bool
-	always   bool // printed even when it is zero, because leaving it out means something else
+	empty    string // for a list: what to write instead of an empty one; "": an empty list is allowed
+	always   bool   // printed even if it is zero, because omitting it means something else
 }
 
-// columns are the keys of a struct, in the order of its fields.
+// columns returns the keys of a struct, in the order of its fields.
 func columns(t reflect.Type) []column {
 	var out []column
 	for i := range t.NumField() {
@@ -33,7 +34,7 @@ func columns(t reflect.Type) []column {
 		out = append(out, column{
 			index: i, field: f.Name, key: key, as: f.Tag.Get("as"), keyAs: f.Tag.Get("keyas"),
 			enum: words(f.Tag.Get("enum")), later: words(f.Tag.Get("later")), only: f.Tag.Get("only"),
-			min: f.Tag.Get("min"), max: f.Tag.Get("max"),
+			min: f.Tag.Get("min"), max: f.Tag.Get("max"), empty: f.Tag.Get("empty"),
 			required: f.Tag.Get("required") != "", always: f.Tag.Get("print") == "always",
 		})
 	}
@@ -48,7 +49,7 @@ func words(s string) []string {
 	return strings.Split(s, "|")
 }
 
-// findColumn returns the column with a key.
+// findColumn returns the column of a key.
 func findColumn(cs []column, key string) (column, bool) {
 	i := slices.IndexFunc(cs, func(c column) bool { return c.key == key })
 	if i < 0 {
@@ -57,7 +58,7 @@ func findColumn(cs []column, key string) (column, bool) {
 	return cs[i], true
 }
 
-// keys lists the keys of columns.
+// keys returns the keys of the columns.
 func keys(cs []column) []string {
 	out := make([]string, len(cs))
 	for i, c := range cs {
@@ -66,7 +67,7 @@ func keys(cs []column) []string {
 	return out
 }
 
-// knownKeys lists the keys that a map of type t may have.
+// knownKeys returns the keys that a map of type t may have.
 func knownKeys(t reflect.Type, cs []column) []string {
 	if t == reflect.TypeFor[Config]() {
 		return append(keys(cs), defaultsKey)
@@ -74,11 +75,11 @@ func knownKeys(t reflect.Type, cs []column) []string {
 	return keys(cs)
 }
 
-// defaultsKey is the one key without a field in Config: what it holds is merged into the routes.
+// defaultsKey is the only key without a field in Config. Its content is merged into the routes.
 const defaultsKey = "defaults"
 
-// laterKeys are the keys of the contract that this version does not support, by the struct they belong to. They are known
-// so that they are refused as what they are, and not taken for misspelt ones.
+// laterKeys lists the planned keys that this version does not support, by struct. With the list,
+// messages call them unsupported rather than misspelt.
 var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
@@ -87,7 +88,7 @@ var laterKeys = map[reflect.Type][]string{
 	},
 }
 
-// unsupported is the problem of a part of the contract that this version does not have.
+// unsupported returns the problem of a planned key or value.
 func unsupported() *problem {
 	return problemf("not supported by this version")
 }

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// textKinds are the kinds of text that a column's `as` names. Each reads a value into its canonical form.
+// textKinds are the kinds of text that a column's `as` names. Each converts a value to its
+// canonical form.
 var textKinds = map[string]*scalar{
 	"name":           text("a name", `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`, readName),
 	"address":        text("host:port", ``, readAddress),
@@ -40,6 +41,7 @@ var textKinds = map[string]*scalar{
 	"glob":           text("a name or a pattern", `.`, readGlob),
 	"query_param":    text("a parameter's name", `.`, readQueryParam),
 	"tag":            text("a tag", `^[!-+--~]+$`, readTag),
+	"order_key":      text("a text with what the path captured, such as {id}", `.`, readOrderKey),
 	"write_target":   text("a path or tag:NAME", `^(/|tag:)`, readWriteTarget),
 	"redis_url":      text("a Redis URL", `^rediss?(\+(sentinel|cluster))?://`, readRedisURL),
 	"otlp_endpoint":  text("a collector's URL", `^($|(https?|grpcs?)://)`, readOTLPEndpoint),
@@ -49,7 +51,7 @@ var textKinds = map[string]*scalar{
 	"webhook":        text("the URL of a webhook", `^($|[Hh][Tt][Tt][Pp][Ss]?://)`, readWebhook),
 }
 
-// readTag keeps tags to one word of a tag field.
+// readTag accepts one word of a tag field.
 func readTag(s string) (string, *problem) {
 	if s == "" || len(s) > 256 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
 		return "", not("up to 256 visible ASCII characters without commas")
@@ -57,7 +59,7 @@ func readTag(s string) (string, *problem) {
 	return s, nil
 }
 
-// readWriteTarget takes a path with an optional query, or a tag.
+// readWriteTarget accepts a path with an optional query, or a tag.
 func readWriteTarget(s string) (string, *problem) {
 	if tag, ok := strings.CutPrefix(s, "tag:"); ok {
 		_, p := readTag(tag)
@@ -71,7 +73,8 @@ func readWriteTarget(s string) (string, *problem) {
 
 var redisSchemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
 
-// readRedisURL looks at the scheme and that a host is named; the rest is Redis' client's to judge. It never quotes the URL, which may hold a password.
+// readRedisURL checks that the URL has a known scheme and a host. The Redis client checks the rest.
+// Messages never quote the URL, because it may hold a password.
 func readRedisURL(s string) (string, *problem) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !slices.Contains(redisSchemes, scheme) || rest == "" || rest[0] == '/' {
@@ -80,7 +83,8 @@ func readRedisURL(s string) (string, *problem) {
 	return s, nil
 }
 
-// readOTLPEndpoint wants scheme and host; what else OTLP needs is in its environment variables.
+// readOTLPEndpoint requires scheme and host. OTLP reads the other settings from its environment
+// variables.
 func readOTLPEndpoint(s string) (string, *problem) {
 	if s == "" {
 		return "", nil
@@ -90,14 +94,14 @@ func readOTLPEndpoint(s string) (string, *problem) {
 		return "", not("http://127.0.0.1:4318, or grpc://127.0.0.1:4317 for gRPC; https:// and grpcs:// over TLS")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasPrefix(u.Scheme, "grpc") && strings.Trim(u.Path, "/") != "" {
-		return "", problemf("a collector's URL has neither user, query nor fragment, and for gRPC no path").or("credentials go into OTEL_EXPORTER_OTLP_HEADERS")
+		return "", problemf("a collector's URL must not have a user, a query or a fragment, and with gRPC no path").or("put credentials into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	return s, nil
 }
 
 const fieldPattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 
-// text makes a kind of text. The pattern is for the schema and may be wider than what is read.
+// text returns a kind of text. The pattern is for the schema and may accept more than read does.
 func text(name, pattern string, read func(string) (string, *problem)) *scalar {
 	schema := map[string]any{"type": []string{"string", "number", "boolean"}}
 	if pattern != "" {
@@ -118,12 +122,12 @@ func text(name, pattern string, read func(string) (string, *problem)) *scalar {
 	}
 }
 
-// not is the problem of a value that is not what its kind's name says; text fills in the message.
+// not returns a problem for which text writes the message: the value is not of its kind.
 func not(hint string) *problem { return &problem{hint: hint, repeats: true} }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// readName keeps names fit for labels, logs and cache keys.
+// readName restricts names to characters that fit into labels, logs and cache keys.
 func readName(s string) (string, *problem) {
 	if !namePattern.MatchString(s) {
 		return "", not("letters, digits, `.`, `_` and `-`, at most 64")
@@ -137,7 +141,7 @@ func readAddress(s string) (string, *problem) {
 		return "", not("such as 127.0.0.1:8080, or :8080 for all interfaces")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", not("its port is a number up to 65535; 0 lets the system choose")
+		return "", not("the port must be a number up to 65535; 0 lets the system choose")
 	}
 	if host != "" {
 		if p := checkHost(host); p != nil {
@@ -161,7 +165,8 @@ func readAdminAddress(s string) (string, *problem) {
 	return s, nil
 }
 
-// readToken keeps to what fits into an Authorization field. The value is a secret and is never quoted.
+// readToken accepts characters that fit into an Authorization field. Messages never quote the
+// token, because it is a secret.
 func readToken(s string) (string, *problem) {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' {
@@ -178,17 +183,19 @@ func readFileName(s string) (string, *problem) {
 	return s, nil
 }
 
-// readHost reads a host pattern into lower case.
+// readHost reads a host pattern and converts it to lower case.
 func readHost(s string) (string, *problem) {
 	if s == "" {
 		return "", nil
 	}
 	rest := strings.TrimPrefix(s, "*.")
 	switch {
+	case s == "*":
+		return "", not("leave the host out to match every host")
 	case strings.Contains(rest, "*"):
-		return "", not("* stands only in front, as in *.example.com")
+		return "", not("* is allowed only at the beginning, as in *.example.com")
 	case rest != s && net.ParseIP(rest) != nil:
-		return "", not("an address has no names below it")
+		return "", not("an IP address has no names below it")
 	}
 	if p := checkHost(strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]")); p != nil {
 		return "", p
@@ -198,21 +205,27 @@ func readHost(s string) (string, *problem) {
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
 
-// checkHost refuses what is neither an address nor a name that can be in DNS.
+// numericEnd matches a name whose last label is a number. The URL standard treats such a name as an
+// IPv4 address or as invalid.
+var numericEnd = regexp.MustCompile(`(^|\.)[0-9]+$`)
+
+// checkHost refuses a text that is neither an IP address nor a valid DNS name.
 func checkHost(s string) *problem {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return nil
 	}
 	p := problemf("%q is not a host name", clip(s))
 	switch {
+	case numericEnd.MatchString(s):
+		return p.or("an IPv4 address has four numbers up to 255, and a name can't end in a number")
 	case len(s) <= 253 && hostPattern.MatchString(s):
 		return nil
 	case strings.Contains(s, "/"):
-		return p.or("the name alone, without scheme and path")
+		return p.or("write only the name, without scheme and path")
 	case strings.Contains(s, ":"):
-		return p.or("without a port")
+		return p.or("write it without a port")
 	case strings.HasSuffix(s, "."):
-		return p.or("without a dot at the end")
+		return p.or("write it without the dot at the end")
 	}
 	if ascii, err := idna.Lookup.ToASCII(s); err == nil && ascii != s && !strings.ContainsAny(s, " /") {
 		return p.or("write %s", clip(ascii))
@@ -223,7 +236,7 @@ func checkHost(s string) *problem {
 // isToken reports whether s is a token (RFC 9110 section 5.6.2).
 func isToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
 
-// canonicalField writes a field name as net/http does.
+// canonicalField returns a field name in the form of net/http.
 func canonicalField(s string) string { return textproto.CanonicalMIMEHeaderKey(s) }
 
 func readMethod(s string) (string, *problem) {
@@ -231,6 +244,8 @@ func readMethod(s string) (string, *problem) {
 	switch {
 	case !isToken(s):
 		return "", not("")
+	case s == "*" || upper == "ANY" || upper == "ALL":
+		return "", problemf("%s is not a method", s).or("leave `methods` out to match all of them")
 	case upper == "CONNECT" || upper == "TRACE":
 		return "", problemf("%s is never forwarded", upper).or("leave it out")
 	case upper != s:
@@ -240,13 +255,17 @@ func readMethod(s string) (string, *problem) {
 }
 
 func readField(s string) (string, *problem) {
-	if !isToken(s) {
+	switch {
+	case !isToken(s):
 		return "", not("letters, digits and -")
+	case strings.Contains(s, "*"):
+		return "", problemf("* is not a wildcard in a field name").or("name each field")
 	}
 	return canonicalField(s), nil
 }
 
-// connectionFields are about one connection and are the gateway's own business (RFC 9110 section 7.6.1), as is the length of a body.
+// connectionFields lists the fields that concern one connection (RFC 9110 section 7.6.1) or the
+// length of a body. Only the gateway may set them.
 var connectionFields = []string{
 	"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
@@ -258,30 +277,37 @@ func readEditableField(s string) (string, *problem) {
 	case p != nil:
 		return "", p
 	case name == "Host":
-		return "", problemf("Host is not changed here").or("the upstream's preserve_host decides what is sent")
+		return "", problemf("Host can't be changed here").or("use preserve_host of the upstream")
 	case slices.Contains(connectionFields, name):
-		return "", problemf("%s belongs to the connection and is the gateway's own", name).or("leave it out")
+		return "", problemf("%s belongs to the connection, so only the gateway sets it", name).or("leave it out")
 	}
 	return name, nil
 }
 
 func readFieldValue(s string) (string, *problem) {
 	if !httpguts.ValidHeaderFieldValue(s) {
-		return "", problemf("a field value holds no line breaks and control characters")
+		return "", problemf("a field value can't contain line breaks and control characters")
 	}
-	return strings.Trim(s, " \t"), nil
+	_, p := headerParts(s)
+	return strings.Trim(s, " \t"), p
 }
 
 func readCookie(s string) (string, *problem) {
-	if !isToken(s) {
+	switch {
+	case !isToken(s):
 		return "", not("")
+	case strings.Contains(s, "*"):
+		return "", problemf("* is not a wildcard in a cookie's name here").or("name each cookie")
 	}
 	return s, nil
 }
 
 func readGlob(s string) (string, *problem) {
-	if s == "" {
-		return "", not("such as utm_*; * alone is every name")
+	switch {
+	case s == "":
+		return "", not("such as utm_*; * alone matches every name")
+	case strings.ContainsAny(s, "=&?#"):
+		return "", problemf("%q is not the name of a parameter", clip(s)).or("write only the name, such as utm_*, without ?, & and value")
 	}
 	return s, nil
 }

@@ -4,17 +4,18 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
-// checker looks at what single values can't tell: whether they agree with each other. It passes over what could not be
-// read, whose mistakes are known already.
+// checker checks whether values agree with each other. It skips unreadable values, whose mistakes
+// are already reported.
 type checker struct {
 	*decoder
 	config *Config
 	root   *node
 }
 
-// validate notes where the parts of c contradict each other.
+// validate reports contradictions between the parts of c.
 func validate(c *Config, root *node, d *decoder) {
 	k := checker{d, c, root}
 	k.server(root.get("server"))
@@ -25,15 +26,18 @@ func validate(c *Config, root *node, d *decoder) {
 	k.upstreams(root.get("upstreams"))
 	k.routes(root.get("routes"))
 	k.cost(root.get("cost"))
+	if len(d.errs) == 0 { // an unreadable part would make other parts look unused
+		k.warnings()
+	}
 }
 
-// sound reports whether a part is written and could be read.
+// sound reports whether a part is written and readable.
 func (k checker) sound(n *node) bool { return n != nil && !k.bad[n] }
 
-// whole reports whether a part could be read, if it was written.
+// whole reports whether a part is readable or not written.
 func (k checker) whole(n *node) bool { return n == nil || !k.bad[n] }
 
-// written finds the innermost value that was written on the way along the keys.
+// written returns the innermost written value on the path of the keys.
 func written(n *node, keys ...string) *node {
 	for _, key := range keys {
 		next := n.get(key)
@@ -49,7 +53,7 @@ func written(n *node, keys ...string) *node {
 func (k checker) server(n *node) {
 	listen := n.get("listen")
 	if k.sound(listen) && len(listen.items) == 0 {
-		k.at(listen, problemf("there is no listener").or("such as [{address: \"127.0.0.1:8080\"}]"))
+		k.at(listen, problemf("the list of listeners is empty").or("such as [{address: \"127.0.0.1:8080\"}]"))
 	}
 	seen := map[string]bool{}
 	for i, l := range k.config.Server.Listen {
@@ -62,14 +66,15 @@ func (k checker) server(n *node) {
 		case seen[l.Address]:
 			k.at(at.get("address"), problemf("another listener has this address"))
 		case l.Address == k.config.Admin.Address:
-			k.at(at.get("address"), problemf("the admin listener has this address").or("it is one of its own: set admin.address"))
+			k.at(at.get("address"), problemf("the admin listener has this address").or("the admin listener needs its own address: set admin.address"))
 		}
 		seen[l.Address] = true
 		k.listenerTLS(l, at)
 	}
 }
 
-// systemChooses reports whether the address leaves the port to the system, so that two of them never collide.
+// systemChooses reports whether the address lets the system choose the port, so that two such
+// addresses never collide.
 func systemChooses(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	return err == nil && strings.Trim(port, "0") == ""
@@ -80,14 +85,14 @@ func (k checker) listenerTLS(l Listener, at *node) {
 		return
 	}
 	if len(l.TLS.Certificates) == 0 {
-		k.at(written(at, "tls", "certificates"), problemf("there is no certificate").or("[{cert: server.crt, key: server.key}]"))
+		k.at(written(at, "tls", "certificates"), problemf("the list of certificates is empty").or("[{cert: server.crt, key: server.key}]"))
 	}
 	if l.H2C {
-		k.at(at.get("h2c"), problemf("h2c is HTTP/2 without TLS, and this listener has TLS").or("HTTP/2 is there by ALPN already"))
+		k.at(at.get("h2c"), problemf("h2c is HTTP/2 without TLS, and this listener has TLS").or("leave h2c out: TLS offers HTTP/2 by ALPN"))
 	}
 }
 
-// admin refuses to open the operators' listener to others without a token.
+// admin requires a token if the operators' listener is reachable from other machines.
 func (k checker) admin(n *node) {
 	if !k.whole(n.get("address")) || !k.whole(n.get("token")) {
 		return
@@ -99,7 +104,7 @@ func (k checker) admin(n *node) {
 	}
 }
 
-// isLocal reports whether only this machine reaches an address.
+// isLocal reports whether an address is reachable only from this machine.
 func isLocal(address string) bool {
 	if strings.HasPrefix(address, unixPrefix) {
 		return true
@@ -112,10 +117,22 @@ func isLocal(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// telemetry refuses what would be the name of a file and is meant to be none.
+// telemetry refuses words that would be file names but mean that there should be no log, or a
+// standard stream.
 func (k checker) telemetry(n *node) {
-	if out := n.get("access_log").get("output"); k.sound(out) && strings.EqualFold(out.text, "none") {
-		k.at(out, problemf("none would be a file's name").or(`write "off"`))
+	out := n.get("access_log").get("output")
+	if !k.sound(out) {
+		return
+	}
+	switch word := strings.ToLower(out.text); word {
+	case "none", "no", "false":
+		k.at(out, problemf("%s would be a file name", word).or(`write "off"`))
+	case "-", "console", "/dev/stdout":
+		k.at(out, problemf("%s would be a file name", word).or("write stdout"))
+	case AccessOff, AccessStdout, AccessStderr:
+		if out.text != word {
+			k.at(out, problemf("%s would be a file name", out.quoted()).or("write %q", word))
+		}
 	}
 }
 
@@ -123,6 +140,13 @@ func (k checker) stores(n *node) {
 	m := k.config.Cache.Memory
 	at := n.get("memory")
 	if k.sound(at) && m.MaxObject > m.Size {
-		k.at(written(at, "max_object"), problemf("an object of %s does not fit into %s", printSize(m.MaxObject), printSize(m.Size)))
+		k.at(written(at, "max_object"), problemf("max_object %s is larger than size %s", printSize(m.MaxObject), printSize(m.Size)))
+	}
+	if r := k.config.Cache.Redis; r != nil && r.MaxCutOff > 0 && r.MaxCutOff < minCutOff {
+		k.at(written(n.get("redis"), "max_cut_off"), problemf("an instance reports once a second, and a few reports may be lost").or("write %s or more, or 0", printDuration(minCutOff)))
 	}
 }
+
+// minCutOff is the smallest max_cut_off. A shorter one would make all instances ask their origins
+// when Redis is slow for a moment.
+const minCutOff = 5 * time.Second

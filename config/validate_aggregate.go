@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// aggregate wants parts that can be asked for, in some order, and put together.
+// aggregate requires that the gateway can call all parts, in some order, and combine their
+// responses.
 func (k checker) aggregate(r *Route, n *node) {
 	at := n.get("aggregate")
 	if !k.sound(at) || r.Aggregate == nil {
 		return
 	}
-	k.withoutUpstream(r, n, "the parts of an aggregate have upstreams of their own", "the parts' paths are written out in aggregate.parts")
-	k.readOnly(r, n, "an answer of several parts can only be read")
+	k.withoutUpstream(r, n, "the parts of an aggregate have their own upstreams", "write the paths in aggregate.parts")
+	k.readOnly(r, n, "an aggregate allows only reads")
 	parts := at.get("parts")
 	if k.sound(parts) && len(parts.fields) == 0 {
-		k.at(parts, problemf("there is no part"))
+		k.at(parts, problemf("the list of parts is empty"))
 	}
 	for _, name := range inOrder(r.Aggregate.Parts) {
 		if p := parts.get(name); k.sound(p) && p.kind == kindMap {
@@ -27,7 +28,7 @@ func (k checker) aggregate(r *Route, n *node) {
 	k.circles(r, parts)
 }
 
-// inOrder lists the names of parts as they were written.
+// inOrder returns the names of the parts in the order of the file.
 func inOrder(parts map[string]*Part) []string {
 	names := slices.Collect(maps.Keys(parts))
 	slices.SortFunc(names, func(a, b string) int {
@@ -36,7 +37,7 @@ func inOrder(parts map[string]*Part) []string {
 	return names
 }
 
-// part checks one part by itself, and what it takes from others.
+// part checks one part, and its references to other parts.
 func (k checker) part(r *Route, name string, n *node) {
 	p := r.Aggregate.Parts[name]
 	k.partOrigin(p, n)
@@ -48,9 +49,9 @@ func (k checker) part(r *Route, name string, n *node) {
 		switch {
 		case !k.otherPart(r, name, first, each):
 		case !dotted || !slices.Contains(strings.Split(p.Foreach, "."), "#"):
-			k.at(each, problemf("foreach leads to one value").or("such as %s.#.id: # stands for each element of a list", first))
+			k.at(each, problemf("foreach leads to one value").or("such as %s.#.id: # selects each element of a list", first))
 		case !strings.Contains(p.Path, "{}") && p.Path != "":
-			k.at(n.get("path"), problemf("every call would be the same").or("{} stands for the value of foreach"))
+			k.at(n.get("path"), problemf("every call would be equal").or("{} stands for the value of foreach"))
 		}
 		if r.Aggregate.Merge == MergeDeep {
 			k.at(each, problemf("a list of answers can't be merged with objects").or("merge: namespace"))
@@ -60,7 +61,7 @@ func (k checker) part(r *Route, name string, n *node) {
 	k.partBatch(p, n)
 }
 
-// partOrigin wants an upstream that exists and a path.
+// partOrigin requires an existing upstream and a path.
 func (k checker) partOrigin(p *Part, n *node) {
 	batch := n.get("batch") != nil
 	if n.get("path") == nil && !batch {
@@ -75,20 +76,20 @@ func (k checker) partOrigin(p *Part, n *node) {
 	}
 }
 
-// partDefault wants a default where one is to stand in, and only there.
+// partDefault requires a default if and only if on_error is default.
 func (k checker) partDefault(r *Route, p *Part, n *node) {
 	at := n.get("default")
 	switch {
 	case p.OnError == OnErrorDefault && at == nil:
-		k.at(written(n, "on_error"), problemf("there is no default").or("write one, such as default: []"))
+		k.at(written(n, "on_error"), problemf("the default is missing").or("write one, such as default: []"))
 	case p.OnError != OnErrorDefault && at != nil && k.whole(n.get("on_error")):
-		k.at(at, problemf("the default would never be used").or("write on_error: default"))
+		k.at(at, problemf("the default has no effect").or("write on_error: default"))
 	case r.Aggregate.Merge == MergeDeep && p.OnError == OnErrorDefault && k.sound(at) && at.kind != kindMap && at.kind != kindNull:
 		k.at(at, problemf("merge: deep merges objects, and this is %v", at.kind).or("such as {}"))
 	}
 }
 
-// reference checks what stands within braces in a part's path.
+// reference checks the text in braces in a part's path.
 func (k checker) reference(r *Route, part, ref string, n *node) {
 	at := n.get("path")
 	if !k.sound(at) {
@@ -97,7 +98,7 @@ func (k checker) reference(r *Route, part, ref string, n *node) {
 	name, field, dotted := strings.Cut(ref, ".")
 	switch {
 	case ref == "" && r.Aggregate.Parts[part].Foreach == "" && n.get("foreach") == nil:
-		k.at(at, problemf("{} stands for the value of foreach, which is not there"))
+		k.at(at, problemf("{} stands for the value of foreach, which is missing"))
 	case ref == "":
 	case !dotted && r.Aggregate.Parts[name] != nil:
 		k.at(at, problemf("{%s} is a whole part", clip(ref)).or("name a field of it, such as {%s.id}", name))
@@ -108,13 +109,13 @@ func (k checker) reference(r *Route, part, ref string, n *node) {
 	case !dotted:
 	case name == "query" && field != "":
 	case field == "" || strings.Contains("."+field+".", ".#."):
-		k.at(at, problemf("{%s} leads to no single value", clip(ref)).or("such as {user.manager_id}; foreach is for many"))
+		k.at(at, problemf("{%s} does not lead to a single value", clip(ref)).or("such as {user.manager_id}; use foreach for several"))
 	default:
 		k.otherPart(r, part, name, at)
 	}
 }
 
-// matchNode is where the route's match was written.
+// matchNode returns the node of the route's match.
 func (r *Route) matchNode(k checker) *node {
 	for i, other := range k.config.Routes {
 		if other == r {
@@ -124,7 +125,7 @@ func (r *Route) matchNode(k checker) *node {
 	return nil
 }
 
-// otherPart wants a name to be that of another part.
+// otherPart requires that name is another part.
 func (k checker) otherPart(r *Route, part, name string, at *node) bool {
 	switch {
 	case name == part:
@@ -138,7 +139,7 @@ func (k checker) otherPart(r *Route, part, name string, at *node) bool {
 	return false
 }
 
-// needs are the parts that a part is made of.
+// needs returns the names of the parts on which p depends.
 func (p *Part) needs() []string {
 	var out []string
 	for _, m := range templateVariable.FindAllStringSubmatch(p.Path, -1) {
@@ -152,7 +153,7 @@ func (p *Part) needs() []string {
 	return out
 }
 
-// circles wants no part to wait, over others, for itself.
+// circles refuses parts that wait for each other in a cycle.
 func (k checker) circles(r *Route, n *node) {
 	const open, closed = 1, 2
 	state := map[string]int{}
@@ -164,12 +165,12 @@ func (k checker) circles(r *Route, n *node) {
 		}
 		if state[name] == open {
 			way = append(way[slices.Index(way, name):], name)
-			k.at(n.get(name), problemf("the parts wait for each other: %s", strings.Join(way, " → ")).or("one of them must do without the others"))
+			k.at(n.get(name), problemf("the parts wait for each other: %s", strings.Join(way, " → ")).or("remove one of the references"))
 			return
 		}
 		state[name] = open
 		for _, need := range p.needs() {
-			if need != name { // said already
+			if need != name { // already reported
 				visit(need, append(slices.Clone(way), name))
 			}
 		}

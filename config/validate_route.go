@@ -10,7 +10,7 @@ import (
 // routes checks each route by itself and against the others.
 func (k checker) routes(n *node) {
 	if k.sound(n) && len(n.items) == 0 {
-		k.at(n, problemf("there is no route").or("such as [{name: all, match: {path: /*}, upstream: web}]"))
+		k.at(n, problemf("the list of routes is empty").or("such as [{name: all, match: {path: /*}, upstream: web}]"))
 	}
 	for i, r := range k.config.Routes {
 		at := item(n, i)
@@ -26,6 +26,7 @@ func (k checker) routes(n *node) {
 		k.upgrade(r, at)
 		k.tiers(r, at)
 		k.captures(r, at)
+		k.headers(r, at)
 		k.writes(r, at)
 		k.aggregate(r, at)
 		k.batch(r, at)
@@ -35,19 +36,19 @@ func (k checker) routes(n *node) {
 	k.distinctMatches(n)
 }
 
-// origin wants exactly one kind of origin, which is an upstream, and one that exists.
+// origin requires exactly one kind of origin, and an upstream that exists.
 func (k checker) origin(r *Route, n *node) {
 	at := n.get("upstream")
 	switch {
 	case at == nil && slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "aggregate" || f.key.text == "batch" }):
 	case at == nil:
-		k.at(n, problemf("the route has no origin").or("name one with `upstream`"))
+		k.at(n, problemf("the route has no upstream").or("name one with `upstream`"))
 	case !k.bad[at]:
 		k.upstreamExists(at, r.Upstream)
 	}
 }
 
-// upstreamExists wants the upstream that is named at a place to be there.
+// upstreamExists requires that the named upstream exists.
 func (k checker) upstreamExists(at *node, name string) {
 	if k.config.Upstreams[name] != nil || k.root.get("upstreams").get(name) != nil {
 		return
@@ -59,7 +60,7 @@ func (k checker) upstreamExists(at *node, name string) {
 	k.at(at, p)
 }
 
-// https wants a way for https requests to come in, where plain ones are turned away.
+// https requires a way for https requests to arrive if plain ones are refused.
 func (k checker) https(r *Route, n *node) {
 	at := n.get("require_https")
 	s := k.config.Server
@@ -67,10 +68,10 @@ func (k checker) https(r *Route, n *node) {
 	if !k.sound(at) || r.RequireHTTPS == RequireHTTPSOff || secure || len(s.TrustedProxies) > 0 || !k.whole(k.root.get("server")) {
 		return
 	}
-	k.at(at, problemf("no request would ever pass: no listener has TLS").or("add server.listen[].tls, or name the proxy in front in server.trusted_proxies"))
+	k.at(at, problemf("every request would be refused: no listener has TLS").or("add server.listen[].tls, or name the proxy in front in server.trusted_proxies"))
 }
 
-// rewrite wants either prefixes or a whole path, and only what the match can give.
+// rewrite requires either prefixes or a whole path, and uses only captured values.
 func (k checker) rewrite(r *Route, n *node) {
 	at := n.get("rewrite")
 	if !k.sound(at) || !k.sound(n.get("match")) {
@@ -78,7 +79,7 @@ func (k checker) rewrite(r *Route, n *node) {
 	}
 	w := r.Rewrite
 	if w.Path != "" && (w.StripPrefix != "" || w.AddPrefix != "") {
-		k.at(written(at, "path"), problemf("path replaces the whole path, beside it prefixes do nothing").or("leave one of them out"))
+		k.at(written(at, "path"), problemf("path replaces the whole path, so prefixes have no effect").or("leave one of them out"))
 		return
 	}
 	if p := checkTemplate(w.Path, r.Match.Path); p != nil {
@@ -89,7 +90,7 @@ func (k checker) rewrite(r *Route, n *node) {
 	}
 }
 
-// beginsWith reports whether every path that the pattern matches has the prefix, as whole segments.
+// beginsWith reports whether every path that the pattern matches has the prefix as whole segments.
 func beginsWith(pattern, prefix string) bool {
 	parts, _ := parsePattern(pattern)
 	if len(parts) == 0 {
@@ -99,7 +100,7 @@ func beginsWith(pattern, prefix string) bool {
 	return ok && (strings.HasPrefix(rest, "/") || rest == "" && len(parts) == 1)
 }
 
-// cache wants settings that agree, and a word on whether they hold.
+// cache requires consistent settings, and an explicit `enabled`.
 func (k checker) cache(r *Route, n *node) {
 	at := n.get("cache")
 	if own := k.own(n, "cache"); own && k.sound(at) && at.get("enabled") == nil {
@@ -109,13 +110,38 @@ func (k checker) cache(r *Route, n *node) {
 	if k.whole(at.get("ttl")) && ttl.Max > 0 && ttl.Min > ttl.Max {
 		k.at(written(at, "ttl", "min"), problemf("min %s is above max %s", printDuration(ttl.Min), printDuration(ttl.Max)))
 	}
-	if tiers := at.get("tiers"); k.sound(tiers) && len(tiers.items) == 0 {
-		k.at(tiers, problemf("there is no tier").or("enabled: false turns the cache off"))
+	if r.Cache.Cookies == CookiesIgnore {
+		if ignored := at.get("ignore_cookies"); k.own(at, "ignore_cookies") && k.sound(ignored) && len(r.Cache.IgnoreCookies) > 0 {
+			k.at(ignored, problemf("with cookies: ignore no cookie counts, so this has no effect").or("leave one of the two out"))
+		}
+		r.Cache.IgnoreCookies = nil // in `defaults` it is for the routes on which cookies count
 	}
+	if tiers := at.get("tiers"); k.sound(tiers) && len(tiers.items) == 0 {
+		k.at(tiers, problemf("the list of tiers is empty").or("enabled: false turns the cache off"))
+	}
+	if query := at.get("key").get("query"); k.sound(query) && len(r.Cache.Key.Query.Include) == 0 && len(r.Cache.Key.Query.Exclude) > 0 {
+		k.at(written(query, "exclude"), problemf("include is empty, so no parameter is left to exclude").or("leave one of them out"))
+	}
+	k.keyFields(r, at.get("key"))
 	k.coalesce(r, n)
 }
 
-// coalesce wants a cache: it is the cache's flights that requests share.
+// keyFields refuses fields that are removed before the key is made, and fields that are in every
+// key.
+func (k checker) keyFields(r *Route, n *node) {
+	list := n.get("headers")
+	for i, name := range r.Cache.Key.Headers {
+		switch at := item(list, i); {
+		case at == nil || !k.sound(at):
+		case name == "Host":
+			k.at(at, problemf("the host is in every key").or("leave it out"))
+		case slices.Contains(connectionFields, name):
+			k.at(at, problemf("%s ends at the gateway's listener, so no key can contain it", name).or("leave it out"))
+		}
+	}
+}
+
+// coalesce requires a cache, because requests share the fills of the cache.
 func (k checker) coalesce(r *Route, n *node) {
 	if r.Cache.Enabled || !k.whole(n.get("cache")) {
 		return
@@ -124,10 +150,10 @@ func (k checker) coalesce(r *Route, n *node) {
 	if k.own(n, "coalesce") && k.sound(at) && (r.Coalesce.Enabled || at.get("enabled") == nil) {
 		k.at(written(at, "enabled"), problemf("requests are coalesced by the cache, and this route has none").or("write cache: {enabled: true}"))
 	}
-	r.Coalesce.Enabled = false // where it comes from `defaults`, it means the routes with a cache
+	r.Coalesce.Enabled = false // in `defaults` it is for the routes with a cache
 }
 
-// own reports whether the route itself has the key, and not `defaults` alone.
+// own reports whether the route itself has the key, and not only `defaults`.
 func (k checker) own(n *node, key string) bool {
 	at := n.get(key)
 	return at != nil && strings.HasPrefix(at.path(), "routes[")
@@ -137,12 +163,12 @@ func (k checker) compress(r *Route, n *node) {
 	at := n.get("compress")
 	for _, key := range []string{"encodings", "types"} {
 		if list := at.get(key); k.sound(list) && r.Compress.Enabled && len(list.items) == 0 {
-			k.at(list, problemf("with nothing here nothing is compressed").or("enabled: false turns compression off"))
+			k.at(list, problemf("the list is empty, so nothing is compressed").or("enabled: false turns compression off"))
 		}
 	}
 }
 
-// errorPages wants each page to say what is sent, and each status once.
+// errorPages requires content for each page, and each status only once.
 func (k checker) errorPages(r *Route, n *node) {
 	seen := map[int]bool{}
 	for i, e := range r.Errors {
@@ -156,14 +182,14 @@ func (k checker) errorPages(r *Route, n *node) {
 		case e.Serve != "" && e.Body != "":
 			k.at(at.get("body"), problemf("the page has both `serve` and `body`").or("leave one of them out"))
 		case e.Serve != "" && e.ContentType != "":
-			k.at(at.get("content_type"), problemf("what is served has a Content-Type of its own").or("content_type goes with `body`"))
+			k.at(at.get("content_type"), problemf("a served page has its own Content-Type").or("content_type goes with `body`"))
 		}
 		if len(e.Status) == 0 {
-			k.at(at.get("status"), problemf("the page is for no status").or("such as [502, 503, 504]"))
+			k.at(at.get("status"), problemf("the list of statuses is empty").or("such as [502, 503, 504]"))
 		}
 		for j, status := range e.Status {
 			if seen[status] {
-				k.at(at.get("status").items[j], problemf("an earlier page has status %d already", status))
+				k.at(at.get("status").items[j], problemf("an earlier page already has status %d", status))
 			}
 			seen[status] = true
 		}
@@ -173,7 +199,8 @@ func (k checker) errorPages(r *Route, n *node) {
 	}
 }
 
-// upgrade wants the method that the handshake has (RFC 6455 section 4.1), and an upstream that can be asked for it.
+// upgrade requires the method of the handshake (RFC 6455 section 4.1), and an upstream that
+// supports it.
 func (k checker) upgrade(r *Route, n *node) {
 	at := n.get("upgrade")
 	if !k.sound(at) || r.Upgrade != UpgradeWebSocket {
@@ -183,11 +210,11 @@ func (k checker) upgrade(r *Route, n *node) {
 		k.at(at, problemf("a WebSocket begins with GET, which match.methods does not allow"))
 	}
 	if u := k.config.Upstreams[r.Upstream]; u != nil && (u.Protocol == ProtocolH2 || u.Protocol == ProtocolH2C) {
-		k.at(at, problemf("a WebSocket is an upgrade of HTTP/1.1, and upstream %s speaks %s alone", r.Upstream, u.Protocol).or("give the upstream protocol h1 or auto, or this route upgrade: off"))
+		k.at(at, problemf("a WebSocket is an upgrade of HTTP/1.1, and upstream %s speaks only %s", r.Upstream, u.Protocol).or("give the upstream protocol h1 or auto, or this route upgrade: off"))
 	}
 }
 
-// distinctNames wants each name once: keys and metrics are told apart by it.
+// distinctNames requires unique names, because keys and metrics contain them.
 func (k checker) distinctNames(n *node) {
 	lines := map[string]int{}
 	for i, r := range k.config.Routes {
@@ -203,7 +230,7 @@ func (k checker) distinctNames(n *node) {
 	}
 }
 
-// distinctMatches wants each request to be one route's only.
+// distinctMatches requires that each request matches one route only.
 func (k checker) distinctMatches(n *node) {
 	type place struct{ host, shape string }
 	earlier := map[place][]int{}
@@ -224,12 +251,12 @@ func (k checker) distinctMatches(n *node) {
 	}
 }
 
-// allows reports whether methods, of which none means all, have one.
+// allows reports whether methods contain method. An empty list contains all.
 func allows(methods []string, method string) bool {
 	return len(methods) == 0 || slices.Contains(methods, method)
 }
 
-// overlap reports whether two lists of methods, of which none means all, share one.
+// overlap reports whether two lists share a method. An empty list contains all.
 func overlap(a, b []string) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return true
@@ -237,23 +264,23 @@ func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) })
 }
 
-// tiers wants every tier that a route names to be there, and a shared one for sharing calls.
+// tiers requires that each tier of a route is configured, and a shared tier for sharing calls.
 func (k checker) tiers(r *Route, n *node) {
 	redis := k.root.get("cache").get("redis") != nil
 	at := n.get("cache").get("tiers")
 	if k.sound(at) {
 		for i, tier := range r.Cache.Tiers {
 			if tier == TierRedis && !redis {
-				k.at(item(at, i), problemf("there is no Redis").or("add cache.redis.url"))
+				k.at(item(at, i), problemf("no Redis is configured").or("add cache.redis.url"))
 			}
 		}
 	}
 	if at := n.get("coalesce").get("across_instances"); k.sound(at) && r.Coalesce.AcrossInstances && !slices.Contains(r.Cache.Tiers, TierRedis) {
-		k.at(at, problemf("instances share calls through Redis, which is none of the route's tiers").or("add cache.redis.url, and redis to cache.tiers"))
+		k.at(at, problemf("instances share calls through Redis, which is not one of the route's tiers").or("add cache.redis.url, and redis to cache.tiers"))
 	}
 }
 
-// captures wants tags and write targets to use only what the match captures.
+// captures requires that tags and write targets use only captured values.
 func (k checker) captures(r *Route, n *node) {
 	if !k.sound(n.get("match")) {
 		return

@@ -22,25 +22,25 @@ func (k checker) upstreams(n *node) {
 	}
 }
 
-// targets wants at least one target, and each once.
+// targets requires at least one target, and no duplicates.
 func (k checker) targets(u *Upstream, n *node) {
 	list := n.get("targets")
 	if !k.sound(list) {
 		return
 	}
 	if len(list.items) == 0 {
-		k.at(list, problemf("there is no target").or("such as [http://127.0.0.1:7001]"))
+		k.at(list, problemf("the list of targets is empty").or("such as [http://127.0.0.1:7001]"))
 	}
 	seen := map[url.URL]bool{}
 	for i, t := range u.Targets {
 		if seen[*t.URL] {
-			k.at(list.items[i], problemf("%s is here twice", t.URL.Host).or("give it a weight instead"))
+			k.at(list.items[i], problemf("%s occurs twice", t.URL.Host).or("give it a weight instead"))
 		}
 		seen[*t.URL] = true
 	}
 }
 
-// balance wants a value to hash for `hash`, and for nothing else.
+// balance requires hash_on for `hash`, and refuses it otherwise.
 func (k checker) balance(u *Upstream, n *node) {
 	if !k.whole(n.get("balance")) || !k.whole(n.get("hash_on")) {
 		return
@@ -53,7 +53,7 @@ func (k checker) balance(u *Upstream, n *node) {
 	}
 }
 
-// protocol wants targets that can speak it, and TLS settings only where there is TLS.
+// protocol requires targets that support it, and TLS settings only if a target has TLS.
 func (k checker) protocol(u *Upstream, n *node) {
 	if !k.sound(n.get("targets")) || !k.whole(n.get("protocol")) {
 		return
@@ -72,7 +72,7 @@ func (k checker) protocol(u *Upstream, n *node) {
 		k.at(n.get("tls"), problemf("no target of this upstream has https"))
 	}
 	if u.TLS.InsecureSkipVerify && u.TLS.CA != "" {
-		k.at(written(n, "tls", "ca"), problemf("the authorities do not matter with insecure_skip_verify").or("leave one of them out"))
+		k.at(written(n, "tls", "ca"), problemf("with insecure_skip_verify the authorities have no effect").or("leave one of them out"))
 	}
 }
 

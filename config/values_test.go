@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// plainNode is a scalar as the file has it without quotes.
+// plainNode returns a scalar as written without quotes.
 func plainNode(text string) *node { return &node{text: text, source: text, plain: true} }
 
 func TestDurations(t *testing.T) {
@@ -62,7 +62,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestQuantitiesRoundTrip: what is printed is read as the same number.
+// TestQuantitiesRoundTrip checks that reading a printed quantity returns the same number.
 func TestQuantitiesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := time.Duration(rapid.Int64Range(0, 1<<61).Draw(t, "duration"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,16 +14,17 @@ import (
 	"github.com/penstock/penstock/proxy/store/shared"
 )
 
-// accounting is the cost account, where the configuration asks for one. It outlives a Snapshot.
+// accounting holds the cost account, if the configuration asks for one. It outlives a Snapshot.
 type accounting struct {
 	running atomic.Pointer[cost.Account]
-	file    string // that the running one was made with
+	file    string // with which the running account was opened
 }
 
-// closeTime bounds how long an account that is no longer wanted takes to write what is left.
+// closeTime bounds how long an account that is being closed may take to write its unsaved part.
 const closeTime = 5 * time.Second
 
-// account puts the cost part of a configuration in force. Nothing of it can fail: what can't be kept yet is held until it can.
+// account puts the cost part of a configuration in force. It can't fail: figures that can't be
+// saved yet are held until they can.
 func (g *Gateway) account(cfg *config.Cost) {
 	a := g.accounting.running.Load()
 	if a != nil && cfg != nil && (g.accounting.file == cfg.File || g.live.fleet != nil) {
@@ -44,7 +44,8 @@ func (g *Gateway) account(cfg *config.Cost) {
 	}))
 }
 
-// closeAccount has a time of its own: that of a stopping gateway may have gone by while requests ended, and what they cost counts.
+// closeAccount closes a. It has a time limit of its own: the limit of a stopping gateway may have
+// passed while requests ended, and their cost counts.
 func (g *Gateway) closeAccount(a *cost.Account) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
@@ -78,7 +79,8 @@ func costSettings(cfg *config.Cost) cost.Settings {
 	return s
 }
 
-// Cost is the account of what this month's traffic costs; Configured is false where none is kept.
+// Cost returns the account of this month's traffic. Its Configured is false if the configuration
+// asks for no account.
 func (g *Gateway) Cost() *cost.Report {
 	if a := g.accounting.running.Load(); a != nil {
 		return a.Report()
@@ -86,45 +88,27 @@ func (g *Gateway) Cost() *cost.Report {
 	return &cost.Report{At: g.options.Now().UTC(), Hint: "set cost in the configuration", Routes: []cost.Line{}}
 }
 
-// serveCost answers GET /api/cost.
-func (g *Gateway) serveCost(w http.ResponseWriter, r *http.Request) {
-	a, month := g.accounting.running.Load(), r.URL.Query().Get("month")
-	if a == nil || month == "" {
-		costAnswer(w, g.Cost())
-		return
+// pastCost returns the account of a month. ok is false if there is no account.
+func (g *Gateway) pastCost(ctx context.Context, m cost.Month) (r *cost.Report, ok bool, err error) {
+	a := g.accounting.running.Load()
+	if a == nil {
+		return nil, false, nil
 	}
-	m, ok := cost.ParseMonth(month)
-	if !ok {
-		adminAnswer(w, http.StatusBadRequest, map[string]any{"status": "bad request", "hint": "month is a month such as 2026-11"})
-		return
-	}
-	report, err := a.Past(r.Context(), m)
-	if err != nil {
-		adminAnswer(w, http.StatusServiceUnavailable, map[string]any{"status": "the account can't be read", "errors": []string{err.Error()}})
-		return
-	}
-	costAnswer(w, report)
+	r, err = a.Past(ctx, m)
+	return r, true, err
 }
 
-func costAnswer(w http.ResponseWriter, r *cost.Report) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	_ = json.NewEncoder(w).Encode(r) // only a client that has gone makes it fail
-}
-
-// fleetKeeper keeps the account in the Redis of the fleet, one tally a month.
+// fleetKeeper keeps the account in the Redis of the fleet, in one tally for each month.
 type fleetKeeper struct {
 	tallies *shared.Tallies
-	tidied  cost.Month // for which the oldest month has been done away with; Add is called by one goroutine at a time
+	tidied  cost.Month // the month for which the oldest tally was removed; Add is called by one goroutine at a time
 }
 
 var _ cost.Keeper = (*fleetKeeper)(nil)
 
 func tallyName(m cost.Month) string { return "cost:" + string(m) }
 
-// Add adds to the month's tally.
+// Add adds b to the month's tally and returns the new totals.
 func (f *fleetKeeper) Add(ctx context.Context, b *cost.Batch) (*cost.Kept, error) {
 	counters := make(map[string]uint64)
 	for route, u := range b.Routes {
@@ -153,12 +137,12 @@ func (f *fleetKeeper) Month(ctx context.Context, m cost.Month) (*cost.Kept, erro
 	return keptOf(t), nil
 }
 
-// Claim takes an alert.
+// Claim takes an alert, and reports whether writer got it.
 func (f *fleetKeeper) Claim(ctx context.Context, a cost.AlertKey, writer string, _ time.Time) (bool, error) {
 	return f.tallies.Claim(ctx, tallyName(a.Month), a.Share.String(), writer, cost.ClaimTime)
 }
 
-// Conclude notes that an alert was told.
+// Conclude records that an alert was sent.
 func (f *fleetKeeper) Conclude(ctx context.Context, a cost.AlertKey, told cost.Told) error {
 	text, err := json.Marshal(told)
 	if err != nil {
@@ -167,13 +151,13 @@ func (f *fleetKeeper) Conclude(ctx context.Context, a cost.AlertKey, told cost.T
 	return f.tallies.Conclude(ctx, tallyName(a.Month), a.Share.String(), string(text))
 }
 
-// Close does nothing: the fleet is left by whoever joined it.
+// Close does nothing, because the Gateway itself leaves the fleet.
 func (f *fleetKeeper) Close() error { return nil }
 
-// Place is Redis.
+// Place returns the name of the place for operators.
 func (f *fleetKeeper) Place() string { return "redis" }
 
-// keptOf reads a tally. What Add and Conclude did not write is passed over.
+// keptOf reads a tally. It skips entries that Add and Conclude did not write.
 func keptOf(t *shared.Tally) *cost.Kept {
 	k := &cost.Kept{Since: t.Began, Routes: make(map[string]cost.Usage), Alerts: make(map[cost.Share]cost.Told)}
 	for name, n := range t.Counters {

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/aggregate"
@@ -15,25 +17,29 @@ import (
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/rawjson"
+	"github.com/penstock/penstock/proxy/route"
+	"github.com/penstock/penstock/proxy/store"
 )
 
-// batchRoute is a route with a batch, for the parts that are read through it.
+// batchRoute is a route with a batch, through which parts of aggregates are read.
 type batchRoute struct {
 	config   *config.Route
 	loader   *batch.Loader
 	resource *cache.Resource
 }
 
-// compileBatch is the origin of a route whose objects the upstream gives many at a time.
+// compileBatch returns the origin of a route whose upstream returns many objects in one call.
 func compileBatch(r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
 	b := r.Batch
 	made := batch.Config{
-		Origin: &countedOrigin{&plainOrigin{next.pools[b.Upstream], b.MaxBody}, r.Name, s.tracer, s.cache.Filled, s.cache.Now}, Member: observe.Traceparent,
+		Origin: &countedOrigin{&plainOrigin{bound(r, next.pools[b.Upstream]), b.MaxBody}, r.Name, s.tracer, s.cache.Filled, s.cache.Now}, Member: observe.Traceparent,
 		Path: b.Path, ID: r.BatchID(), Capture: capturedText, Window: b.Window, Max: b.Max, Missing: b.Missing, MaxBody: b.MaxBody,
 		IgnoreCookies: r.Cache.SetCookie != config.SetCookiePass, Now: s.cache.Now, Observe: s.live.counted.batch(r.Name),
 	}
-	if r.Cache.Tags.Header != "" {
-		made.Fields = []string{http.CanonicalHeaderKey(r.Cache.Tags.Header)}
+	refused := &refusals{log: s.live.log, now: time.Now}
+	made.Refused = func(err error) { refused.note("an answer to a batch can't be used", "route", r.Name, "reason", err) }
+	if field := tagField(r); field != "" {
+		made.Fields = []string{field}
 	}
 	var err error
 	if made.Items, err = rawjson.ParsePath(b.Items); err != nil {
@@ -50,7 +56,8 @@ func compileBatch(r *config.Route, next *generation, s *Snapshot) (http.RoundTri
 	return &notedOrigin{loader, b.Upstream}, nil
 }
 
-// batchUpstream is the upstream of the route with that batch.
+// batchUpstream returns the upstream of the route with the given name, or "" if that route has no
+// batch.
 func batchUpstream(cfg *config.Config, name string) string {
 	for _, r := range cfg.Routes {
 		if r.Name == name && r.Batch != nil {
@@ -60,7 +67,8 @@ func batchUpstream(cfg *config.Config, name string) string {
 	return ""
 }
 
-// batchedPart has a part's calls made as reads of a route with a batch, whose objects they share.
+// batchedPart makes the part read its values through a route with a batch, so that the part and the
+// route share the objects.
 func batchedPart(made *aggregate.Part, p *config.Part, tagField string, next *generation, s *Snapshot) error {
 	b := next.batches[p.Batch]
 	if b == nil {
@@ -69,20 +77,7 @@ func batchedPart(made *aggregate.Part, p *config.Part, tagField string, next *ge
 	f := &batchFetcher{
 		cache: s.cache, route: b, limit: p.MaxBody, id: b.config.BatchID(), upstream: b.config.Batch.Upstream, single: p.Path, tagField: tagField,
 	}
-	before, rest, _ := strings.Cut(b.config.Match.Path, "{")
-	expr, after := rest, ""
-	for depth, i := 1, 0; i < len(rest); i++ {
-		switch rest[i] {
-		case '{':
-			depth++
-		case '}':
-			depth--
-		}
-		if depth == 0 {
-			expr, after = rest[:i], rest[i+1:]
-			break
-		}
-	}
+	before, expr, after, _ := route.CutParam(b.config.Match.Path)
 	f.before, f.after = before, after
 	if _, pattern, ok := strings.Cut(expr, ":"); ok {
 		compiled, err := regexp.Compile("^(?:" + pattern + ")$")
@@ -95,28 +90,28 @@ func batchedPart(made *aggregate.Part, p *config.Part, tagField string, next *ge
 	if made.URL, err = aggregate.ParseTemplate(before + "{}" + after); err != nil {
 		return fmt.Errorf("the path of route %s: %w", p.Batch, err)
 	}
-	// All of a call's ids have to be under way at the same time for it to be one.
+	// All ids of a call must be under way at the same time, so that one call can carry them.
 	made.Fetcher, made.AtOnce = f, max(partsAtOnce, min(p.Limit, b.config.Batch.Max))
 	return nil
 }
 
-// batchFetcher reads the values of a foreach through a route with a batch, each as a client would.
+// batchFetcher reads each value of a foreach through a route with a batch, as a client would.
 type batchFetcher struct {
 	cache         *cache.Cache
 	route         *batchRoute
-	id            string // the capture
-	before, after string // of it in the route's path
+	id            string // the name of the captured parameter
+	before, after string // the text around the parameter in the route's path
 	pattern       *regexp.Regexp
 	limit         int64
 	upstream      string
-	single        string // where the upstream has a single one; "": not said
+	single        string // the upstream's path of a single object; "" if the configuration does not give one
 	tagField      string
 }
 
-// Gather has the first of several reads wait for the others.
+// Gather makes the first of n reads wait for the others.
 func (f *batchFetcher) Gather(n int) (done func()) { return f.route.loader.Gather(n) }
 
-// Fetch reads one.
+// Fetch reads one object.
 func (f *batchFetcher) Fetch(ctx context.Context, req *http.Request) (*aggregate.Answer, error) {
 	path, err := edge.CanonicalPath(req.URL.EscapedPath())
 	if err != nil {
@@ -124,21 +119,28 @@ func (f *batchFetcher) Fetch(ctx context.Context, req *http.Request) (*aggregate
 	}
 	id := strings.TrimSuffix(strings.TrimPrefix(path, f.before), f.after)
 	if f.pattern != nil && !f.pattern.MatchString(id) {
-		return &aggregate.Answer{Status: http.StatusNotFound, Header: http.Header{}}, nil // as for a client, to whom the route is not there
+		return &aggregate.Answer{Status: http.StatusNotFound, Header: http.Header{}}, nil // a client would get 404 too, because the route does not match
 	}
 	u, err := withEscapedPath(&url.URL{}, path)
 	if err != nil {
 		return nil, err
 	}
 	ev := *observe.FromContext(ctx)
-	ev.Captured = map[string]string{f.id: id}
+	ev.Captured, ev.Path = map[string]string{f.id: id}, path
 	read := *req
 	read.URL = u
 	read.Header = req.Header.Clone()
-	read.Header["X-Forwarded-Host"], read.Header["X-Forwarded-Proto"] = []string{ev.Host}, []string{ev.Scheme} // what a client's read has
+	read.Header["X-Forwarded-Host"], read.Header["X-Forwarded-Proto"] = []string{ev.Host}, []string{ev.Scheme} // the fields of a client's read
 	got, err := f.cache.Fetch(observe.NewContext(ctx, &ev), f.route.resource, &read, f.limit)
 	if err != nil {
 		return nil, err
+	}
+	tags := cache.Shown(got.Tags)
+	if slices.Contains(got.Tags, store.MoreTags) { // the aggregate then has more tags than these, too
+		tags = append(tags, store.MoreTags)
+	}
+	if f.tagField != "" && len(tags) > 0 { // the route of the batch may not send them
+		got.Header.Set(f.tagField, strings.Join(tags, " "))
 	}
 	if f.tagField != "" && f.single != "" {
 		if u, err := withEscapedPath(&url.URL{}, strings.Replace(strings.SplitN(f.single, "?", 2)[0], "{}", id, 1)); err == nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/penstock/penstock/proxy/store/shared"
 )
 
-// newBoard makes what operators look at.
+// newBoard returns the operators' board of g.
 func (g *Gateway) newBoard(slow *board.Slow) *board.Board {
 	return board.New(board.Config{
 		Read: g.meter.Read, Slow: slow, Upstreams: g.upstreams, Tiers: g.tiers, Ready: g.ready.Load, Version: g.options.Version, Now: g.options.Now,
 	})
 }
 
-// upstreams tells how those of the running configuration are.
+// upstreams returns the state of the running configuration's upstreams, sorted by name.
 func (g *Gateway) upstreams() []board.Upstream {
 	pools := g.snapshot.Load().pools
 	var out []board.Upstream
@@ -48,7 +48,7 @@ func upstreamOf(name string, p *pool) board.Upstream {
 	return u
 }
 
-// tiers tells how the tiers are.
+// tiers returns the state of the tiers.
 func (g *Gateway) tiers() []board.Tier {
 	s := g.live.memory.Stats()
 	out := []board.Tier{{
@@ -68,8 +68,13 @@ func (g *Gateway) tiers() []board.Tier {
 		if health.Err != nil {
 			t.Error = health.Err.Error()
 		}
-	case !f.purges.Current():
-		t.State, t.Error = "degraded", "catching up with purges"
+	}
+	if what, lost, why := f.standing(); what != "" {
+		lost = lost.UTC()
+		t.State, t.Error, t.Since = "degraded", what, &lost
+		if why != nil {
+			t.Error += ": " + why.Error()
+		}
 	}
 	return append(out, t)
 }

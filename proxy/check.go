@@ -10,7 +10,8 @@ import (
 	"github.com/penstock/penstock/proxy/store/shared"
 )
 
-// Check reports whether a gateway could be made of cfg, without being one: it joins no fleet, connects to no upstream and opens no queue.
+// Check returns an error if a gateway can't run cfg. It joins no fleet, connects to no upstream and
+// opens no queue.
 func Check(ctx context.Context, cfg *config.Config) error {
 	g, err := NewOffline(cfg, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -19,8 +20,8 @@ func Check(ctx context.Context, cfg *config.Config) error {
 	return g.Close(ctx)
 }
 
-// NewOffline returns a Gateway that runs cfg for itself: it joins no fleet, opens no queue, and connects to an upstream only
-// when that is asked.
+// NewOffline returns a Gateway that runs cfg on its own. It joins no fleet, opens no queue, and
+// connects to an upstream only if a request calls that upstream.
 func NewOffline(cfg *config.Config, o Options) (*Gateway, error) {
 	alone := *cfg
 	if cfg.Cache.Redis != nil {
@@ -33,7 +34,7 @@ func NewOffline(cfg *config.Config, o Options) (*Gateway, error) {
 	alone.Upstreams = maps.Clone(cfg.Upstreams)
 	for name, u := range cfg.Upstreams {
 		cold := *u
-		cold.Pool.Min = 0 // nothing is connected to in advance
+		cold.Pool.Min = 0 // no connection is opened in advance
 		alone.Upstreams[name] = &cold
 	}
 	o.dry = true

@@ -13,13 +13,14 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// combined counts what is asked for several at a time: parts of aggregates, and batches. It goes on over reloads. Its series are bounded by the
-// configurations that there were.
+// combined counts the calls that serve several reads at a time: parts of aggregates, and batches.
+// The counts continue over reloads. The configurations that the process has run bound the number of
+// series.
 type combined struct {
 	parts, batches, reads sync.Map // of *atomic.Uint64 by combinedSeries
 }
 
-// combinedSeries are the values of the labels of a count; those that it has not are "".
+// combinedSeries holds the label values of a count. A label that the count does not have is "".
 type combinedSeries struct{ route, part, outcome, size string }
 
 func count(m *sync.Map, s combinedSeries, n uint64) {
@@ -30,14 +31,14 @@ func count(m *sync.Map, s combinedSeries, n uint64) {
 	counter.(*atomic.Uint64).Add(n)
 }
 
-// part is what an aggregate on the route tells of each of its parts.
+// part returns the function that counts the parts of an aggregate on the route.
 func (c *combined) part(route string) func(context.Context, string, aggregate.Outcome, time.Duration) {
 	return func(_ context.Context, part string, outcome aggregate.Outcome, _ time.Duration) {
 		count(&c.parts, combinedSeries{route: route, part: part, outcome: string(outcome)}, 1)
 	}
 }
 
-// batch is what a batch on the route tells of each of its calls.
+// batch returns the function that counts the calls of a batch on the route.
 func (c *combined) batch(route string) func(int, batch.Outcome, time.Duration) {
 	return func(size int, outcome batch.Outcome, _ time.Duration) {
 		count(&c.batches, combinedSeries{route: route, outcome: string(outcome), size: sizeClass(size)}, 1)
@@ -45,7 +46,7 @@ func (c *combined) batch(route string) func(int, batch.Outcome, time.Duration) {
 	}
 }
 
-// sizeClass is a range of how many ids a call asked for.
+// sizeClass returns the range for a number of ids in one call.
 func sizeClass(n int) string {
 	switch {
 	case n <= 1:
@@ -58,7 +59,7 @@ func sizeClass(n int) string {
 	return "100+"
 }
 
-// Metrics are the counts.
+// Metrics adds the counts.
 func (c *combined) Metrics(add func(observe.Family)) {
 	add(combinedFamily(&c.parts, "penstock_aggregate_parts_total", "Parts that aggregates asked for: complete, replaced by what on_error says, or failed with the whole.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route, "part", s.part, "outcome", s.outcome)

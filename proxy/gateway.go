@@ -16,23 +16,24 @@ import (
 	"github.com/penstock/penstock/proxy/advice"
 	"github.com/penstock/penstock/proxy/board"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/explain"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/wire"
 )
 
-// Name is how the gateway calls itself in Via, Cache-Status and Proxy-Status.
+// Name is the gateway's name in Via, Cache-Status and Proxy-Status.
 const Name = "penstock"
 
-// Options are what a Gateway needs beside its configuration. The zero value is usable.
+// Options are the settings of a Gateway beyond its configuration. The zero value is usable.
 type Options struct {
-	Log     *slog.Logger     // nil: slog.Default
+	Log     *slog.Logger     // defaults to slog.Default
 	Version string           // for the admin API
-	Sink    observe.Sink     // is told of every finished request; may be nil
-	Now     func() time.Time // nil: time.Now
-	Sampler observe.Sampler  // says which hits that a connection answers are to be traced; nil: Tracer, if there is one
-	Tracer  *observe.Tracer  // makes spans; nil: there are none
+	Sink    observe.Sink     // gets every finished request; may be nil
+	Now     func() time.Time // defaults to time.Now
+	Sampler observe.Sampler  // chooses the hits of connections that are traced; defaults to Tracer
+	Tracer  *observe.Tracer  // makes spans; nil if there are no spans
 
-	clock func() time.Time // Now as it was given
+	clock func() time.Time // Now as the caller gave it
 	dry   bool             // see live
 }
 
@@ -56,6 +57,7 @@ type Gateway struct {
 	started    time.Time
 	board      *board.Board
 	accounting accounting
+	reachable  reachability
 	snapshot   atomic.Pointer[Snapshot]
 	ready      atomic.Bool
 	applying   sync.Mutex
@@ -65,7 +67,8 @@ type Gateway struct {
 	sources   []observe.Source // guarded by metricsMu
 }
 
-// New returns a Gateway that runs cfg, or why cfg can't be run. It becomes ready by SetReady. Close ends it.
+// New returns a Gateway that runs cfg, or an error if cfg can't be run. SetReady makes it ready.
+// Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	meter, fills, evidence := observe.NewMeter(), new(observe.Fills), advice.NewCollector(cfg.Cache.Memory.Size)
@@ -88,8 +91,9 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// Apply makes g run cfg. It is compiled whole before anything changes: on an error the old configuration goes on. Requests in flight keep
-// the one that they began with; upstreams that did not change keep their connections, and what is stored stays.
+// Apply makes g run cfg. It compiles all of cfg before it changes anything. If it returns an error,
+// the old configuration stays in force. Requests in flight keep the configuration with which they
+// began. Upstreams that did not change keep their connections, and stored responses stay.
 func (g *Gateway) Apply(cfg *config.Config) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
@@ -113,7 +117,7 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	return nil
 }
 
-// tracing is t as a Sink; nil where there is none.
+// tracing returns t as a Sink, or nil if t is nil.
 func tracing(t *observe.Tracer) observe.Sink {
 	if t == nil {
 		return nil
@@ -137,16 +141,17 @@ func routeNames(cfg *config.Config) []string {
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, ev := observe.Begin(r.Context())
-	ev.Start, ev.Method, ev.RawHost, ev.RawTarget = g.options.Now(), r.Method, r.Host, r.RequestURI
-	ev.Chance = wire.HandedOver(r.Context()).Chance
+	s, handed := g.snapshot.Load(), wire.HandedOver(r.Context())
+	ctx, ev := edge.Begin(r.Context(), s.own(handed))
+	ev.Start, ev.Method, ev.RawHost, ev.RawTarget, ev.Chance = g.options.Now(), r.Method, r.Host, r.RequestURI, handed.Chance
 	r = r.WithContext(ctx)
 	defer g.finish(w, r, ev)
-	g.snapshot.Load().ServeHTTP(w, r)
+	s.ServeHTTP(w, r)
 }
 
-// finish is the one place where a panic of a handler ends. http.ErrAbortHandler is how a handler breaks a response off, and goes on to
-// net/http; anything else is a defect, which costs this request alone.
+// finish is the one place that recovers a handler's panic. http.ErrAbortHandler is how a handler
+// breaks a response off, so finish passes it on to net/http. Any other panic is a defect, which
+// fails this request alone.
 func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Event) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
@@ -167,26 +172,39 @@ func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Eve
 	}
 }
 
-// Preload waits, a second at most, until the cache that instances share answers. Where the configuration asks for it, it takes what they use most into
-// memory, and returns when that is done, or ctx.
+// Explain tells how the running configuration handles a request. It changes nothing, and asks the
+// origin only if the question says so.
+func (g *Gateway) Explain(ctx context.Context, ask explain.Question) (*explain.Explanation, error) {
+	return explain.Explain(ctx, g.snapshot.Load().subject(), ask)
+}
+
+// Preload waits, for a second at most, until the cache that instances share answers. If the
+// configuration asks for it, Preload also loads the objects that the fleet uses most into memory.
+// It returns when that is done or ctx ends.
 func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
 
-// Meter is what counts all requests. It goes on over reloads.
+// Meter returns the counter of all requests. It continues over reloads.
 func (g *Gateway) Meter() *observe.Meter { return g.meter }
 
-// SetReady says whether /readyz is to answer 200.
+// SetReady sets whether /readyz answers 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 
-// Waiting is the number of requests that wait for the answer to another's call.
+// Waiting returns the number of requests that wait for the response to another request's call.
 func (g *Gateway) Waiting() int { return g.live.cache.Waiting() }
 
-// Filling is the number of calls under way that fill the cache. One may go on for a moment after the client that it was made for has its whole answer.
+// Filling returns the number of calls under way that fill the cache. A call may continue for a
+// moment after its client has received the whole response.
 func (g *Gateway) Filling() int { return g.live.cache.Flights() }
 
-// CloseUpgraded ends all upgraded connections, which net/http's own shutdown does not know of.
+// LeaveUpgraded tells both sides of each WebSocket that the gateway goes away, so that they end it
+// by themselves.
+func (g *Gateway) LeaveUpgraded() { g.live.cache.LeaveTunnels() }
+
+// CloseUpgraded ends all upgraded connections, which net/http's shutdown does not track.
 func (g *Gateway) CloseUpgraded() { g.live.cache.CloseTunnels() }
 
-// Close ends background work and connections. Work under way is waited for until ctx is done. Requests must have ended before.
+// Close ends background work and connections. It waits for work under way until ctx is done.
+// Requests must have ended before.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()

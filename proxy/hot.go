@@ -17,50 +17,94 @@ func (g *Gateway) Wire() (answers wire.Hot, clock func() time.Time) {
 	return (*hot)(g), g.options.clock
 }
 
-// hot is a Gateway as its connections see it.
+// hot is the interface of a Gateway to its connections.
 type hot Gateway
 
-// Answer answers r by the configuration in force, as ServeHTTP would.
+// Answer answers r by the configuration in force, as ServeHTTP would. It returns false if the
+// handler must answer r.
 func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	s := h.snapshot.Load()
 	if limit := s.guard.HeaderBytes; limit > 0 && len(r.Head) > limit {
-		return false // perhaps; the guard counts
+		return false // the guard makes the exact count
 	}
 	q := cache.Question{Method: r.Method, Host: r.Host, Target: r.Target, Fields: r, Conditional: r.Conditional, Now: a.Now}
-	a.Hit.ClientIP, q.Scheme = s.client(r)
+	q.Client, q.Scheme, q.Host = s.client(r)
+	a.Hit.ClientIP = q.Client
 	out := cache.Answer{Head: a.Head}
-	if !s.memo.Answer(&q, &out) {
-		a.Handed.Chance = out.Chance
+	if !s.answer(&q, &out) {
+		a.Handed = s.handOver(&out)
 		return false
 	}
 	a.Head, a.Body = out.Head, out.Body
 	t := a.Hit
 	if t.Traced, t.Trusted = h.sampled(s, r); t.Traced {
-		t.Pattern = s.router.pattern(out.Route)
+		t.Pattern = s.router.Pattern(out.Route)
 	}
 	t.Route, t.Host, t.Scheme, t.Status = out.Route, out.Host, q.Scheme, out.Status
 	t.Key, t.Age, t.TTL, t.Coding, t.ContentType, t.ETag = out.Key, out.Age, out.TTL, out.Coding, out.ContentType, out.ETag
 	return true
 }
 
-// client is who sent r, and by which scheme: the peer, or who stands behind it if its word is taken. The scheme is no part of the connection's buffer.
-func (s *Snapshot) client(r *wire.Request) (netip.Addr, string) {
-	var claims http.Header
-	if len(s.guard.TrustedProxies) > 0 && (r.Has("x-forwarded-") || r.Has("forwarded")) && s.guard.Trusts(r.Peer.Addr) {
-		claims = claimsOf(r)
+// answer answers q from memory and returns true. Otherwise it puts the located place for the
+// handler into a.
+func (s *Snapshot) answer(q *cache.Question, a *cache.Answer) bool {
+	if s.memo.Answer(q, a) {
+		return true
 	}
-	ip, scheme := r.Peer.Addr, "http"
-	if claims != nil {
-		if ip, scheme = s.guard.Client(r.Peer.Addr, r.Peer.TLS, claims); scheme != "https" {
-			return ip, "http"
-		}
-	} else if !r.Peer.TLS {
-		return ip, scheme
+	if a.Located != nil {
+		return false
 	}
-	return ip, "https"
+	var at located
+	if !s.locate(q, &at) {
+		return false
+	}
+	if !at.answerable() || !s.memo.AnswerAt(&at.Place, q, a) {
+		a.Located = at.kept(q)
+		return false
+	}
+	if s.memo.Learns() {
+		s.memo.Remember(at.Resource, at.kept(q))
+	}
+	return true
 }
 
-// claimsOf are the fields by which the client behind a trusted peer is known.
+// handOver returns the facts that the handler learns about a request that the connection does not
+// answer.
+func (s *Snapshot) handOver(a *cache.Answer) wire.Handed {
+	handed := wire.Handed{Chance: a.Chance}
+	if a.Located != nil {
+		a.Located.By = s
+		handed.Located = a.Located
+	}
+	return handed
+}
+
+// own returns the place that a connection handed over, if s located it, and nil otherwise. Another
+// snapshot may have other routes.
+func (s *Snapshot) own(handed wire.Handed) *edge.Located {
+	if at, ok := handed.Located.(*edge.Located); ok && at.By == any(s) {
+		return at
+	}
+	return nil
+}
+
+// client returns the IP address of r's client, and the scheme and host that the client used. They
+// are the peer's, or those that a trusted peer reports. The scheme is not a view of the
+// connection's buffer.
+func (s *Snapshot) client(r *wire.Request) (ip netip.Addr, scheme, host string) {
+	ip, scheme, host = r.Peer.Addr, "http", r.Host
+	if len(s.guard.TrustedProxies) > 0 && (r.Has("x-forwarded-") || r.Has("forwarded")) && s.guard.Trusts(r.Peer.Addr) {
+		ip, scheme, host = s.guard.Client(r.Peer.Addr, r.Peer.TLS, r.Host, claimsOf(r))
+		if scheme != "https" {
+			return ip, "http", host
+		}
+	} else if !r.Peer.TLS {
+		return ip, scheme, host
+	}
+	return ip, "https", host
+}
+
+// claimsOf returns the fields by which a trusted peer reports its client.
 func claimsOf(r *wire.Request) http.Header {
 	h := make(http.Header, 3)
 	for name, value := range r.Lines {
@@ -73,7 +117,7 @@ func claimsOf(r *wire.Request) http.Header {
 	return h
 }
 
-// sampled reports whether r is to be traced, and whether its peer is believed in that.
+// sampled reports whether r is traced, and whether its peer is trusted to decide that.
 func (h *hot) sampled(s *Snapshot, r *wire.Request) (traced, trusted bool) {
 	sampler := h.options.Sampler
 	if sampler == nil {
@@ -86,23 +130,9 @@ func (h *hot) sampled(s *Snapshot, r *wire.Request) (traced, trusted bool) {
 	return sampler.Sample(parent), trusted
 }
 
-// Sent tells whoever counts requests.
+// Sent reports a hit to the Sink.
 func (h *hot) Sent(hit *observe.Hit) {
 	if h.options.Sink != nil {
 		h.options.Sink.Hit(hit)
 	}
-}
-
-// SameHost compares the canonical forms, as the guard makes them. Names without one differ.
-func (h *hot) SameHost(authority, host string, peer *wire.Peer) bool {
-	scheme := "http"
-	if peer.TLS {
-		scheme = "https"
-	}
-	a, err := edge.CanonicalHost(authority, scheme)
-	if err != nil {
-		return false
-	}
-	b, err := edge.CanonicalHost(host, scheme)
-	return err == nil && a == b
 }

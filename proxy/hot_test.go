@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -147,12 +148,18 @@ func TestHitsOfConnectionsAllocateNothing(t *testing.T) {
 			for range 12 {
 				talk() // the first thousand of a route are looked at closely
 			}
-			told.hits = 0
-			if n := testing.AllocsPerRun(20, talk); n >= 1 && !underRace {
-				t.Errorf("100 hits allocate %v times", n)
+			// AllocsPerRun also counts what the gateway's background work allocates meanwhile. A hit that
+			// allocates does so in each round.
+			least := math.Inf(1)
+			for range 5 {
+				told.hits = 0
+				least = min(least, testing.AllocsPerRun(20, talk))
+				if told.hits != 21*100 {
+					t.Errorf("%d hits were told", told.hits)
+				}
 			}
-			if told.hits != 21*100 {
-				t.Errorf("%d hits were told", told.hits)
+			if least >= 1 && !underRace {
+				t.Errorf("100 hits allocate %v times", least)
 			}
 		})
 	}

@@ -5,17 +5,17 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/route"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// compileInvalidate gives what makes stale what a write on r has changed: in one purge, so that there is one moment at which all of it is.
+// compileInvalidate returns the function that invalidates the responses that a write on r has
+// changed. It makes one purge, so that all of them become stale at the same moment.
 func compileInvalidate(cfg *config.Config, r *config.Route, upstream cache.Target, s *Snapshot) func(context.Context, *http.Request, *cachepolicy.Request, []string, bool) store.Epoch {
 	parts := fetchesParts(cfg)[r.Upstream]
 	return func(ctx context.Context, req *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch {
@@ -44,8 +44,9 @@ func (s *Snapshot) writeTarget(ctx context.Context, targets []store.Target, valu
 	return s.written(ctx, targets, q.Scheme+"://"+q.Host+value, q)
 }
 
-// written adds what is stored for a GET of absoluteURL, on whatever route it is (RFC 9111 §4.4). What this instance holds under the key that the
-// write's own fields give goes at once; the purge is for what other fields, tiers and instances hold.
+// written adds the targets for the stored responses to a GET of absoluteURL, on any route (RFC 9111
+// §4.4). If the URL's path has empty segments, written also adds the path without them: a route may
+// merge slashes, and an origin may treat both as one resource.
 func (s *Snapshot) written(ctx context.Context, targets []store.Target, absoluteURL string, q *cachepolicy.Request) []store.Target {
 	scheme, host, path, query, ok := cachepolicy.CanonicalURL(q, absoluteURL)
 	if !ok {
@@ -54,7 +55,17 @@ func (s *Snapshot) written(ctx context.Context, targets []store.Target, absolute
 	if canonical, err := edge.CanonicalPath(path); err == nil {
 		path = canonical
 	}
-	rt, _ := s.router.find(host, path, http.MethodGet, nil)
+	for _, form := range route.Forms(path) {
+		targets = s.writtenForm(ctx, targets, q, scheme, host, form, query)
+	}
+	return targets
+}
+
+// writtenForm is written for one form of the path. It drops at once the responses that this
+// instance holds under the key of the write's own fields. The purge reaches responses under other
+// fields, in other tiers and on other instances.
+func (s *Snapshot) writtenForm(ctx context.Context, targets []store.Target, q *cachepolicy.Request, scheme, host, path, query string) []store.Target {
+	rt := s.compiled(s.router.Find(host, path, http.MethodGet, nil).Route)
 	if rt == nil || !rt.rules.Enabled {
 		return targets
 	}
@@ -67,20 +78,21 @@ func (s *Snapshot) written(ctx context.Context, targets []store.Target, absolute
 	}
 	targets = appendTarget(targets, store.URLTarget(host, path, rt.keyQuery(query)))
 	if rt.pages != nil {
-		targets = appendTarget(targets, store.Target{Kind: store.TargetTag, Value: listTag(rt.name, host, path)})
+		targets = appendTarget(targets, store.Target{Kind: store.TargetTag, Value: listTag(rt.Name, host, path)})
 	}
 	return targets
 }
 
-// appendTarget leaves out what no purge can be aimed at: it can't name anything that is stored.
+// appendTarget leaves out a target that a purge can't have, because no stored response matches it.
+// A target that is too long becomes a wider one.
 func appendTarget(targets []store.Target, t store.Target) []store.Target {
-	if t.Check() != nil {
+	if t = t.Within(); t.Check() != nil {
 		return targets
 	}
 	return append(targets, t)
 }
 
-// compileThrough is nil where writes don't bring their new representation into the cache.
+// compileThrough returns nil if writes do not bring their new representation into the cache.
 func compileThrough(r *config.Route, s *Snapshot) *cache.Through {
 	if r.Writes.Policy != config.WriteThrough {
 		return nil
@@ -88,16 +100,23 @@ func compileThrough(r *config.Route, s *Snapshot) *cache.Through {
 	return &cache.Through{Response: r.Writes.Refresh == config.RefreshResponse, Reader: s.reader}
 }
 
-// reader gives the resource that a GET of the URL of the write r comes to, and that GET, as the same client would send it. nil: nothing of it would be
-// stored.
+// reader returns the GET that the client of the write r would send for the same URL, and that GET's
+// resource. It returns nil if the response to the GET would not be stored.
 func (s *Snapshot) reader(r *http.Request) (*cache.Resource, *http.Request) {
 	writer := observe.FromContext(r.Context())
-	ev := &observe.Event{Start: writer.Start, Method: http.MethodGet, ClientIP: writer.ClientIP, Scheme: writer.Scheme, Host: writer.Host}
-	rt, _ := s.router.find(r.Host, r.URL.EscapedPath(), http.MethodGet, func(c *chi.Context) { ev.Captured = captured(c) })
-	if rt == nil || !rt.rules.Enabled || rt.pages != nil { // a page's key is for its canonical limit, which the write does not tell
+	path := r.URL.EscapedPath()
+	ev := &observe.Event{Start: writer.Start, Method: http.MethodGet, ClientIP: writer.ClientIP, Scheme: writer.Scheme, Host: writer.Host, Path: path}
+	var p route.Params
+	found := s.router.Find(r.Host, path, http.MethodGet, &p)
+	rt := s.compiled(found.Route)
+	ev.Captured = p.Captured(found.Path)
+	if rt == nil || !rt.rules.Enabled || rt.pages != nil { // a page's key has its canonical limit, which the write does not tell
 		return nil, nil
 	}
-	ev.Route = rt.name
+	if found.Path != path { // the write went to another path than a GET would
+		return nil, nil
+	}
+	ev.Route = rt.Name
 	url := *r.URL
 	get := &http.Request{
 		Method: http.MethodGet, URL: &url, Host: r.Host, Header: cachepolicy.ReadHeader(r.Header), Body: http.NoBody,

@@ -21,33 +21,59 @@ import (
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// live is what outlives a Snapshot: stored responses, fills under way, and the connections of upstreams that did not change.
+// live holds the state that outlives a Snapshot: stored responses, fills under way, and the
+// connections of upstreams that did not change.
 type live struct {
 	memory *store.Memory
 	epochs *store.Epochs
 	size   config.MemoryStore
 	redis  *config.RedisStore
-	fleet  *fleet // nil: this instance shares nothing
+	fleet  *fleet // nil if this instance shares nothing
 	*publisher
 	cache    *cache.Cache
 	prefetch *prefetcher
-	pools    map[string]*pool // changed under poolsMu by commit alone
-	// poolsMu is for those who read pools while the gateway runs.
+	pools    map[string]*pool // replaced under poolsMu, by commit alone
+	// poolsMu lets other goroutines read pools while the gateway runs.
 	poolsMu sync.Mutex
 	random  func() float64
+	now     func() time.Time
 	counted combined
 
-	queue       *write.Queue // of writes that are applied later; nil: none are
+	queue       *write.Queue // of writes that are applied later; nil if there is no queue
 	queueConfig config.WriteQueue
-	dry         bool // it only shows that it can be made: no queue is opened
+	dry         bool // true if the gateway only checks a configuration, so that no queue is opened
 	applyWrite  func(context.Context, *write.Write, bool) write.Outcome
 	tried       func(*write.Record, time.Duration)
 }
 
-// pool is an upstream's pool and what it was made of.
+// pool is an upstream's pool and the configuration of which it was made.
 type pool struct {
 	*upstream.Pool
 	made upstream.Config
+	// unattended limits the fills from here that continue without a client.
+	unattended *cache.Allowance
+}
+
+// unattendedShare limits the fills without a client. They may use the upstream's connections
+// divided by unattendedShare.
+const unattendedShare = 4
+
+// newAllowance returns the allowance of an upstream with that configuration, or nil if its
+// connections have no limit.
+func newAllowance(c *upstream.Config) *cache.Allowance {
+	if c.Limits.Max <= 0 {
+		return nil
+	}
+	return cache.NewAllowance(c.Limits.Max * len(c.Targets) / unattendedShare)
+}
+
+// unattended returns the allowance of the upstream of that name. It is nil if the route has no
+// single upstream, because its calls go to several.
+func (g *generation) unattended(name string) *cache.Allowance {
+	if p := g.pools[name]; p != nil {
+		return p.unattended
+	}
+	return nil
 }
 
 func newLive(cfg *config.Config, o Options, random func() float64) (*live, error) {
@@ -55,7 +81,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	if err != nil {
 		return nil, fmt.Errorf("making the memory tier: %w", err)
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random}
+	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random, now: o.Now}
 	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
 		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
@@ -77,7 +103,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	return l, nil
 }
 
-// fillTold is what tells sink of fills; nil where it does not want to know.
+// fillTold returns the function that reports fills to sink, or nil if sink does not take them.
 func fillTold(sink observe.Sink) func(*observe.Event) {
 	if f, ok := sink.(observe.Filler); ok {
 		return f.Fill
@@ -85,17 +111,18 @@ func fillTold(sink observe.Sink) func(*observe.Event) {
 	return nil
 }
 
-// generation is the set of resources that a configuration is going to run with. It is either committed or discarded.
+// generation is the set of resources for a configuration that is about to run. The caller either
+// commits or discards it.
 type generation struct {
 	live  *live
 	pools map[string]*pool
-	fresh []*pool      // those that the running configuration does not have
-	queue *write.Queue // set when it is the first that needs one
-	// batches are the routes with a batch, once they are compiled.
+	fresh []*pool      // pools that the running configuration does not have
+	queue *write.Queue // set if this configuration is the first that needs a queue
+	// batches has the routes with a batch that are compiled so far.
 	batches map[string]*batchRoute
 }
 
-// prepare makes what cfg needs beside what is there already.
+// prepare makes the resources that cfg needs and that do not exist yet.
 func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	if cfg.Cache.Memory != l.size {
 		return nil, errors.New("cache.memory can't be changed while the gateway runs: restart it")
@@ -120,7 +147,7 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	return next, nil
 }
 
-// pool is the running pool of an upstream that did not change, or a new one.
+// pool returns the running pool of an upstream that did not change, or a new pool.
 func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, error) {
 	made, err := upstreamConfig(name, u)
 	if err != nil {
@@ -129,31 +156,35 @@ func (l *live) pool(name string, u *config.Upstream, next *generation) (*pool, e
 	if running := l.pools[name]; running != nil && running.made.Equal(made) {
 		return running, nil
 	}
-	p, err := upstream.New(made)
+	env := upstream.Env{Now: l.now}
+	if running := l.pools[name]; running != nil {
+		env.Before = running.Pool
+	}
+	p, err := upstream.Open(made, env)
 	if err != nil {
 		return nil, err
 	}
-	fresh := &pool{p, made}
+	fresh := &pool{p, made, newAllowance(&made)}
 	next.fresh = append(next.fresh, fresh)
 	return fresh, nil
 }
 
-// targetFigures are those of a target of an upstream.
+// targetFigures are the figures of one target of an upstream.
 type targetFigures struct {
 	upstream string
 	upstream.TargetStats
 }
 
-// targets are the figures of all targets of the running configuration, by the names of their upstreams.
+// targets returns the figures of all targets of the running configuration, sorted by upstream.
 func (l *live) targets() []targetFigures {
 	l.poolsMu.Lock()
-	pools := l.pools // never changed, but replaced
+	pools := l.pools // the map is replaced and never changed
 	l.poolsMu.Unlock()
 	var out []targetFigures
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		seen := make(map[string]int)
 		for _, s := range pools[name].Stats() {
-			if i, twice := seen[s.Target]; twice { // targets that differ by path share their label
+			if i, twice := seen[s.Target]; twice { // targets that differ only in their path share a label
 				out[i].TargetStats = out[i].Plus(s)
 				continue
 			}
@@ -164,7 +195,8 @@ func (l *live) targets() []targetFigures {
 	return out
 }
 
-// commit makes the generation the running one. Pools that it does without are closed: their calls in flight go on.
+// commit makes the generation the running one. It closes the pools that the generation does not
+// use, and their calls in flight continue.
 func (n *generation) commit() {
 	if n.queue != nil {
 		n.live.queue = n.queue
@@ -181,17 +213,18 @@ func (n *generation) commit() {
 	}
 }
 
-// discard gives up what was made for a configuration that is not going to run.
+// discard releases the resources of a configuration that will not run.
 func (n *generation) discard() {
 	for _, p := range n.fresh {
 		p.Close()
 	}
 	if n.queue != nil {
-		_ = n.queue.Close(context.Background()) // nothing was begun
+		_ = n.queue.Close(context.Background()) // it was never started
 	}
 }
 
-// close ends the application of writes, which stay queued, then fills and refreshes, then the stores and connections that they use.
+// close ends the application of writes, which stay queued, then fills and refreshes, then the
+// stores and connections that they use.
 func (l *live) close(ctx context.Context) error {
 	l.prefetch.close()
 	var queued error
@@ -214,7 +247,7 @@ func (l *live) close(ctx context.Context) error {
 func upstreamConfig(name string, u *config.Upstream) (upstream.Config, error) {
 	made := upstream.Config{
 		Name: name, Balance: upstream.Balance(u.Balance), Protocol: upstream.Protocol(u.Protocol), PreserveHost: u.PreserveHost,
-		Limits:   upstream.Limits{Min: u.Pool.Min, Max: u.Pool.Max, IdleTimeout: u.Pool.IdleTimeout, Wait: u.Pool.Wait},
+		Limits:   upstream.Limits{Min: u.Pool.Min, Max: u.Pool.Max, IdleTimeout: u.Pool.IdleTimeout, Wait: u.Pool.Wait, Upgraded: u.Pool.Upgraded},
 		Timeouts: upstream.Timeouts{Connect: u.Timeouts.Connect, FirstByte: u.Timeouts.FirstByte, Idle: u.Timeouts.Idle, Total: u.Timeouts.Total},
 		TLS:      upstream.TLS{ServerName: u.TLS.ServerName, InsecureSkipVerify: u.TLS.InsecureSkipVerify},
 		HashOn:   hashOn(u.HashOn),
@@ -232,7 +265,7 @@ func upstreamConfig(name string, u *config.Upstream) (upstream.Config, error) {
 	return made, nil
 }
 
-// hashOn is what an upstream's hash is taken of, in upstream's words.
+// hashOn returns the source of an upstream's hash in the words of package upstream.
 func hashOn(h config.HashOn) string {
 	if h.Name == "" {
 		return string(h.Source)

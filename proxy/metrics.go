@@ -12,7 +12,8 @@ import (
 	"github.com/penstock/penstock/proxy/store/shared"
 )
 
-// AddMetrics has source read with the gateway's own metrics. It is for whoever has something to tell that is not this package's.
+// AddMetrics adds a source that is read with the gateway's own metrics. Callers use it for metrics
+// of other packages.
 func (g *Gateway) AddMetrics(source observe.Source) {
 	g.metricsMu.Lock()
 	defer g.metricsMu.Unlock()
@@ -27,7 +28,7 @@ func (g *Gateway) Metrics() []observe.Family {
 	return observe.Gather(sources...)
 }
 
-// scrapes serves /metrics, where the configuration asks for it.
+// scrapes serves /metrics, if the configuration asks for it.
 func (g *Gateway) scrapes() http.Handler {
 	handler := prom.Handler(g.Metrics)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +40,7 @@ func (g *Gateway) scrapes() http.Handler {
 	})
 }
 
-// ownMetrics are those of the process.
+// ownMetrics adds the metrics of the process.
 func (g *Gateway) ownMetrics(add func(observe.Family)) {
 	add(observe.One(observe.Gauge, "penstock_build_info", "What runs; 1.", 1, "version", g.options.Version, "go_version", runtime.Version()))
 	add(observe.One(observe.Gauge, "penstock_ready", "Whether the gateway takes traffic.", truth(g.ready.Load())))
@@ -51,28 +52,36 @@ func (g *Gateway) ownMetrics(add func(observe.Family)) {
 	g.costMetrics(add)
 }
 
-// queueTime is how long reading the figures of the queue may take: it may be in Redis.
+// queueTime bounds the reading of the queue's figures, because the queue may be in Redis.
 const queueTime = time.Second
 
-// queueMetrics are those of writes that wait; none where there is no queue, or it can't be asked.
+// queueMetrics adds the metrics of queued writes. It adds only the metric of the queue's state if
+// the queue can't be read, and nothing if there is no queue.
 func (g *Gateway) queueMetrics(add func(observe.Family)) {
-	ctx, cancel := context.WithTimeout(context.Background(), queueTime)
-	defer cancel()
-	pending, oldest, dead, ok := g.QueuedWrites(ctx)
-	if !ok {
+	problem, is := g.queueProblem()
+	if !is {
 		return
 	}
-	add(observe.One(observe.Gauge, "penstock_writes_pending", "Writes that were accepted and are yet to be applied.", float64(pending)))
-	add(observe.One(observe.Gauge, "penstock_writes_oldest_seconds", "How long the oldest of them has waited.", oldest.Seconds()))
-	add(observe.One(observe.Gauge, "penstock_writes_dead", "Writes that could not be applied, and are kept for penstock writes.", float64(dead)))
+	add(observe.One(observe.Gauge, "penstock_writes_accepted", "Whether writes that are applied later can be accepted: 0 while the queue's file or its Redis can't keep them.", truth(problem == nil)))
+	ctx, cancel := context.WithTimeout(context.Background(), queueTime)
+	defer cancel()
+	stats, err := g.snapshot.Load().writes.Stats(ctx)
+	if err != nil {
+		return
+	}
+	add(observe.One(observe.Gauge, "penstock_writes_pending", "Writes that were accepted and are yet to be applied.", float64(stats.Pending)))
+	add(observe.One(observe.Gauge, "penstock_writes_oldest_seconds", "How long the oldest of them has waited.", stats.Oldest.Seconds()))
+	add(observe.One(observe.Gauge, "penstock_writes_dead", "Writes that could not be applied, and are kept for penstock writes.", float64(stats.Dead)))
+	add(observe.One(observe.Counter, "penstock_writes_lost_total", "Writes that were acknowledged and are gone without having been applied, as far as this instance has found out.", float64(stats.Lost)))
 }
 
-// costMetrics are those of the account of this month; none where there is none.
+// costMetrics adds the metrics of this month's account, if there is one.
 func (g *Gateway) costMetrics(add func(observe.Family)) {
 	r := g.Cost()
 	if !r.Configured {
 		return
 	}
+	add(observe.One(observe.Gauge, "penstock_cost_kept", "Whether the account of costs is kept: 0 while its file or Redis can't be used, and it is held in memory.", truth(r.Kept.Problem == "")))
 	for _, m := range []struct {
 		name, help string
 		money      cost.Money
@@ -94,7 +103,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// Metrics are those of what outlives a Snapshot.
+// Metrics adds the metrics of the state that outlives a Snapshot.
 func (l *live) Metrics(add func(observe.Family)) {
 	l.memoryMetrics(add)
 	l.poolMetrics(add)
@@ -119,7 +128,7 @@ func (l *live) memoryMetrics(add func(observe.Family)) {
 	add(observe.One(observe.Counter, "penstock_cache_expirations_total", "Objects that were past all use.", float64(s.Expired), tier...))
 }
 
-// poolFamilies are what is told of the targets of upstreams.
+// poolFamilies are the metrics of the targets of upstreams.
 var poolFamilies = []struct {
 	kind       observe.Kind
 	name, help string
@@ -129,8 +138,10 @@ var poolFamilies = []struct {
 	{observe.Gauge, "penstock_upstream_connections_idle", "Open connections to a target beyond the calls under way.", func(t *targetFigures) float64 { return float64(t.Idle) }},
 	{observe.Gauge, "penstock_upstream_requests_running", "Calls to a target under way.", func(t *targetFigures) float64 { return float64(t.InFlight) }},
 	{observe.Gauge, "penstock_upstream_requests_waiting", "Calls that wait for a connection to a target.", func(t *targetFigures) float64 { return float64(t.Waiting) }},
+	{observe.Gauge, "penstock_upstream_requests_beside_max", "Calls to a target that count in pool.upgraded and not in pool.max: upgraded connections, streams, and calls that wait for their clients.", func(t *targetFigures) float64 { return float64(t.Beside) }},
 	{observe.Counter, "penstock_upstream_tries_total", "Tries of calls to a target.", func(t *targetFigures) float64 { return float64(t.Tries) }},
 	{observe.Counter, "penstock_upstream_failures_total", "Tries of calls to a target that came to no response.", func(t *targetFigures) float64 { return float64(t.Failures) }},
+	{observe.Counter, "penstock_upstream_no_files_total", "Tries of calls to a target that failed because the gateway had no open files left (ulimit -n). They do not count as failures of the target.", func(t *targetFigures) float64 { return float64(t.Unopened) }},
 }
 
 func (l *live) poolMetrics(add func(observe.Family)) {
@@ -145,10 +156,12 @@ func (l *live) poolMetrics(add func(observe.Family)) {
 	}
 }
 
-// Metrics are those of the tier that instances share.
+// Metrics adds the metrics of the tier that instances share.
 func (f *fleet) Metrics(add func(observe.Family)) {
 	health := f.Health()
 	add(observe.One(observe.Gauge, "penstock_redis_up", "Whether Redis is used: 0 while it does not answer, and requests go on without it.", truth(health.State == shared.Up)))
 	add(observe.One(observe.Gauge, "penstock_redis_state_change_time_seconds", "When that last changed, since 1970.", float64(health.Since.UnixMilli())/1e3))
 	add(observe.One(observe.Gauge, "penstock_redis_purges_current", "Whether all purges of the other instances are known here.", truth(f.purges.Current())))
+	add(observe.One(observe.Gauge, "penstock_redis_purges_change_time_seconds", "When the connection to the history of purges last came or went, since 1970.", float64(f.purges.State().Since.UnixMilli())/1e3))
+	add(observe.One(observe.Gauge, "penstock_redis_memory_doubted", "Whether stored responses are validated before each use, since purges of other instances may have been missed for longer than max_cut_off.", truth(f.epochs.Doubts())))
 }

@@ -11,16 +11,18 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// maxDecoded bounds how much larger a content may be without its coding than with it.
+// maxDecoded bounds how much larger content may be without its coding than with it.
 const maxDecoded = 400
 
-// plainOrigin is an origin whose answers are read here: none has a content coding.
+// plainOrigin is an origin whose responses the gateway itself reads, so they must have no content
+// coding.
 type plainOrigin struct {
 	next  http.RoundTripper
-	limit int64 // of content
+	limit int64 // of the content, in bytes
 }
 
-// RoundTrip asks for no coding, and takes off what came nevertheless. req's header is changed, it is the call's own.
+// RoundTrip asks for no coding, and decodes a response that is coded nevertheless. It changes req's
+// header, which belongs to the call alone.
 func (o *plainOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header["Accept-Encoding"] = []string{"identity"}
 	resp, err := o.next.RoundTrip(req)
@@ -37,19 +39,19 @@ func (o *plainOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("taking the coding off an answer: %w", err)
 	}
 	resp.Body, resp.ContentLength = &decoded{decoder, resp.Body}, -1
-	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag"} { // the validator is that of the coded form
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag"} { // the validator belongs to the coded form
 		delete(resp.Header, name)
 	}
 	return resp, nil
 }
 
-// decoded is a content without its coding.
+// decoded is content without its coding.
 type decoded struct {
 	io.ReadCloser
 	source io.Closer
 }
 
-// Close closes the decoder and what it reads from.
+// Close closes the decoder and its source.
 func (d *decoded) Close() error {
 	err := d.ReadCloser.Close()
 	if cerr := d.source.Close(); err == nil {
@@ -58,12 +60,13 @@ func (d *decoded) Close() error {
 	return err
 }
 
-// countedOrigin counts calls that are made for several requests as fills of their route. Their content is counted where it is taken.
+// countedOrigin counts the calls that serve several requests as fills of their route. Their content
+// is counted where it is read.
 type countedOrigin struct {
 	next   http.RoundTripper
 	route  string
 	tracer *observe.Tracer
-	filled func(*observe.Event) // nil: nobody counts
+	filled func(*observe.Event) // nil if fills are not counted
 	now    func() time.Time
 }
 
@@ -80,13 +83,14 @@ func (o *countedOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// notedOrigin notes in the Event of each request where its answer comes from: the call itself is noted in an Event that is not the request's.
+// notedOrigin records the origin of the response in the Event of each request. The call itself has
+// an Event of its own, which is not the request's.
 type notedOrigin struct {
 	next     http.RoundTripper
 	upstream string
 }
 
-// RoundTrip notes upstream and status.
+// RoundTrip records upstream and status.
 func (o *notedOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := o.next.RoundTrip(req)
 	ev := observe.FromContext(req.Context())

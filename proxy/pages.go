@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
+	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
@@ -14,9 +15,10 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/paginate"
 	"github.com/penstock/penstock/proxy/rawjson"
+	"github.com/penstock/penstock/proxy/route"
 )
 
-// compilePages is what is known of a route's pages; nil: it has none.
+// compilePages returns the settings of a route's pages, or nil if the route has no pages.
 func compilePages(cfg *config.Config, r *config.Route) (*paginate.Pages, error) {
 	p := r.Paginate
 	if p == nil {
@@ -37,61 +39,33 @@ func compilePages(cfg *config.Config, r *config.Route) (*paginate.Pages, error) 
 	return made, nil
 }
 
-// publicPath gives the path that a client asked for by what the pattern captured of it: a fill knows the upstream's path alone.
+// publicPath returns the function that rebuilds the client's path from the captured parameters,
+// because a fill knows only the upstream's path.
 func publicPath(pattern string) func(*http.Request) string {
 	return func(req *http.Request) string {
-		captured := observe.FromContext(req.Context()).Captured
-		var b strings.Builder
-		for rest := pattern; rest != ""; {
-			before, after, found := strings.Cut(rest, "{")
-			if !found {
-				if before, ok := strings.CutSuffix(rest, "*"); ok {
-					rest = before + captured["*"]
-				}
-				b.WriteString(rest)
-				break
-			}
-			b.WriteString(before)
-			end := closing(after)
-			name, _, _ := strings.Cut(after[:end], ":")
-			b.WriteString(captured[name])
-			rest = after[min(end+1, len(after)):]
-		}
-		return b.String()
+		return route.Fill(pattern, observe.FromContext(req.Context()).Captured)
 	}
 }
 
-// closing is where the brace is closed that was open before s.
-func closing(s string) int {
-	depth := 1
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '{':
-			depth++
-		case '}':
-			depth--
-		}
-		if depth == 0 {
-			return i
-		}
-	}
-	return len(s)
-}
-
-// linkedPages adds the links to what the pool answers to reads.
-func linkedPages(cfg *config.Config, r *config.Route, pages *paginate.Pages, pool http.RoundTripper) http.RoundTripper {
+// linkedPages adds the links between pages to the pool's responses to reads.
+func linkedPages(cfg *config.Config, r *config.Route, pages *paginate.Pages, pool http.RoundTripper, log *slog.Logger) http.RoundTripper {
 	if pages == nil || !r.Paginate.LinkHeader {
 		return pool
 	}
 	plain := &plainOrigin{pool, maxDecoded * cfg.Cache.Memory.MaxObject}
+	refused := &refusals{log: log, now: time.Now}
+	pages.Name = Name
+	pages.Unread = func(_ *http.Request, why string) {
+		refused.note("a page was not read, so it has no link to the next", "route", r.Name, "reason", why)
+	}
 	linked := &paginate.Linked{Pages: pages, Origin: plain}
 	return byMethod{read: linked, write: pool}
 }
 
-// byMethod has an origin for reads, and one for the rest.
+// byMethod has one origin for reads, and one for other requests.
 type byMethod struct{ read, write http.RoundTripper }
 
-// RoundTrip goes by the method.
+// RoundTrip chooses the origin by the method.
 func (o byMethod) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet && len(req.Header["Upgrade"]) == 0 {
 		return o.read.RoundTrip(req)
@@ -99,25 +73,26 @@ func (o byMethod) RoundTrip(req *http.Request) (*http.Response, error) {
 	return o.write.RoundTrip(req)
 }
 
-// listTag is the tag that the pages of a list have in common.
-func listTag(route, host, path string) string {
+// listTag returns the tag that the pages of a list share.
+func listTag(name, host, path string) string {
 	sum := sha256.Sum256([]byte(host + path))
-	return "list:" + route + ":" + hex.EncodeToString(sum[:12])
+	return "list:" + name + ":" + hex.EncodeToString(sum[:12])
 }
 
 // tagPages gives all pages of a list the list's tag.
-func tagPages(t *cache.Tags, route string) {
+func tagPages(t *cache.Tags, name string) {
 	others := t.Expand
 	t.Expand = func(req *http.Request) []string {
 		var tags []string
 		if others != nil {
 			tags = others(req)
 		}
-		return append(tags, listTag(route, req.Host, req.URL.EscapedPath()))
+		return append(tags, listTag(name, req.Host, req.URL.EscapedPath()))
 	}
 }
 
-// ahead has the pages fetched that follow one that is read; nil: the route asks for none.
+// ahead returns the function that fetches the pages that follow a page, or nil if the route does
+// not prefetch.
 func (l *live) ahead(r *config.Route, res *cache.Resource, pages *paginate.Pages) func(*http.Request, *url.URL) {
 	if r.Paginate.Prefetch == 0 {
 		return nil
@@ -127,7 +102,8 @@ func (l *live) ahead(r *config.Route, res *cache.Resource, pages *paginate.Pages
 	}
 }
 
-// pagesHandler gives what asks for a page its one form, and tells ahead, which may be nil, of the page that follows.
+// pagesHandler brings the query of a page into canonical form. If ahead is not nil, pagesHandler
+// calls it with the URL of the next page.
 func pagesHandler(pages *paginate.Pages, ahead func(*http.Request, *url.URL), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
@@ -138,10 +114,10 @@ func pagesHandler(pages *paginate.Pages, ahead func(*http.Request, *url.URL), ne
 		if err != nil {
 			ev := observe.FromContext(req.Context())
 			ev.Status, ev.Err = http.StatusBadRequest, err
-			edge.WriteError(w, req, http.StatusBadRequest, "", "the limit of a page is one positive number")
+			edge.WriteError(w, req, http.StatusBadRequest, "", err.Error())
 			return
 		}
-		req = withQuery(req, query)
+		req = edge.WithQuery(req, query)
 		next.ServeHTTP(w, req)
 		if ahead != nil && req.Method == http.MethodGet {
 			if u, ok := paginate.Next(w.Header()); ok {
@@ -149,16 +125,4 @@ func pagesHandler(pages *paginate.Pages, ahead func(*http.Request, *url.URL), ne
 			}
 		}
 	})
-}
-
-// withQuery is req with another query.
-func withQuery(req *http.Request, query string) *http.Request {
-	if query == req.URL.RawQuery && !req.URL.ForceQuery {
-		return req
-	}
-	u := *req.URL
-	u.RawQuery, u.ForceQuery = query, false
-	changed := *req
-	changed.URL = &u
-	return &changed
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -21,16 +22,18 @@ import (
 )
 
 const (
-	// partsAtOnce is how many calls of a foreach are under way at the same time: a connection pool's worth for one client, not all of it.
+	// partsAtOnce is how many calls of a foreach are under way at the same time. It leaves room in
+	// a connection pool for other clients.
 	partsAtOnce = 16
-	// staleParts is how long what is stored of a part is kept to stand in for it, with on_error: stale.
+	// staleParts is how long a stored part is kept to stand in for a failed one, with on_error:
+	// stale.
 	staleParts = 24 * time.Hour
 )
 
-// compileAggregate is the origin of a route that makes its answers of several calls.
+// compileAggregate returns the origin of a route that combines several calls into one response.
 func compileAggregate(cfg *config.Config, r *config.Route, next *generation, s *Snapshot) (http.RoundTripper, error) {
 	made := aggregate.Config{
-		Timeout: r.Aggregate.Timeout, Capture: capturedText, SilentTTL: r.Cache.TTL.Default, TagField: r.Cache.Tags.Header, Now: s.cache.Now,
+		Timeout: r.Aggregate.Timeout, Capture: capturedText, SilentTTL: r.Cache.TTL.Default, TagField: tagField(r), Now: s.cache.Now,
 		Observe: s.live.counted.part(r.Name),
 	}
 	if r.Aggregate.Merge == config.MergeDeep {
@@ -46,7 +49,19 @@ func compileAggregate(cfg *config.Config, r *config.Route, next *generation, s *
 		}
 		made.Parts = append(made.Parts, part)
 	}
+	made.Refused = refusedParts(r.Name, names, s)
 	return aggregate.New(made), nil
+}
+
+// refusedParts returns the function that logs why the content of a part can't be used.
+func refusedParts(route string, names []string, s *Snapshot) func(context.Context, string, error) {
+	places := make(map[string]*refusals, len(names))
+	for _, name := range names {
+		places[name] = &refusals{log: s.live.log, now: time.Now}
+	}
+	return func(_ context.Context, part string, err error) {
+		places[part].note("a part can't be used", "route", route, "part", part, "reason", err)
+	}
 }
 
 var onError = map[config.OnError]aggregate.OnError{
@@ -65,7 +80,7 @@ func compilePart(cfg *config.Config, r *config.Route, name string, next *generat
 			return made, fmt.Errorf("batch: %w", err)
 		}
 	} else {
-		made.Fetcher = &partFetcher{cache: s.cache, resource: partResource(cfg, r, name, next), limit: p.MaxBody, upstream: p.Upstream, tagField: tagField(r)}
+		made.Fetcher = &partFetcher{cache: s.cache, resource: partResource(cfg, r, name, next, s.live.log), limit: p.MaxBody, upstream: p.Upstream, tagField: tagField(r)}
 		if made.URL, err = aggregate.ParseTemplate(p.Path); err != nil {
 			return made, fmt.Errorf("path: %w", err)
 		}
@@ -79,45 +94,55 @@ func compilePart(cfg *config.Config, r *config.Route, name string, next *generat
 	return made, nil
 }
 
-// partResource is the cache's side of a part. It has objects of its own: no route's key begins with its name, which has a slash.
-func partResource(cfg *config.Config, r *config.Route, name string, next *generation) *cache.Resource {
+// partResource returns the cache's settings for a part. A part has objects of its own: its name has
+// a slash, so no route's key begins with it.
+func partResource(cfg *config.Config, r *config.Route, name string, next *generation, log *slog.Logger) *cache.Resource {
 	p := r.Aggregate.Parts[name]
 	rules := &cachepolicy.Rules{Route: partName(r, name), Enabled: true, TTLDefault: p.TTL, TTLJitter: r.Cache.TTL.Jitter, StaleRevalid: r.Cache.StaleWhileRevalidate, EarlyBeta: r.Cache.EarlyRefresh}
 	if p.OnError == config.OnErrorStale {
 		rules.StaleError = staleParts
 	}
 	if slices.Contains(p.Headers, "Cookie") {
-		rules.KeyHeaders = []string{"Cookie"} // what one client's cookies bring is not for another
+		rules.KeyHeaders = []string{"Cookie"} // a response to one client's cookies is not for another client
 	}
 	return &cache.Resource{
-		Rules: rules, Origin: next.pools[p.Upstream],
+		Rules: rules, Origin: bound(r, next.pools[p.Upstream]),
 		Coalesce: cache.Coalesce{
 			Enabled: true, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
 		Tiers: compileTiers(r),
-		Tags:  cache.Tags{Header: r.Cache.Tags.Header, Send: true, Expand: func(req *http.Request) []string { return []string{upstreamTag(p.Upstream, req.URL)} }},
+		Tags: cache.Tags{
+			Header: tagField(r), Send: true, Rules: cache.RuleTag("", partLifeRules(r, p), ""), Overfull: overfull(log, partName(r, name)),
+			Expand: func(req *http.Request) []string { return []string{upstreamTag(p.Upstream, req.URL)} },
+		},
 
+		Unattended:  next.unattended(p.Upstream),
 		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: min(cfg.Cache.Memory.MaxObject, p.MaxBody),
 	}
 }
 
-// partName is how a part is called in keys and metrics.
+// partName returns the name of a part in keys and metrics.
 func partName(r *config.Route, part string) string { return r.Name + "/" + part }
 
-// tagField is the field in which the tags of a route's answers may be said without clients seeing them; "": there is none.
-func tagField(r *config.Route) string {
-	if r.Cache.Tags.Send {
-		return ""
-	}
-	return r.Cache.Tags.Header
-}
+// tagField returns the canonical name of the field in which a route's responses name their tags, or
+// "" if there is no such field.
+func tagField(r *config.Route) string { return http.CanonicalHeaderKey(r.Cache.Tags.Header) }
 
-// upstreamTag is the tag of what was fetched from a path of an upstream, whatever its query: a write to that path, on any route, makes it stale.
+// upstreamTags is the prefix of tags that name an upstream's paths. They never leave the process,
+// because clients need not know the upstreams behind a route.
+const upstreamTags = "upstream:"
+
+// isInternalTag reports whether a tag must not reach clients: an upstream's tag, or a tag of the
+// gateway's own, which begins with a control character.
+func isInternalTag(tag string) bool { return strings.HasPrefix(tag, upstreamTags) || tag < " " }
+
+// upstreamTag returns the tag of responses from a path of an upstream, whatever their query. A
+// write to that path, on any route, makes them stale.
 func upstreamTag(upstream string, u *url.URL) string {
-	return "upstream:" + upstream + strings.ReplaceAll(u.EscapedPath(), ",", "%2C")
+	return upstreamTags + upstream + strings.ReplaceAll(u.EscapedPath(), ",", "%2C")
 }
 
-// partFetcher asks for a part through the cache.
+// partFetcher fetches a part through the cache.
 type partFetcher struct {
 	cache    *cache.Cache
 	resource *cache.Resource
@@ -126,24 +151,25 @@ type partFetcher struct {
 	tagField string
 }
 
-// Fetch asks for a part.
+// Fetch fetches a part.
 func (f *partFetcher) Fetch(ctx context.Context, req *http.Request) (*aggregate.Answer, error) {
 	got, err := f.cache.Fetch(ctx, f.resource, req, f.limit)
 	if err != nil {
 		return nil, err
 	}
-	if f.tagField != "" { // so that what makes the part stale makes stale what is made of it
+	if f.tagField != "" { // so that a purge of the part also reaches the aggregate
 		got.Header.Add(f.tagField, upstreamTag(f.upstream, req.URL))
 	}
 	return partAnswer(got), nil
 }
 
-// partAnswer is what was fetched, for an aggregate.
+// partAnswer returns a fetched response in the form that an aggregate takes.
 func partAnswer(got *cache.Fetched) *aggregate.Answer {
 	return &aggregate.Answer{Status: got.Status, Header: got.Header, Body: got.Body, Fresh: got.Fresh, Shared: got.Shared, Silent: got.Silent, Stale: got.Stale}
 }
 
-// capturedText is the plain text of what the route's pattern captured.
+// capturedText returns the unescaped value of a captured parameter. It returns false if the
+// parameter does not exist or is not validly escaped.
 func capturedText(req *http.Request, name string) (string, bool) {
 	escaped, ok := observe.FromContext(req.Context()).Captured[name]
 	if !ok {
@@ -153,7 +179,7 @@ func capturedText(req *http.Request, name string) (string, bool) {
 	return text, err == nil
 }
 
-// fetchesParts are the upstreams that parts of any route come from.
+// fetchesParts returns the upstreams from which the parts of any route come.
 func fetchesParts(cfg *config.Config) map[string]bool {
 	upstreams := map[string]bool{}
 	for _, r := range cfg.Routes {
@@ -171,7 +197,8 @@ func fetchesParts(cfg *config.Config) map[string]bool {
 	return upstreams
 }
 
-// partsWritten adds what was fetched as a part from the path of the upstream that a write on the route has changed.
+// partsWritten adds the target for parts that were fetched from the upstream's path that a write on
+// the route has changed.
 func partsWritten(targets []store.Target, r *config.Route, target cache.Target, req *http.Request) []store.Target {
 	u := req.URL
 	if target != nil {

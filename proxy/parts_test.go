@@ -89,7 +89,7 @@ func TestWholeIsReusedAsItsParts(t *testing.T) {
 		{"Cache-Control: max-age=5\nAge: 2\n2", "max-age=5"}, // 3 s left, and the Age of 2 s that is sent with it
 		{"Cache-Control: private, max-age=5\n2", "private, no-cache"},
 		{"Cache-Control: no-store\n2", "no-store"},
-		{"Cache-Control: max-age=50, no-cache\nEtag: \"x\"\n2", "max-age=0"},
+		{"Cache-Control: max-age=50, no-cache\nEtag: \"x\"\n2", "no-cache"},
 		{"Cache-Control: max-age=5\nVary: *\n2", "no-store"},
 		{"Cache-Control: max-age=5\nSet-Cookie: a=b\n2", "private, no-cache"},
 		{"Cache-Control: \n2", "max-age=0"},
@@ -139,12 +139,12 @@ func failing(gate *Gate) http.HandlerFunc {
 			gate.Wait()
 		case "text":
 			fmt.Fprint(w, "hello")
-		case "twice":
-			fmt.Fprint(w, `{"a":1,"a":2}`)
+		case "two":
+			fmt.Fprint(w, `{"a":1}{"a":2}`)
 		case "deep":
 			fmt.Fprint(w, strings.Repeat("[", 100_000))
-		case "nan":
-			fmt.Fprint(w, `{"a":NaN}`)
+		case "word":
+			fmt.Fprint(w, `{"a":undefined}`)
 		case "large":
 			fmt.Fprintf(w, `"%s"`, strings.Repeat("x", 2<<20))
 		case "break":
@@ -158,7 +158,7 @@ func failing(gate *Gate) http.HandlerFunc {
 
 func TestPartThatFails(t *testing.T) {
 	gate := NewGate(t)
-	for _, how := range []string{"status", "gone", "redirect", "hang", "text", "twice", "deep", "nan", "large", "break"} {
+	for _, how := range []string{"status", "gone", "redirect", "hang", "text", "two", "deep", "word", "large", "break"} {
 		path := how
 		for _, c := range []struct {
 			keys, body string
@@ -238,7 +238,8 @@ c: {upstream: o, path: "/b/{a.chief}", on_error: null}
 e: {upstream: o, path: "/x/{}", foreach: "a.orders.#.id", on_error: omit}
 f: {upstream: o, path: "/x/{c.x}", on_error: omit}
 a: {upstream: o, path: "/a/{id}"}`)
-	if r := g.Get("/page/1"); r.Body != `{"b":null,"c":null,"a":{"boss":null}}` || r.Header.Get("X-Penstock-Partial") != "c, e, f" || o.Calls() != 1 {
+	// An absent field is the same as null: a part that needs it is null, and there is nothing for foreach to go over.
+	if r := g.Get("/page/1"); r.Body != `{"b":null,"c":null,"e":[],"f":null,"a":{"boss":null}}` || r.Header.Get("X-Penstock-Partial") != "" || o.Calls() != 1 {
 		t.Errorf("%s %v, %d calls", r.Body, r.Header, o.Calls())
 	}
 }

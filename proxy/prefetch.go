@@ -7,23 +7,27 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/paginate"
 )
 
 const (
-	// prefetchesAtOnce is how many lists of the whole gateway are fetched ahead at the same time. More are not: the client's own read does it.
+	// prefetchesAtOnce is how many lists the whole gateway prefetches at the same time. Beyond
+	// that, it leaves the page to the client's own read.
 	prefetchesAtOnce = 8
-	// prefetchTime is how long a page may take that nobody has asked for.
+	// prefetchTime bounds the fetch of pages that no client has requested yet.
 	prefetchTime = 30 * time.Second
-	// prefetchPause is for how long what follows a page is not looked at again: a page that is hit often does not ask each time.
+	// prefetchPause is how long the gateway does not prefetch again behind the same page, so that a
+	// page with many hits does not cause a fetch for each.
 	prefetchPause = time.Second
-	// maxPauses bounds how many pages are remembered for that.
+	// maxPauses bounds the number of pages with a pause.
 	maxPauses = 4096
 )
 
-// prefetcher fetches pages before they are asked for. Its goroutines end by close.
+// prefetcher fetches pages before clients request them. close ends its goroutines.
 type prefetcher struct {
 	now    func() time.Time
 	base   context.Context
@@ -31,7 +35,7 @@ type prefetcher struct {
 	room   chan struct{}
 	mu     sync.Mutex
 	closed bool
-	pauses map[string]time.Time // by URL, until when
+	pauses map[string]time.Time // by URL, the end of the pause
 	calls  sync.WaitGroup
 }
 
@@ -41,10 +45,11 @@ func newPrefetcher(now func() time.Time) *prefetcher {
 	return p
 }
 
-// after fetches n pages into the cache, of which the first is at u, as the client of req would. What is for one client alone is left to it.
+// after fetches n pages into the cache, as the client of req would. The first is at u. It fetches
+// nothing if req has credentials, because the pages may be for that client alone.
 func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.Pages, req *http.Request, u *url.URL, n int) {
-	for _, name := range []string{"Authorization", "Cookie"} {
-		if len(req.Header[name]) > 0 {
+	for name := range req.Header {
+		if name == "Authorization" || name == "Cookie" || cachepolicy.Identifies(name) {
 			return
 		}
 	}
@@ -61,13 +66,13 @@ func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.
 		defer cancel()
 		for range n {
 			if u.Path != "" && u.EscapedPath() != req.URL.EscapedPath() || u.Host != "" && u.Host != req.Host {
-				return // it is another list's
+				return // it belongs to another list
 			}
 			query, err := pages.Query(u.RawQuery)
 			if err != nil {
 				return
 			}
-			got, err := c.Fetch(ctx, res, withQuery(ahead.WithContext(ctx), query), res.MaxObject)
+			got, err := c.Fetch(ctx, res, edge.WithQuery(ahead.WithContext(ctx), query), res.MaxObject)
 			if err != nil || got.Status != http.StatusOK {
 				return
 			}
@@ -80,10 +85,11 @@ func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.
 	}()
 }
 
-// pageURL is the path and query of a page that a link in the answer to req leads to.
+// pageURL returns the path and query of a page to which a link in the response to req leads.
 func pageURL(req *http.Request, u *url.URL) string { return req.URL.ResolveReference(u).RequestURI() }
 
-// aheadHeader is what a page is asked for with ahead of its client: what the client has sent, but for what concerns one page or one exchange.
+// aheadHeader returns the header of a prefetch: the client's fields without those that concern one
+// page or one exchange.
 func aheadHeader(h http.Header) http.Header {
 	out := h.Clone()
 	for _, name := range []string{
@@ -94,7 +100,8 @@ func aheadHeader(h http.Header) http.Header {
 	return out
 }
 
-// enter reports whether there is room, and nobody has looked at what is there a moment ago. Whoever gets true calls leave.
+// enter reports whether the page at url may be prefetched. It returns false if there is no room, or
+// if another request looked at the page a moment ago. After true, the caller must call leave.
 func (p *prefetcher) enter(url string) bool {
 	now := p.now()
 	p.mu.Lock()
@@ -120,7 +127,7 @@ func (p *prefetcher) leave() {
 	p.calls.Done()
 }
 
-// close ends what is under way.
+// close cancels prefetches under way and waits for them.
 func (p *prefetcher) close() {
 	p.mu.Lock()
 	p.closed = true

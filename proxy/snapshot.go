@@ -4,64 +4,102 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/explain"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/route"
 	"github.com/penstock/penstock/proxy/write"
 )
 
 // Snapshot is a configuration compiled for answering requests. It is immutable.
 type Snapshot struct {
-	handler   http.Handler // the guard, then the router
-	explainer http.Handler // the same, in front of routes that only say what they would do
-	router    *router
-	cache     *cache.Cache
-	live      *live
-	guard     edge.GuardConfig
-	memo      *cache.Memo // of hits that connections answer
-	hosts     *hosts
-	writes    write.Store // those that are applied later; nil: none are
-	pools     map[string]*pool
-	tracer    *observe.Tracer
-	// prometheus says that the admin API has /metrics.
+	handler http.Handler // the guard, then dispatch
+	router  *route.Router
+	routes  []*compiledRoute // by their index
+	cache   *cache.Cache
+	live    *live
+	guard   edge.GuardConfig
+	named   map[string]bool // see edge.GuardConfig
+	memo    *cache.Memo     // of hits that connections answer
+	hosts   *route.Hosts
+	writes  write.Store // of writes that are applied later; nil if there is no queue
+	pools   map[string]*pool
+	tracer  *observe.Tracer
+	// prometheus is true if the admin API serves /metrics.
 	prometheus bool
 }
 
 // ServeHTTP answers r.
 func (s *Snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// dispatch hands r, in canonical form, to its route.
+// dispatch passes r, in canonical form, to its route.
 func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
 	if s.writes != nil && strings.HasPrefix(r.URL.Path, write.StatePath) {
 		write.States(s.writes, edge.WriteError).ServeHTTP(w, r)
 		return
 	}
 	ev := observe.FromContext(r.Context())
-	rt, refuse := s.router.find(r.Host, r.URL.EscapedPath(), r.Method, func(c *chi.Context) { ev.Captured = captured(c) })
-	switch {
+	found := s.route(r, ev)
+	ev.Path = found.Path
+	switch rt := s.compiled(found.Route); {
 	case rt != nil:
-		ev.Route = rt.name
-		s.tracer.Begin(ev, r.Header, rt.path)
-		rt.handler.ServeHTTP(w, r)
+		ev.Route = rt.Name
+		s.tracer.Begin(ev, r.Header, rt.Path)
+		rt.handler.ServeHTTP(w, edge.AtPath(r, found.Path))
 	case r.Method == http.MethodOptions && r.URL.Path == "*":
 		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		ev.Status = http.StatusNoContent
 		w.WriteHeader(http.StatusNoContent)
-	case refuse != nil:
-		refuse.ServeHTTP(w, r)
+	default:
+		refuseUnrouted(w, r, found)
+	}
+}
+
+// refuseUnrouted answers a request that no route takes.
+func refuseUnrouted(w http.ResponseWriter, r *http.Request, found route.Found) {
+	switch found.Miss {
+	case route.WrongMethod:
+		edge.MethodNotAllowed(found.Allow)(w, r)
+	case route.EmptySegments:
+		edge.WriteError(w, r, http.StatusBadRequest, "http_request_error", "the path has empty segments, and without them it belongs to another route")
 	default:
 		edge.WriteError(w, r, http.StatusNotFound, "", "no route matches this request")
 	}
 }
 
-// captured copies what a pattern captured: chi uses its context again.
-func captured(c *chi.Context) map[string]string {
-	params := make(map[string]string, len(c.URLParams.Keys))
-	for i, name := range c.URLParams.Keys {
-		params[name] = c.URLParams.Values[i]
+// compiled returns the compiled form of r, or nil if r is nil.
+func (s *Snapshot) compiled(r *route.Route) *compiledRoute {
+	if r == nil {
+		return nil
 	}
-	return params
+	return s.routes[r.Index]
+}
+
+// route finds the route of r, or takes it from the connection if that has located r, and records
+// the captured parameters.
+func (s *Snapshot) route(r *http.Request, ev *observe.Event) route.Found {
+	if at := edge.LocatedOf(r.Context()); at != nil && at.At(r) {
+		ev.Captured = at.Captured
+		return route.Found{Route: s.router.Named(at.Route), Path: at.Path}
+	}
+	var p route.Params
+	found := s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, &p)
+	ev.Captured = p.Captured(found.Path)
+	return found
+}
+
+// subject returns s in the form that explanations take.
+func (s *Snapshot) subject() *explain.Subject {
+	return &explain.Subject{
+		Guard: s.guard, Router: s.router, Cache: s.cache,
+		Stages: func(r *route.Route) ([]edge.Stage, *cache.Resource) {
+			rt := s.compiled(r)
+			return rt.stages, rt.resource
+		},
+		Refuse: func(w http.ResponseWriter, r *http.Request) {
+			refuseUnrouted(w, r, s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, nil))
+		},
+	}
 }

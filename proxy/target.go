@@ -9,7 +9,7 @@ import (
 	"github.com/penstock/penstock/proxy/upstream"
 )
 
-// rewriteTarget gives the upstream's path by rw.
+// rewriteTarget returns the Target that rewrites the path by rw.
 func rewriteTarget(rw *upstream.Rewrite) cache.Target {
 	return func(r *http.Request) (*url.URL, error) {
 		captured := observe.FromContext(r.Context()).Captured
@@ -21,7 +21,7 @@ func rewriteTarget(rw *upstream.Rewrite) cache.Target {
 	}
 }
 
-// withEscapedPath is u with another path, given in escaped form.
+// withEscapedPath returns a copy of u with another path, given in escaped form.
 func withEscapedPath(u *url.URL, path string) (*url.URL, error) {
 	plain, err := url.PathUnescape(path)
 	if err != nil {

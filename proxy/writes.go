@@ -13,24 +13,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
-	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/route"
 	"github.com/penstock/penstock/proxy/store/shared"
 	"github.com/penstock/penstock/proxy/write"
 	"github.com/penstock/penstock/proxy/write/file"
 )
 
-// needsQueue reports whether cfg has writes to accept, or a file in which some that were accepted may be left.
+// needsQueue reports whether cfg accepts writes for later, or names a file that may hold writes
+// accepted earlier.
 func needsQueue(cfg *config.Config) bool {
 	return cfg.Writes.Path != "" || slices.ContainsFunc(cfg.Routes, func(r *config.Route) bool { return r.Writes.Policy == config.WriteBehind })
 }
 
-// openQueue opens the queue of writes where cfg needs one and there is none. Once open it stays: what was accepted is to be applied.
+// openQueue opens the queue of writes if cfg needs one and it is not open. It returns nil
+// otherwise, and an error if the settings of an open queue have changed. Once open, the queue
+// stays, because accepted writes must be applied.
 func (l *live) openQueue(cfg *config.Config) (fresh *write.Queue, err error) {
 	if l.queue != nil {
 		if !reflect.DeepEqual(cfg.Writes, l.queueConfig) {
@@ -41,30 +42,25 @@ func (l *live) openQueue(cfg *config.Config) (fresh *write.Queue, err error) {
 	if !needsQueue(cfg) || l.dry {
 		return nil, nil
 	}
-	s, err := l.openStore(cfg)
-	if err != nil {
-		return nil, err
-	}
 	l.queueConfig = cfg.Writes
 	return write.New(write.Config{
-		Store: s, Workers: cfg.Writes.Workers, Apply: l.applyWrite, Tried: l.tried, Now: time.Now, Random: l.random, Log: l.log,
+		Store: l.openStore(cfg), Workers: cfg.Writes.Workers, Apply: l.applyWrite, Tried: l.tried, Now: time.Now, Random: l.random, Log: l.log,
 	}), nil
 }
 
-func (l *live) openStore(cfg *config.Config) (write.Store, error) {
+// openStore returns the store of queued writes. An unusable store is no error: the gateway serves
+// reads, refuses writes, and tries the store again.
+func (l *live) openStore(cfg *config.Config) write.Store {
 	w := cfg.Writes
-	bounds := write.Bounds{Max: w.Max, Bytes: w.Size, Keep: w.Keep, Dead: w.Dead.Max, DeadAge: w.Dead.Age}
+	bounds := write.Bounds{Max: w.Max, Bytes: w.Size, Keep: w.Keep, Dead: w.Dead.Max, DeadAge: w.Dead.Age, AcceptEviction: w.AcceptEviction}
 	if w.Path != "" {
-		s, err := file.Open(w.Path, bounds, time.Now)
-		if err != nil {
-			return nil, fmt.Errorf("writes.path: %w", err)
-		}
-		return s, nil
+		return file.OpenPersistent(w.Path, bounds, time.Now, l.log)
 	}
-	return shared.NewWrites(l.fleet.Client, bounds), nil
+	return shared.NewWrites(l.fleet.Client, bounds)
 }
 
-// compileBehind is the middleware that accepts the writes of a route; nil where it has them answered by the upstream.
+// compileBehind returns the middleware that accepts the writes of a route, or nil if the upstream
+// answers the route's writes.
 func compileBehind(cfg *config.Config, r *config.Route, res *cache.Resource, s *Snapshot) func(http.Handler) http.Handler {
 	if r.Writes.Policy != config.WriteBehind || s.writes == nil {
 		return nil
@@ -72,20 +68,23 @@ func compileBehind(cfg *config.Config, r *config.Route, res *cache.Resource, s *
 	q := r.Writes.Queue
 	b := &write.Behind{
 		Store: s.writes, Name: Name, Route: r.Name, MaxBody: cfg.Writes.MaxBody, WriteError: edge.WriteError, Now: time.Now,
-		Policy: write.Policy{Retries: q.Retries, Backoff: q.Backoff, MaxBackoff: q.MaxBackoff, DeadLetter: q.DeadLetter},
+		Policy: write.Policy{Retries: q.Retries, Backoff: q.Backoff, MaxBackoff: q.MaxBackoff, DeadLetter: q.DeadLetter, RetryOn: r.Writes.RetryOn},
+	}
+	if by := r.Writes.OrderBy; by != "" {
+		b.Order = func(req *http.Request) string { return expand(by, observe.FromContext(req.Context()).Captured) }
 	}
 	if q.CacheBody {
-		seen := func(host, path, query string) string { return host + path + "?" + res.Rules.KeyQuery(query) }
-		b.Seen = func(r *http.Request) string { return seen(r.Host, r.URL.EscapedPath(), r.URL.RawQuery) }
-		b.Queued = func(r *http.Request) { s.cache.Forget(r.Context(), res, r, observe.FromContext(r.Context()).Scheme) }
-		res.Queued = func(r *http.Request, q *cachepolicy.Request) cache.Queued {
-			return queuedFor(r, s.writes, seen(q.Host, q.Path, q.RawQuery))
+		b.Seen = func(r *http.Request) string {
+			return write.SeenName(r.Host, r.URL.EscapedPath(), res.Rules.KeyQuery(r.URL.RawQuery))
 		}
+		b.Queued = func(r *http.Request) { s.cache.Forget(r.Context(), res, r, observe.FromContext(r.Context()).Scheme) }
+		res.Queue = &routeQueue{s.writes, res.Rules}
 	}
 	return func(next http.Handler) http.Handler { return linked(b.Handler(next)) }
 }
 
-// linked has a write keep the name of the span of what it was accepted by, to which that of each try is linked.
+// linked records the span of a write's acceptance in the write, so that the span of each attempt
+// links to it.
 func linked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if own := observe.Traceparent(r.Context()); own != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -95,36 +94,27 @@ func linked(next http.Handler) http.Handler {
 	})
 }
 
-// queuedFor is what r may know of the newest write that is seen under a name. What came with credentials is shown to those alone who have the same: who
-// else may read it only the origin knows.
-func queuedFor(r *http.Request, s write.Store, seen string) cache.Queued {
-	w, err := s.Newest(r.Context(), seen)
-	switch {
-	case err != nil: // a queue that can't be asked keeps nobody from reading
-		return cache.Queued{}
-	case !w.Who.IsZero() && w.Who != write.Credentials(r.Header):
-		return cache.Queued{Pending: true}
-	}
-	return cache.Queued{Pending: true, Method: w.Method, Header: w.Header, Body: w.Body, At: w.Accepted}
-}
-
-// errNoRoute is why a write is not sent whose route the running configuration does not have. Another may have it again: it is tried like any other.
+// errNoRoute is the failure of a write whose route the running configuration does not have. A later
+// configuration may have it again, so the write is retried like any other.
 var errNoRoute = errors.New("the running configuration has no such route")
 
-// applyWrite sends an accepted write where the running configuration sends it.
+// applyWrite sends an accepted write to the upstream of the running configuration.
 func (g *Gateway) applyWrite(ctx context.Context, w *write.Write, _ bool) write.Outcome {
 	s := g.snapshot.Load()
 	ctx, ev := g.options.Tracer.StartRoot(ctx, "write.apply", w.Header.Get("Traceparent"))
-	ev.Start, ev.Route, ev.Method, ev.Scheme, ev.Host, ev.Background = g.options.Now(), w.Route, w.Method, w.Scheme, w.Host, false
-	rt, _ := s.router.find(w.Host, w.Path, w.Method, func(c *chi.Context) { ev.Captured = captured(c) })
-	if rt == nil || rt.name != w.Route {
+	ev.Start, ev.Route, ev.Method, ev.Scheme, ev.Host, ev.Path, ev.Background = g.options.Now(), w.Route, w.Method, w.Scheme, w.Host, w.Path, false
+	var p route.Params
+	found := s.router.Find(w.Host, w.Path, w.Method, &p)
+	rt := s.compiled(found.Route)
+	ev.Captured = p.Captured(found.Path)
+	if rt == nil || rt.Name != w.Route {
 		return write.Outcome{Err: fmt.Errorf("route %s: %w", w.Route, errNoRoute)}
 	}
 	r, err := requestOf(w)
 	if err != nil {
 		return write.Outcome{Err: err, Hopeless: true}
 	}
-	status, header, err := s.cache.Apply(rt.resource, r.WithContext(ctx))
+	status, header, err := s.cache.Apply(rt.resource, edge.AtPath(r, found.Path).WithContext(ctx))
 	ev.Status = status
 	ev.EndPart(err)
 	if err != nil {
@@ -133,7 +123,7 @@ func (g *Gateway) applyWrite(ctx context.Context, w *write.Write, _ bool) write.
 	return write.Outcome{Status: status, Location: header.Get("Location"), RetryAfter: retryAfter(header, g.options.Now())}
 }
 
-// requestOf is the request that was accepted, in canonical form as it was.
+// requestOf returns the accepted request in its canonical form.
 func requestOf(w *write.Write) (*http.Request, error) {
 	path, err := url.PathUnescape(w.Path)
 	if err != nil {
@@ -155,7 +145,8 @@ type readCloser struct{ *bytes.Reader }
 // Close does nothing.
 func (readCloser) Close() error { return nil }
 
-// retryAfter reads the field, seconds or a date (RFC 9110 §10.2.3); 0 where there is none that is valid.
+// retryAfter returns the time in Retry-After, which has seconds or a date (RFC 9110 §10.2.3). It
+// returns 0 if there is no valid one.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -167,7 +158,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// tried tells whoever wants to know of a try.
+// tried reports an attempt to apply a write to the Sink, if the Sink takes such reports.
 func (g *Gateway) tried(r *write.Record, took time.Duration) {
 	sink, ok := g.options.Sink.(observe.WriteSink)
 	if !ok {
@@ -179,7 +170,22 @@ func (g *Gateway) tried(r *write.Record, took time.Duration) {
 	})
 }
 
-// QueuedWrites are the figures of the queue of writes: how many wait, how long the oldest has, how many are dead. ok is false where there is no queue.
+// queueProblem returns the reason why no writes can be accepted now, or nil if they can. ok is
+// false if there is no queue.
+func (g *Gateway) queueProblem() (err error, ok bool) {
+	s := g.snapshot.Load().writes
+	if s == nil {
+		return nil, false
+	}
+	if p, can := s.(interface{ Problem() error }); can {
+		return p.Problem(), true
+	}
+	return nil, true
+}
+
+// QueuedWrites returns the figures of the queue of writes: the number of pending writes, the wait
+// of the oldest, and the number of dead letters. ok is false if there is no queue or it can't be
+// read.
 func (g *Gateway) QueuedWrites(ctx context.Context) (pending int, oldest time.Duration, dead int, ok bool) {
 	s := g.snapshot.Load().writes
 	if s == nil {

@@ -9,16 +9,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/admin"
 )
 
 const adviseTimeout = 10 * time.Second
 
-// runAdvise asks a running gateway what could be configured better.
+// runAdvise implements `penstock advise`: it asks a running gateway for advice on its
+// configuration.
 func runAdvise(ctx context.Context, c *call) error {
 	fs := c.flags("advise")
 	asJSON := fs.Bool("json", false, "print JSON")
-	var gate door
+	var gate adminClient
 	gate.flags(fs)
 	if err := c.parse(fs); err != nil {
 		return err
@@ -39,9 +40,9 @@ func runAdvise(ctx context.Context, c *call) error {
 	if status != http.StatusOK {
 		return gate.refusal(status, text)
 	}
-	var answer proxy.Advice
+	var answer admin.Advice
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return fmt.Errorf("the gateway at %s: what it says is no advice", gate.where())
+		return fmt.Errorf("the gateway at %s sent a response that is not advice in JSON", gate.where())
 	}
 	if *asJSON {
 		_, err := c.stdout.Write(text)
@@ -50,12 +51,12 @@ func runAdvise(ctx context.Context, c *call) error {
 	return printAdvice(c.stdout, &answer)
 }
 
-// printAdvice prints what to do, why, and what to paste.
-func printAdvice(w io.Writer, a *proxy.Advice) error {
+// printAdvice prints each piece of advice with its evidence and the YAML to paste.
+func printAdvice(w io.Writer, a *admin.Advice) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "by %d requests in %s:\n", a.Requests, span(a.Since))
+	fmt.Fprintf(&b, "from %d requests in %s:\n", a.Requests, span(a.Since))
 	if len(a.Advice) == 0 {
-		b.WriteString("\nnothing to say: too little was seen, or nothing stands out\n")
+		b.WriteString("\nno advice: the gateway saw too few requests, or its configuration fits them\n")
 	}
 	for i, one := range a.Advice {
 		fmt.Fprintf(&b, "\n%d. %s: %s\n", i+1, one.Subject, one.Advice)

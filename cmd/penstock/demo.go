@@ -9,7 +9,7 @@ import (
 	"github.com/penstock/penstock/cmd/penstock/demo"
 )
 
-// runDemo is `penstock demo`.
+// runDemo implements `penstock demo`.
 func runDemo(ctx context.Context, c *call) error {
 	fs := c.flags("demo")
 	once := fs.Bool("once", false, "exit after the table")

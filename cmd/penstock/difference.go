@@ -8,7 +8,9 @@ import (
 	"github.com/penstock/penstock/config"
 )
 
-// difference says in a few words what a configuration changes, for the log line of a reload.
+// difference names the parts in which two configurations differ, for the log line of a reload: a
+// section by its name, an upstream or route as "route x" if it changed, "+route x" if it is new and
+// "-route x" if it is gone.
 func difference(old, new *config.Config) []string {
 	var out []string
 	for _, part := range []struct {
@@ -42,7 +44,8 @@ func routesByName(cfg *config.Config) map[string]*config.Route {
 	return out
 }
 
-// named compares two sets of things that have names: -gone, +new, and those that differ by name alone.
+// named compares two sets of named values. It lists removed names with "-", added ones with "+" and
+// changed ones bare.
 func named[T any](kind string, old, new map[string]*T) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(old)) {

@@ -12,23 +12,26 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/explain"
 )
 
-// explainTimeout is for the answer of a gateway, and of the origin that it may ask.
+// explainTimeout bounds the wait for the gateway's response. The gateway may have to ask the
+// origin.
 const explainTimeout = 90 * time.Second
 
-// explainFlags are what penstock explain is asked.
+// explainFlags holds the arguments of penstock explain.
 type explainFlags struct {
-	gate       door
+	gate       adminClient
 	live, json bool
-	ask        proxy.ExplainRequest
+	ask        explain.Question
 	header     list
 	response   string
 	status     int
 	says       list
 }
 
-// runExplain says what becomes of a request: by a configuration alone, or by a gateway that runs.
+// runExplain implements `penstock explain`: it explains how a request is handled, either from a
+// configuration alone or by a running gateway (--live).
 func runExplain(ctx context.Context, c *call) error {
 	var f explainFlags
 	if err := f.parse(c); err != nil {
@@ -53,17 +56,17 @@ func runExplain(ctx context.Context, c *call) error {
 	return printExplanation(c.stdout, e)
 }
 
-// parse reads flags and operands in any order: -H comes behind the URL, as with curl.
+// parse reads flags and operands in any order: as with curl, -H may follow the URL.
 func (f *explainFlags) parse(c *call) error {
 	fs := c.flags("explain")
-	fs.BoolVar(&f.live, "live", false, "ask the running gateway, which knows what is stored")
+	fs.BoolVar(&f.live, "live", false, "ask the running gateway, which knows the stored responses")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
-	fs.BoolVar(&f.ask.Fetch, "fetch", false, "ask the origin what it answers; nothing of it is stored")
-	fs.Var(&f.header, "H", "a field of the request, as in 'Accept: text/html'; repeat it for several")
-	fs.StringVar(&f.ask.From, "from", "", "the IP address that the request comes from (default: loopback)")
+	fs.BoolVar(&f.ask.Fetch, "fetch", false, "send the request to the origin; its response is not stored")
+	fs.Var(&f.header, "H", "a request header field, as in 'Accept: text/html'; may be repeated")
+	fs.StringVar(&f.ask.From, "from", "", "the client's IP address (default: loopback)")
 	fs.StringVar(&f.response, "response", "", "the head of the origin's response, as in $'HTTP/1.1 200 OK\\nCache-Control: max-age=60'")
 	fs.IntVar(&f.status, "status", 0, "the status of the origin's response")
-	fs.Var(&f.says, "response-header", "a field of the origin's response; repeat it for several")
+	fs.Var(&f.says, "response-header", "a header field of the origin's response; may be repeated")
 	f.gate.flags(fs)
 	operands, err := f.operands(c, fs)
 	switch {
@@ -82,11 +85,11 @@ func (f *explainFlags) parse(c *call) error {
 	return err
 }
 
-// operands parses flags wherever they stand.
+// operands parses the flags and returns the operands, in any order.
 func (f *explainFlags) operands(c *call, fs *flag.FlagSet) (operands []string, err error) {
 	flags := *c
 	for {
-		// parse wants as many operands as it is told; what it says of those is not meant here.
+		// parse accepts no operands here, so ignore its error if operands are left.
 		if err := flags.parse(fs); err != nil && fs.NArg() == 0 {
 			return nil, err
 		}
@@ -97,12 +100,12 @@ func (f *explainFlags) operands(c *call, fs *flag.FlagSet) (operands []string, e
 	}
 }
 
-// given is the response that the flags describe; nil: none.
-func (f *explainFlags) given() (*proxy.ExplainResponse, error) {
+// given returns the response that the flags describe, or nil if no such flag is set.
+func (f *explainFlags) given() (*explain.Given, error) {
 	if f.response == "" && f.status == 0 && len(f.says) == 0 {
 		return nil, nil
 	}
-	r := &proxy.ExplainResponse{}
+	r := &explain.Given{}
 	for line := range strings.Lines(f.response) {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
@@ -112,7 +115,7 @@ func (f *explainFlags) given() (*proxy.ExplainResponse, error) {
 			code, _, _ := strings.Cut(rest, " ")
 			status, err := strconv.Atoi(code)
 			if err != nil {
-				return nil, usageError(fmt.Sprintf("--response: %q is no status line such as HTTP/1.1 200 OK", line))
+				return nil, usageError(fmt.Sprintf("--response: %q is not a status line; write one such as HTTP/1.1 200 OK", line))
 			}
 			r.Status = status
 		default:
@@ -126,9 +129,9 @@ func (f *explainFlags) given() (*proxy.ExplainResponse, error) {
 	return r, nil
 }
 
-// offline makes a gateway of the configuration, which listens nowhere, and asks that.
-func (f *explainFlags) offline(ctx context.Context, env lookup) (*proxy.Explanation, error) {
-	r, err := source{f.gate.config, env}.read()
+// offline builds a gateway from the configuration, without listeners, and asks it.
+func (f *explainFlags) offline(ctx context.Context, env lookup) (*explain.Explanation, error) {
+	r, err := source{path: f.gate.config, env: env}.read()
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +147,8 @@ func (f *explainFlags) offline(ctx context.Context, env lookup) (*proxy.Explanat
 	return e, nil
 }
 
-// online asks a gateway that runs.
-func (f *explainFlags) online(ctx context.Context, env lookup) (*proxy.Explanation, error) {
+// online asks a running gateway.
+func (f *explainFlags) online(ctx context.Context, env lookup) (*explain.Explanation, error) {
 	if err := f.gate.find(env); err != nil {
 		return nil, err
 	}
@@ -154,19 +157,19 @@ func (f *explainFlags) online(ctx context.Context, env lookup) (*proxy.Explanati
 		return nil, err
 	}
 	if status == http.StatusOK {
-		e := new(proxy.Explanation)
+		e := new(explain.Explanation)
 		if err := json.Unmarshal(text, e); err != nil {
-			return nil, fmt.Errorf("the gateway at %s: what it says is no explanation", f.gate.where())
+			return nil, fmt.Errorf("the gateway at %s sent a response that is not an explanation in JSON", f.gate.where())
 		}
 		return e, nil
 	}
 	return nil, f.gate.refusal(status, text)
 }
 
-// refusal is what a gateway's admin listener says instead of an answer.
-func (d *door) refusal(status int, text []byte) error {
+// refusal turns an error response of the admin listener into an error.
+func (d *adminClient) refusal(status int, text []byte) error {
 	var said purgeAnswer
-	_ = json.Unmarshal(text, &said) // what is no answer of a gateway says nothing
+	_ = json.Unmarshal(text, &said) // said stays empty if the response is not a gateway's JSON
 	switch status {
 	case http.StatusBadRequest:
 		return usageError(strings.Join(said.said(), "; "))

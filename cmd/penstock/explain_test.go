@@ -36,14 +36,14 @@ func TestExplainText(t *testing.T) {
 		args []string
 		want []string // lines, spaces folded
 	}{
-		{[]string{"GET", "http://A.example.com/api//users/%34?b=2&utm_source=x&a=1", "-H", "Cache-Control: no-cache", "-H", "Cookie: sid=secret"}, []string{
+		{[]string{"GET", "http://A.example.com/api/./users/%34?b=2&utm_source=x&a=1", "-H", "Cache-Control: no-cache", "-H", "Cookie: sid=secret"}, []string{
 			"request GET http://a.example.com/api/users/4?b=2&utm_source=x&a=1", "goes upstream as /api/users/4?a=1&b=2",
 			"route is users (GET,HEAD /api/users/{id}): its path is the most specific that matches, and then its host", "not rest (/*): its path is less specific than /api/users/{id}",
-			"query a=1&b=2", "left out: utm_source=x (cache.key.query.exclude utm_*)", "client + Cache-Control: no-cache: what is stored is validated with the origin first",
-			"decision fetch: nothing is stored that could answer", "= stored, fresh for 1m (ttl.default)", "Cache-Status: penstock; fwd=uri-miss …",
+			"query a=1&b=2", "left out: utm_source=x (cache.key.query.exclude utm_*)", "client + Cache-Control: no-cache: a stored response is validated with the origin first",
+			"decision fetch: no stored response could answer", "= stored, fresh for 1m (ttl.default)", "Cache-Status: penstock; fwd=uri-miss …",
 			"route: do not hear the client's Cache-Control", "client_directives: ignore"}},
 		{[]string{"-H", "X-Forwarded-Proto: https", "http://a.example.com/static/x.css", "--response", "HTTP/1.1 200 OK\nContent-Type: text/css\r\nSet-Cookie: a=b"}, []string{
-			"request GET https://a.example.com/static/x.css", "goes upstream as /assets/x.css", "cache_control[0] holds for it and writes its Cache-Control",
+			"request GET https://a.example.com/static/x.css", "goes upstream as /assets/x.css", "cache_control[0] matches it and sets its Cache-Control",
 			"+ Cache-Control: max-age=60: the lifetime (RFC 9111 section 5.2.2.1)", "= not stored: the response sets a cookie (cache.set_cookie: pass)",
 			"Cache-Status: penstock; fwd=uri-miss; fwd-status=200; detail=set-cookie", "set_cookie: strip"}},
 		{[]string{"/static/x.css", "-H", "Host: a.example.com"}, []string{"answer 308 Permanent Redirect, by the route, before its cache", "Location: https://a.example.com/static/x.css"}},
@@ -52,7 +52,7 @@ func TestExplainText(t *testing.T) {
 		{[]string{"/api/users/1", "--status", "404"}, []string{"response given: 404 Not Found", "= stored, fresh for 1m (ttl.default)"}},
 		{[]string{"/api/users/1", "--response-header", "Cache-Control: no-store, max-age=9"}, []string{
 			"+ Cache-Control: no-store: it must not be stored (RFC 9111 section 5.2.2.5)", `cache_control: [{when: {status: [200]}, set: "public, max-age=60", mode: override}]`}},
-		{[]string{"/x"}, []string{"key none: the request keeps away from the cache", "decision pass: the route has no cache (cache.enabled)", "enabled: true"}},
+		{[]string{"/x"}, []string{"key none: the request bypasses the cache", "decision pass: the route has no cache (cache.enabled)", "enabled: true"}},
 		{[]string{"/api/users/1", "--fetch"}, []string{"answer 502 Bad Gateway"}},
 	} {
 		code, stdout, stderr := execute(append([]string{"explain", "--config", file}, c.args...)...)
@@ -85,7 +85,7 @@ func TestExplainMistakes(t *testing.T) {
 		{[]string{"/a", "-H", "A: b\nC: d"}, "line break"},
 		{[]string{"G T", "/a"}, "no server would take"},
 		{[]string{"/a", "--from", "me"}, "no IP address"},
-		{[]string{"/a", "--response", "HTTP/1.1 OK"}, "no status line"},
+		{[]string{"/a", "--response", "HTTP/1.1 OK"}, "is not a status line"},
 		{[]string{"/a", "--status", "900"}, "invalid status code"},
 		{[]string{"/a", "--status", "200", "--fetch"}, "one or the other"},
 		{[]string{"/a", "--bogus"}, "not defined"},
@@ -118,7 +118,7 @@ func TestExplainLive(t *testing.T) {
 	}
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	if code, _, stderr := execute("explain", "--live", "--admin", other.URL, "/a"); code != exitFailed || !strings.Contains(stderr, "not that of a gateway's admin listener") {
+	if code, _, stderr := execute("explain", "--live", "--admin", other.URL, "/a"); code != exitFailed || !strings.Contains(stderr, "does not come from a gateway's admin listener") {
 		t.Errorf("code %d, %q", code, stderr)
 	}
 }

@@ -9,14 +9,18 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/explain"
 )
 
-// printExplanation prints e for people: a section for each step of the request, one line for each thing that counts.
-func printExplanation(w io.Writer, e *proxy.Explanation) error {
+// printExplanation prints e as text: one section for each step of the request, one line for each
+// fact.
+func printExplanation(w io.Writer, e *explain.Explanation) error {
 	p := &page{tabs: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	p.request(e)
 	p.routes(e)
+	for _, name := range e.Unexplained {
+		p.line("route", "the stage %s can't say what it would do: the rest is told as if it let the request pass", name)
+	}
 	if e.Refused != nil {
 		p.refused(e.Refused)
 		return p.tabs.Flush()
@@ -32,13 +36,13 @@ func printExplanation(w io.Writer, e *proxy.Explanation) error {
 	return p.tabs.Flush()
 }
 
-// page prints lines whose first column is the name of their section.
+// page prints lines in two columns; the first is the name of the section.
 type page struct {
 	tabs    *tabwriter.Writer
 	section string
 }
 
-// line prints a line; the name of a section stands at its first line alone.
+// line prints one line. The name of a section stands only on its first line.
 func (p *page) line(section, format string, args ...any) {
 	name := section
 	if section == p.section {
@@ -48,7 +52,7 @@ func (p *page) line(section, format string, args ...any) {
 	fmt.Fprintf(p.tabs, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 }
 
-func (p *page) request(e *proxy.Explanation) {
+func (p *page) request(e *explain.Explanation) {
 	q := &e.Request
 	url := q.Scheme + "://" + q.Host + q.Path
 	if q.Query != "" {
@@ -60,7 +64,7 @@ func (p *page) request(e *proxy.Explanation) {
 	}
 }
 
-func (p *page) routes(e *proxy.Explanation) {
+func (p *page) routes(e *explain.Explanation) {
 	if e.Route == "" && len(e.Routes) > 0 {
 		p.line("route", "none")
 	}
@@ -78,7 +82,7 @@ func (p *page) routes(e *proxy.Explanation) {
 	}
 }
 
-func (p *page) refused(no *proxy.ExplainedRefusal) {
+func (p *page) refused(no *explain.Refusal) {
 	p.line("answer", "%d %s, by %s", no.Status, http.StatusText(no.Status), no.By)
 	for _, more := range []struct{ name, text string }{{"", no.Detail}, {"Location: ", no.Location}, {"Allow: ", no.Allow}} {
 		if more.text != "" {
@@ -87,9 +91,9 @@ func (p *page) refused(no *proxy.ExplainedRefusal) {
 	}
 }
 
-func (p *page) key(e *proxy.Explanation) {
+func (p *page) key(e *explain.Explanation) {
 	if e.Key == nil {
-		p.line("key", "none: the request keeps away from the cache")
+		p.line("key", "none: the request bypasses the cache")
 		return
 	}
 	p.line("key", "%s…", e.Key.Hash)
@@ -116,8 +120,8 @@ func (p *page) key(e *proxy.Explanation) {
 	}
 }
 
-// grounds prints what counted with a + and what did not with a -.
-func (p *page) grounds(section string, list []proxy.ExplainedGround) {
+// grounds prints each reason, with "+" if it counted and "-" if it did not.
+func (p *page) grounds(section string, list []explain.Ground) {
 	for _, g := range list {
 		mark, what := "+", g.Source
 		if !g.Counts {
@@ -130,7 +134,7 @@ func (p *page) grounds(section string, list []proxy.ExplainedGround) {
 	}
 }
 
-func (p *page) stored(e *proxy.Explanation) {
+func (p *page) stored(e *explain.Explanation) {
 	s := e.Stored
 	if s == nil {
 		p.line("stored", "nothing for this request")
@@ -143,20 +147,26 @@ func (p *page) stored(e *proxy.Explanation) {
 		p.facts(s)
 	}
 	for _, v := range e.Variants {
-		why := "another variant"
-		if v.Purged {
+		why := "other variant"
+		switch {
+		case v.Purged:
 			why = "purged"
+		case v.Cookie:
+			why = "not for requests with cookies"
 		}
-		p.line("stored", "beside it, %s: %s", why, varyText(v.Vary))
+		p.line("stored", "also, %s: %s", why, varyText(v.Vary))
 	}
 }
 
-func (p *page) facts(s *proxy.ExplainedStored) {
+func (p *page) facts(s *explain.Stored) {
 	if len(s.Flags) > 0 {
-		p.line("stored", "marked %s", strings.Join(s.Flags, ", "))
+		p.line("stored", "flags %s", strings.Join(s.Flags, ", "))
 	}
 	if s.Soft {
-		p.line("stored", "softly purged: stale since then")
+		p.line("stored", "softly purged, and stale since then")
+	}
+	if s.Doubted {
+		p.line("stored", "validated before each use: this instance has been cut off from Redis for longer than cache.redis.max_cut_off and may have missed purges")
 	}
 	if s.ETag != "" || s.Modified != "" {
 		p.line("stored", "can be validated: %s", strings.TrimSpace(s.ETag+" "+s.Modified))
@@ -174,7 +184,7 @@ func (p *page) facts(s *proxy.ExplainedStored) {
 	p.line("stored", "holds %s", strings.Join(forms, ", "))
 }
 
-func varyText(fields []proxy.ExplainedVary) string {
+func varyText(fields []explain.Vary) string {
 	var out []string
 	for _, f := range fields {
 		text := f.Name + " absent"
@@ -192,20 +202,20 @@ func varyText(fields []proxy.ExplainedVary) string {
 	return strings.Join(out, "; ")
 }
 
-func (p *page) decision(e *proxy.Explanation) {
+func (p *page) decision(e *explain.Explanation) {
 	d := e.Decision
 	p.line("decision", "%s: %s", d.Action, d.Why)
 	if d.EarlyShare > 0 {
-		p.line("decision", "%s of such requests refresh it ahead of its end (early_refresh)", percent(d.EarlyShare))
+		p.line("decision", "%s of such requests refresh it before it expires (early_refresh)", percent(d.EarlyShare))
 	}
 	if d.HeldDown {
-		p.line("decision", "the origin failed a moment ago and is not asked again just now")
+		p.line("decision", "the origin failed recently: the gateway does not ask it again yet")
 	}
 	if d.Alone {
-		p.line("decision", "such responses proved to be for one client alone: it does not wait for another's call")
+		p.line("decision", "recent responses for this key were not shareable: the request does not wait for another request's fill")
 	}
 	for _, line := range d.Asks {
-		p.line("decision", "the origin is asked with %s", line)
+		p.line("decision", "the request to the origin carries %s", line)
 	}
 }
 
@@ -216,14 +226,14 @@ func percent(share float64) string {
 	return strconv.FormatFloat(100*share, 'f', 1, 64) + " %"
 }
 
-func (p *page) response(e *proxy.Explanation) {
+func (p *page) response(e *explain.Explanation) {
 	r := e.Response
 	if r == nil {
 		return
 	}
 	switch {
 	case r.From == "assumed":
-		p.line("response", "not known; taken for a 200 that says nothing of caching (give it with --response, or ask with --fetch)")
+		p.line("response", "not known; assumed to be a 200 without caching headers (give it with --response, or fetch it with --fetch)")
 		if r.Error != "" {
 			p.line("response", "%s", r.Error)
 		}
@@ -233,23 +243,23 @@ func (p *page) response(e *proxy.Explanation) {
 		p.line("response", "%s: %d %s", r.From, r.Status, http.StatusText(r.Status))
 	}
 	if r.Rule > 0 {
-		what := "changes nothing: the origin says something itself"
+		effect := "changes nothing: the origin sends its own Cache-Control"
 		if r.Rewritten {
-			what = "writes its Cache-Control"
+			effect = "sets its Cache-Control"
 		}
-		p.line("response", "cache_control[%d] holds for it and %s", r.Rule-1, what)
+		p.line("response", "cache_control[%d] matches it and %s", r.Rule-1, effect)
 	}
 	p.grounds("response", r.Grounds)
 	p.verdict(r)
 	if r.Page != "" {
-		p.line("response", "its place takes an error page: %s", r.Page)
+		p.line("response", "replaced by an error page: %s", r.Page)
 	}
 }
 
-func (p *page) verdict(r *proxy.ExplainedResponse) {
+func (p *page) verdict(r *explain.Response) {
 	switch {
 	case r.Stores && r.Lifetime <= 0:
-		p.line("response", "= stored, but stale at once")
+		p.line("response", "= stored, but stale immediately")
 	case r.Stores:
 		p.line("response", "= stored, fresh for %s (%s)", span(r.Lifetime), r.Named)
 	case r.Why == "":
@@ -259,20 +269,20 @@ func (p *page) verdict(r *proxy.ExplainedResponse) {
 	}
 }
 
-func (p *page) coding(e *proxy.Explanation) {
+func (p *page) coding(e *explain.Explanation) {
 	k := e.Coding
 	if k == nil {
 		return
 	}
 	p.line("coding", "%s: %s", k.Sent, k.Why)
 	if len(k.Derivable) > 0 {
-		p.line("coding", "of %s can be made %s", strings.Join(k.Held, ", "), strings.Join(k.Derivable, ", "))
+		p.line("coding", "from %s the gateway can make %s", strings.Join(k.Held, ", "), strings.Join(k.Derivable, ", "))
 	}
 }
 
-func (p *page) answer(e *proxy.Explanation) {
+func (p *page) answer(e *explain.Explanation) {
 	a := e.Answer
-	status := "depends on what the origin answers"
+	status := "depends on the origin's response"
 	switch {
 	case a.Status > 0:
 		status = fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))
@@ -287,10 +297,10 @@ func (p *page) answer(e *proxy.Explanation) {
 	p.line("answer", "Cache-Status: %s%s", a.CacheStatus, more)
 }
 
-func (p *page) remedies(e *proxy.Explanation) {
+func (p *page) remedies(e *explain.Explanation) {
 	switch {
 	case len(e.Remedies) == 0 && e.Cacheable:
-		p.line("to cache", "nothing has to change")
+		p.line("to cache", "cacheable as it is")
 		return
 	case len(e.Remedies) == 0:
 		return
@@ -308,7 +318,7 @@ func (p *page) remedies(e *proxy.Explanation) {
 	}
 }
 
-// span is a time without the units that are zero: 1m, not 1m0s.
+// span formats a number of seconds without the units that are zero: 1m, not 1m0s.
 func span(seconds float64) string {
 	s := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 	if strings.HasSuffix(s, "m0s") {

@@ -20,10 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what has to come. It is long so that a slow machine fails no test.
+// patience is how long a test waits for an expected event. It is long so that a slow machine fails
+// no test.
 const patience = 10 * time.Second
 
-// text collects what the program writes, from any goroutine.
+// text collects the output of the program, from any goroutine.
 type text struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -41,7 +42,7 @@ func (b *text) String() string {
 	return b.buf.String()
 }
 
-// running is a program that was started by run, in this process.
+// running is a program that run has started in this process.
 type running struct {
 	t      *testing.T
 	dir    string
@@ -55,10 +56,10 @@ type running struct {
 	env map[string]string
 }
 
-// plain is a configuration with one route to an origin, whose answers carry ${MARK}.
+// plain is a configuration with one route to an origin. Its responses carry ${MARK}.
 func plain(origin string) string { return listening(origin, `{address: "127.0.0.1:0"}`) }
 
-// listening is plain with the entries of server.listen given.
+// listening is plain with the given entries of server.listen.
 func listening(origin string, listen ...string) string {
 	return fmt.Sprintf(`version: 1
 server:
@@ -85,7 +86,8 @@ func start(t *testing.T, config string) *running {
 	return p.run()
 }
 
-// prepare makes the place of a configuration file, in which tests may put it as they like.
+// prepare makes a directory for the configuration file. Tests may move the file before they run the
+// gateway.
 func prepare(t *testing.T) *running {
 	t.Helper()
 	dir := t.TempDir()
@@ -127,7 +129,7 @@ func (p *running) setenv(name, value string) {
 	p.env[name] = value
 }
 
-// write puts the configuration in place as editors do: whole, by renaming.
+// write replaces the configuration as editors do: it writes a new file and renames it.
 func (p *running) write(config string) {
 	p.t.Helper()
 	replace(p.t, p.config, config)
@@ -143,29 +145,30 @@ func replace(t *testing.T, name, content string) {
 	}
 }
 
-// await waits until the log has a match, and returns its last submatch or all of it.
+// await waits until the log matches pattern, and returns the last match's submatch, or the match
+// itself if the pattern has no group.
 func (p *running) await(pattern string) string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
 	var found []string
-	eventually(p.t, "the log has "+pattern, func() bool {
+	eventually(p.t, "the log matches "+pattern, func() bool {
 		found = re.FindStringSubmatch(p.log.String())
 		return found != nil
 	})
 	return found[len(found)-1]
 }
 
-// count counts matches in the log.
+// count counts the matches in the log.
 func (p *running) count(pattern string) int {
 	return len(regexp.MustCompile(pattern).FindAllString(p.log.String(), -1))
 }
 
-// address is that of the nth listener of its kind that was started.
+// address returns the address of the nth listener of its kind that was started.
 func (p *running) address(admin bool, n int) string {
 	p.t.Helper()
 	re := regexp.MustCompile(fmt.Sprintf(`msg=listening address=(\S+) admin=%t`, admin))
 	var all [][]string
-	eventually(p.t, "there are so many listeners", func() bool {
+	eventually(p.t, "the listener is open", func() bool {
 		all = re.FindAllStringSubmatch(p.log.String(), -1)
 		return len(all) > n
 	})
@@ -175,7 +178,7 @@ func (p *running) address(admin bool, n int) string {
 func (p *running) url() string   { return "http://" + p.address(false, 0) }
 func (p *running) admin() string { return "http://" + p.address(true, 0) }
 
-// exit waits for the program's end and checks its code.
+// exit waits for the end of the program and checks its exit code.
 func (p *running) exit(want int) {
 	p.t.Helper()
 	select {
@@ -185,7 +188,7 @@ func (p *running) exit(want int) {
 			p.t.Errorf("exit code %d, want %d\n%s", got, want, p.log)
 		}
 	case <-time.After(patience):
-		p.t.Fatalf("the program does not end\n%s", p.log)
+		p.t.Fatalf("the program did not end\n%s", p.log)
 	}
 }
 
@@ -193,12 +196,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting until: %s", what)
 		}
 	}
 }
 
-// browser is a client whose connections end with the test.
+// browser returns a client whose connections are closed when the test ends.
 func browser(t *testing.T) *http.Client {
 	t.Helper()
 	tr := &http.Transport{}
@@ -206,7 +209,7 @@ func browser(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr, Timeout: patience}
 }
 
-// get asks and returns the answer with its body read.
+// get sends a GET request and returns the response with its body already read.
 func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 	t.Helper()
 	resp, err := c.Get(url)
@@ -226,14 +229,14 @@ func drain(t *testing.T, resp *http.Response) string {
 	return string(body)
 }
 
-// mark is the X-Mark of a fresh answer: which configuration is in force.
+// mark returns X-Mark from a new response. It tells which configuration is in force.
 func (p *running) mark(c *http.Client) string {
 	p.t.Helper()
 	resp, _ := get(p.t, c, p.url()+"/")
 	return resp.Header.Get("X-Mark")
 }
 
-// serveOrigin starts an origin that ends with the test.
+// serveOrigin starts an origin that stops when the test ends.
 func serveOrigin(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)

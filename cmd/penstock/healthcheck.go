@@ -6,40 +6,56 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/cmd/penstock/listen"
 )
 
-// healthcheckTimeout is below what container engines allow a check by default.
+// healthcheckTimeout is shorter than the timeout that container engines give a health check by
+// default.
 const healthcheckTimeout = 2 * time.Second
 
-// runHealthcheck asks the admin listener whether the gateway is ready. It is what an image without a shell or curl uses.
+// runHealthcheck asks the admin listener whether the gateway is ready. Images without a shell or
+// curl use it as their health check.
 func runHealthcheck(ctx context.Context, c *call) error {
 	fs := c.flags("healthcheck")
 	path := fs.String("config", defaultConfig, "the configuration of the gateway to ask")
+	var upstreams []string
+	fs.Func("upstream", "also require that a target of this upstream accepts connections; may be repeated", func(name string) error {
+		upstreams = append(upstreams, name)
+		return nil
+	})
 	if err := c.parse(fs); err != nil {
 		return err
 	}
-	r, err := source{*path, c.env}.read()
+	r, err := source{path: *path, env: c.env}.read()
 	if err != nil {
 		return err
 	}
 	if r.config.Admin.Address == "" {
 		return usageError(fmt.Sprintf("%s has no admin.address to ask", *path))
 	}
+	for _, name := range upstreams {
+		if r.config.Upstreams[name] == nil {
+			return usageError(fmt.Sprintf("%s has no upstream %q", *path, name))
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	return askReady(ctx, r.config.Admin.Address)
+	return askReady(ctx, r.config.Admin.Address, upstreams)
 }
 
-// askReady is nil when the admin listener at address answers /readyz with 200.
-func askReady(ctx context.Context, address string) error {
+// askReady returns nil if the admin listener at address answers /readyz with 200. The request names
+// the upstreams, so /readyz checks them too.
+func askReady(ctx context.Context, address string, upstreams []string) error {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		network, addr := adminNetwork(address)
+		network, addr := listen.Network(address)
 		return new(net.Dialer).DialContext(ctx, network, reachable(addr))
 	}}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz?"+url.Values{"upstream": upstreams}.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -55,15 +71,7 @@ func askReady(ctx context.Context, address string) error {
 	return nil
 }
 
-// adminNetwork splits the admin address into what net.Listen and net.Dial want.
-func adminNetwork(address string) (network, addr string) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix", path
-	}
-	return "tcp", address
-}
-
-// reachable replaces an address that means every interface by loopback.
+// reachable replaces an unspecified address (all interfaces) by loopback.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

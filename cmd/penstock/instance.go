@@ -10,28 +10,30 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/cmd/penstock/listen"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
 )
 
-// instance is a running gateway: the configuration in force, what handles requests, and what listens.
+// instance is a running gateway: the configuration in force, the request handlers and the
+// listeners.
 type instance struct {
 	log       *slog.Logger
 	source    source
 	gateway   *proxy.Gateway
-	listeners *listeners
-	watcher   *watcher // nil where the system has none to give
+	listeners *listen.Listeners
+	watcher   *watcher
 	telemetry *telemetry
 	reloads   reloads
-	admin     atomic.Pointer[http.Handler] // with the token in force
+	admin     atomic.Pointer[http.Handler] // checks the token in force
 
 	mu    sync.Mutex     // serialises reloads
-	ended bool           // there are no more reloads
+	ended bool           // true once no more reloads are accepted
 	inUse *config.Config // the configuration in force
-	seen  *reading       // the last look at the files, good or bad
+	seen  *reading       // the last reading of the files, valid or not
 }
 
-// startInstance serves the configuration that was read first from src.
+// startInstance starts a gateway with the configuration that was first read from src.
 func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logger) (*instance, error) {
 	t, err := newTelemetry(first.config, src.env, stdout, log)
 	if err != nil {
@@ -40,7 +42,7 @@ func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logge
 	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText(), Sink: t.access, Tracer: t.tracer})
 	if err != nil {
 		t.close(log)
-		return nil, usageError(src.path + ": " + err.Error())
+		return nil, first.place(err)
 	}
 	i := &instance{log: log, source: src, gateway: g, telemetry: t, inUse: first.config, seen: first}
 	i.reloads.done(first, nil)
@@ -49,17 +51,16 @@ func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logge
 		return nil, i.giveUp(err)
 	}
 	i.admit(first.config.Admin.Token)
-	i.listeners = newListeners(log, g, http.HandlerFunc(i.serveAdmin))
-	if i.watcher, err = newWatcher(log); err != nil {
-		log.Warn("changes of files cannot be seen; SIGHUP still reloads", "error", err)
-	}
-	change, err := i.listeners.prepare(first.config)
+	i.listeners = listen.New(log, g, http.HandlerFunc(i.serveAdmin))
+	g.AddMetrics(accepts{&i.listeners.AcceptFailures})
+	i.watcher = newWatcher(log, lookEvery)
+	change, err := i.listeners.Prepare(first.config)
 	if err != nil {
-		i.closeWatcher()
-		return nil, i.giveUp(err)
+		i.watcher.close()
+		return nil, i.giveUp(first.explained(err))
 	}
-	i.mu.Lock() // a reload may come through the admin listener from here on
-	change.commit()
+	i.mu.Lock() // from here on the admin listener may start a reload
+	change.Commit()
 	i.follow()
 	i.mu.Unlock()
 	preload(g)
@@ -68,14 +69,15 @@ func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logge
 	return i, nil
 }
 
-// giveUp ends what was begun of an instance that can't start for err.
+// giveUp releases the parts of an instance that cannot start because of err.
 func (i *instance) giveUp(err error) error {
 	err = errors.Join(err, i.gateway.Close(context.Background()))
 	i.telemetry.close(i.log)
 	return err
 }
 
-// preloadTime is how long readiness waits for what is preloaded: an instance that starts cold is better than one that does not start.
+// preloadTime bounds how long readiness waits for preloading: an instance that starts cold is
+// better than one that does not start.
 const preloadTime = 5 * time.Second
 
 func preload(g *proxy.Gateway) {
@@ -84,7 +86,7 @@ func preload(g *proxy.Gateway) {
 	g.Preload(ctx)
 }
 
-// reload reads the configuration again and puts it in force, whole or not at all.
+// reload reads the configuration again and applies it as a whole or not at all.
 func (i *instance) reload(why string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -94,7 +96,9 @@ func (i *instance) reload(why string) error {
 	next, err := i.source.read()
 	i.seen = next
 	if err == nil {
-		err = i.apply(next.config)
+		if err = i.apply(next.config); err != nil {
+			err = next.explained(err)
+		}
 	}
 	i.follow()
 	i.reloads.done(next, err)
@@ -102,35 +106,36 @@ func (i *instance) reload(why string) error {
 		i.complain(why, err)
 		return err
 	}
+	next.warn(i.log)
 	i.log.Info("configuration reloaded", "by", why, "changed", difference(i.inUse, next.config))
 	i.inUse = next.config
 	i.rereadCertificates()
 	return nil
 }
 
-// apply does everything that can fail before anything that shows.
+// apply does every step that can fail before the first step that takes effect.
 func (i *instance) apply(cfg *config.Config) error {
-	change, err := i.listeners.prepare(cfg)
+	change, err := i.listeners.Prepare(cfg)
 	if err != nil {
 		return err
 	}
 	said, unsaid, err := i.telemetry.prepare(cfg, i.source.env)
 	if err != nil {
-		change.abandon()
+		change.Abandon()
 		return err
 	}
 	if err := i.gateway.Apply(cfg); err != nil {
-		change.abandon()
+		change.Abandon()
 		unsaid()
 		return err
 	}
 	said()
 	i.admit(cfg.Admin.Token)
-	change.commit()
+	change.Commit()
 	return nil
 }
 
-// admit lets in who has the token, from the next request on, whatever connection it comes over.
+// admit makes the admin API accept this token from the next request on, also on open connections.
 func (i *instance) admit(token string) {
 	h := i.gateway.Admin(token, func(context.Context) error { return i.reload("POST /reload") })
 	i.admin.Store(&h)
@@ -140,7 +145,14 @@ func (i *instance) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	(*i.admin.Load()).ServeHTTP(w, r)
 }
 
-// complain logs why a configuration was refused, a line for each mistake.
+// warn logs the settings that have no effect.
+func (r *reading) warn(log *slog.Logger) {
+	for _, line := range r.warnings.Lines() {
+		log.Warn("configuration", "warning", line)
+	}
+}
+
+// complain logs why a configuration was refused, with a line for each mistake.
 func (i *instance) complain(why string, err error) {
 	var mistakes config.Errors
 	if errors.As(err, &mistakes) {
@@ -150,16 +162,17 @@ func (i *instance) complain(why string, err error) {
 	} else {
 		i.log.Error("configuration", "mistake", err.Error())
 	}
-	i.log.Error("configuration not reloaded, the old one stays in force", "by", why)
+	i.log.Error("configuration not reloaded; the old one stays in force", "by", why)
 }
 
-// filesChanged looks at the files after the watcher's word. Only another content counts.
+// filesChanged reloads the configuration if the content of its files changed. It is called on each
+// report of the watcher.
 func (i *instance) filesChanged() {
 	i.mu.Lock()
 	changed := i.seen.changed()
 	i.mu.Unlock()
 	if changed {
-		_ = i.reload("a change of " + i.source.path) // reload has logged it, and there is nobody else to tell
+		_ = i.reload("a change of " + i.source.path) // reload has logged the error
 		return
 	}
 	i.mu.Lock()
@@ -169,39 +182,23 @@ func (i *instance) filesChanged() {
 }
 
 func (i *instance) rereadCertificates() {
-	for _, c := range i.listeners.certificates() {
-		c.reread()
+	for _, c := range i.listeners.Certificates() {
+		c.Reread()
 	}
 }
 
-// follow watches all files that what runs was read from.
+// follow makes the watcher watch all files that the running instance was read from.
 func (i *instance) follow() {
-	if i.watcher == nil {
-		return
-	}
 	files := append([]string{i.source.path}, i.seen.files...)
-	for _, c := range i.listeners.certificates() {
-		files = append(files, c.paths()...)
+	for _, c := range i.listeners.Certificates() {
+		files = append(files, c.Paths()...)
 	}
 	i.watcher.follow(files)
 }
 
-// changes delivers the watcher's word; nil where there is no watcher.
-func (i *instance) changes() <-chan struct{} {
-	if i.watcher == nil {
-		return nil
-	}
-	return i.watcher.changes
-}
-
-func (i *instance) closeWatcher() {
-	if i.watcher != nil {
-		i.watcher.close()
-	}
-}
-
-// stop ends the instance: not ready, then no new connections, then what is in flight, for as long as drain allows or until
-// atOnce ends.
+// stop ends the instance. It reports not ready for the time of delay, then accepts no new
+// connections, then waits for the requests in flight until the drain timeout expires or atOnce
+// ends.
 func (i *instance) stop(atOnce context.Context, delay time.Duration) error {
 	i.gateway.SetReady(false)
 	select {
@@ -209,23 +206,24 @@ func (i *instance) stop(atOnce context.Context, delay time.Duration) error {
 	case <-time.After(delay):
 	}
 	drain := i.endReloads()
-	i.closeWatcher()
-	i.log.Info("stopping", "connections", i.listeners.gate.count(), "drain", drain)
+	i.watcher.close()
+	i.log.Info("stopping", "connections", i.listeners.Connections(), "drain", drain)
 	ctx, cancel := context.WithTimeout(atOnce, drain)
 	defer cancel()
-	i.listeners.stop(ctx)
+	i.gateway.LeaveUpgraded()
+	i.listeners.Stop(ctx)
 	err := i.gateway.Close(ctx)
-	i.listeners.stopAdmin(ctx)
+	i.listeners.StopAdmin(ctx)
 	i.telemetry.close(i.log)
 	if err != nil && ctx.Err() != nil {
-		i.log.Warn("what did not end in time was cut off", "drain", drain)
+		i.log.Warn("requests that did not end in time were cut off", "drain", drain)
 		err = nil
 	}
 	i.log.Info("stopped")
 	return err
 }
 
-// endReloads refuses all further reloads and tells how long requests in flight may take.
+// endReloads refuses all further reloads and returns the drain timeout.
 func (i *instance) endReloads() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()

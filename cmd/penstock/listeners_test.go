@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,11 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-func TestListenersComeAndGo(t *testing.T) {
+func TestReloadAddsAndRemovesListeners(t *testing.T) {
 	origin, asked, release := slow(t)
 	one := "127.0.0.1:" + freePort(t)
 	two := "127.0.0.1:" + freePort(t)
@@ -28,7 +26,7 @@ func TestListenersComeAndGo(t *testing.T) {
 
 	p.write(listening(origin, `{address: "`+two+`"}`))
 	p.await(`no longer listening`)
-	eventually(t, "the removed address refuses", func() bool {
+	eventually(t, "the removed address refuses connections", func() bool {
 		c, err := net.Dial("tcp", one)
 		if err == nil {
 			c.Close()
@@ -43,7 +41,7 @@ func TestListenersComeAndGo(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsTakenRefusesTheReload(t *testing.T) {
+func TestReloadFailsIfAnAddressIsInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,14 +64,15 @@ func TestAnAddressThatIsTakenRefusesTheReload(t *testing.T) {
 	}
 }
 
-// TestSettingsApplyToAnOpenAddress changes timeouts, the header limit and h2c of one fixed address.
+// TestSettingsApplyToAnOpenAddress changes timeouts, the header limit and h2c of an address that
+// stays open.
 func TestSettingsApplyToAnOpenAddress(t *testing.T) {
 	origin := hello(t)
 	address := "127.0.0.1:" + freePort(t)
 	p := start(t, listening(origin, `{address: "`+address+`"}`))
 	h2c := newH2C(t)
 	if _, err := h2c.Get("http://" + address); err == nil {
-		t.Error("h2c is spoken before it is configured")
+		t.Error("h2c works before it is configured")
 	}
 	next := listening(origin, `{address: "`+address+`", h2c: true}`)
 	p.write(strings.Replace(next, "timeouts: {", "limits: {header_bytes: 1KiB}\n  timeouts: {read_header: 200ms, ", 1))
@@ -102,11 +101,11 @@ func TestSettingsApplyToAnOpenAddress(t *testing.T) {
 	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost:")
 	if _, err := io.ReadAll(c); err != nil {
-		t.Errorf("a request that never ends is not cut off: %v", err)
+		t.Errorf("an unfinished request is not cut off: %v", err)
 	}
 }
 
-// newH2C is a client that speaks HTTP/2 without TLS and nothing else.
+// newH2C returns a client that speaks only HTTP/2 without TLS.
 func newH2C(t *testing.T) *http.Client {
 	t.Helper()
 	tr := &http.Transport{Protocols: new(http.Protocols)}
@@ -115,80 +114,55 @@ func newH2C(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr, Timeout: patience}
 }
 
+// TestConnectionsAreLimitedAcrossListeners fills a limit of two with an idle connection and a
+// connection that has a request in flight. Only the idle one is closed for a third client.
+// TestTheLongestIdleGoesFirst checks which of several idle connections goes first: a client cannot
+// see when the gateway has noticed that its connection is idle.
 func TestConnectionsAreLimitedAcrossListeners(t *testing.T) {
-	config := listening(hello(t), `{address: "127.0.0.1:0"}`, `{address: "127.0.0.1:0"}`)
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	arrived := make(chan struct{})
+	origin := serveOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			close(arrived)
+			<-held
+		}
+		io.WriteString(w, "hello")
+	})
+	t.Cleanup(release)
+	config := listening(origin, `{address: "127.0.0.1:0"}`, `{address: "127.0.0.1:0"}`)
 	p := start(t, strings.Replace(config, "timeouts: {", "limits: {connections: 2}\n  timeouts: {", 1))
-	dial := func(n int) net.Conn {
+	ask := func(n int, path string) net.Conn {
 		c, err := net.Dial("tcp", p.address(false, n))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 		return c
 	}
-	served := func(c net.Conn, within time.Duration) bool {
-		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		c.SetReadDeadline(time.Now().Add(within))
+	served := func(c net.Conn) bool {
 		_, err := c.Read(make([]byte, 1))
 		return err == nil
 	}
-	first, second := dial(0), dial(1)
-	if !served(first, patience) || !served(second, patience) {
-		t.Fatal("within the limit, and not served")
+	idle := ask(0, "/")
+	if !served(idle) {
+		t.Fatal("a connection within the limit is not served")
 	}
-	third := dial(0)
-	if served(third, 200*time.Millisecond) {
-		t.Error("a connection over the limit is served")
+	busy := ask(1, "/held")
+	<-arrived
+	if third := ask(0, "/"); !served(third) {
+		t.Error("an idle connection was not closed for a new client")
 	}
-	second.Close()
-	third.SetReadDeadline(time.Now().Add(patience))
-	if _, err := third.Read(make([]byte, 1)); err != nil {
-		t.Errorf("there is room and it is not used: %v", err)
+	if _, err := io.Copy(io.Discard, idle); err != nil {
+		t.Errorf("the idle connection is not closed: %v", err)
+	}
+	release()
+	if !served(busy) {
+		t.Error("the connection with a request in flight was closed")
 	}
 	if resp, _ := get(t, browser(t), p.admin()+"/healthz"); resp.StatusCode != http.StatusOK {
 		t.Errorf("the admin listener is limited too: %s", resp.Status)
 	}
-}
-
-func TestGate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var wg sync.WaitGroup
-		g := &gate{max: 1}
-		ctx, stop := context.WithCancel(t.Context())
-		var mu sync.Mutex
-		inside := 0
-		for range 4 {
-			wg.Go(func() {
-				if g.enter(ctx.Done()) {
-					mu.Lock()
-					defer mu.Unlock()
-					inside++
-				}
-			})
-		}
-		expect := func(want int) {
-			t.Helper()
-			synctest.Wait()
-			mu.Lock()
-			defer mu.Unlock()
-			if inside != want {
-				t.Errorf("%d inside, want %d", inside, want)
-			}
-		}
-		expect(1)
-		g.resize(3)
-		expect(3)
-		g.leave()
-		expect(4)
-		g.resize(1)
-		wg.Go(func() {
-			if g.enter(ctx.Done()) {
-				t.Error("entered though it is full")
-			}
-		})
-		g.leave()
-		synctest.Wait()
-		stop()
-		wg.Wait()
-	})
 }

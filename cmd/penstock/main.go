@@ -1,7 +1,8 @@
 // Command penstock is a caching reverse proxy and API gateway.
 //
-// This package is the outermost layer: arguments, files, signals, listeners, and the order in which things start and stop.
-// What happens to a request is decided in proxy and below; what may be configured is in config. Nothing here knows either.
+// This package is the outermost layer: arguments, files, signals, listeners, and the order of
+// startup and shutdown. Package proxy and its subpackages decide how requests are handled, and
+// package config decides which settings exist.
 package main
 
 import (
@@ -34,6 +35,7 @@ type lookup = func(name string) (string, bool)
 type call struct {
 	args           []string
 	env            lookup
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -46,16 +48,16 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "[--config gateway.yaml]", "run the gateway", runGateway},
-		{"check", "FILE", "check a configuration and print every mistake in it", runCheck},
+		{"check", "FILE…", "check configurations and print every mistake; - reads standard input", runCheck},
 		{"schema", "", "print the configuration's JSON Schema", runSchema},
-		{"demo", "[--once | --origins]", "sample origins and a gateway on loopback: measure what the gateway does, then stay up", runDemo},
-		{"advise", "[--json]", "say what a running gateway's traffic shows could be configured better, with the YAML to paste", runAdvise},
-		{"explain", "[METHOD] URL [-H 'Name: value'] …", "say what becomes of a request and why; --live asks a running gateway", runExplain},
-		{"purge", "--tag TAG | --url URL | …", "remove what a running gateway has stored, on all instances; --help lists what can be named", runPurge},
-		{"writes", "[list | show ID | replay ID… | drop ID…]", "the queue of writes of a running gateway, and those that could not be applied", runWrites},
-		{"stats", "[--once] [--json] [--cost]", "what a running gateway does, live: rates, hit ratio, latency, routes, upstreams, tiers; or what it costs", runStats},
+		{"demo", "[--once | --origins]", "run sample origins and a gateway on loopback, print measurements, then keep running", runDemo},
+		{"advise", "[--json]", "advise on the configuration from a running gateway's traffic, with the YAML to paste", runAdvise},
+		{"explain", "[METHOD] URL [-H 'Name: value'] …", "explain how a request is handled and why; --live asks a running gateway", runExplain},
+		{"purge", "--tag TAG | --url URL | …", "remove stored responses from all instances of a running gateway; --help lists the selectors", runPurge},
+		{"writes", "[list | show ID | replay ID… | drop ID…] | --file FILE [check | list | salvage OUT]", "manage the queued writes and dead letters of a running gateway, or of a file without a gateway", runWrites},
+		{"stats", "[--once] [--json] [--cost]", "live figures of a running gateway: rates, hit ratio, latency, routes, upstreams, tiers; or its costs", runStats},
 		{"version", "", "print the version", runVersion},
-		{"healthcheck", "[--config gateway.yaml]", "ask the gateway of a configuration whether it is ready", runHealthcheck},
+		{"healthcheck", "[--config gateway.yaml] [--upstream NAME]", "check whether the gateway of a configuration is ready", runHealthcheck},
 		{"help", "", "print this", runHelp},
 	}
 }
@@ -64,7 +66,8 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
 }
 
-// run is the whole program: it finds the command, runs it and turns its error into words and an exit code.
+// run is the whole program: it finds the command, runs it, prints its error and returns the exit
+// code.
 func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		printHelp(stderr)
@@ -72,22 +75,54 @@ func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Write
 	}
 	for _, cmd := range commands() {
 		if cmd.name == args[0] || (cmd.name == "help" && (args[0] == "-h" || args[0] == "--help")) {
-			return report(stderr, cmd.run(ctx, &call{args[1:], env, stdout, stderr}))
+			return report(stderr, cmd.run(ctx, &call{args[1:], env, os.Stdin, stdout, stderr}))
 		}
 	}
-	return report(stderr, usageError(fmt.Sprintf("there is no command %q; penstock help lists them", args[0])))
+	return report(stderr, usageError(fmt.Sprintf("there is no command %q; %s", args[0], commandHint(args[0]))))
 }
 
-// usageError is a mistake in how the program was called; its text says how to call it.
+// otherCommands maps the command names of other programs to our commands.
+var otherCommands = map[string]string{
+	"start": "run", "serve": "run", "server": "run", "up": "run", "-c": "run --config FILE", "--config": "run --config FILE",
+	"validate": "check", "test": "check", "lint": "check", "-t": "check", "configtest": "check", "ban": "purge", "invalidate": "purge", "flush": "purge",
+	"--version": "version", "-v": "version", "-V": "version", "status": "stats", "top": "stats", "health": "healthcheck", "queue": "writes",
+}
+
+// commandHint suggests the command that the user probably meant, if one is close.
+func commandHint(word string) string {
+	var names []string
+	for _, cmd := range commands() {
+		names = append(names, cmd.name)
+	}
+	near := otherCommands[word]
+	if near == "" {
+		near = config.Nearest(word, names)
+	}
+	if near == "" {
+		return "penstock help lists them"
+	}
+	return "did you mean penstock " + near + "? penstock help lists all"
+}
+
+// usageError is a mistake in the command line. Its text says how to correct it.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// report prints an error, each mistake of a configuration on a line of its own, and chooses the exit code.
+// reported is the exit code of a failure that has already been printed.
+type reported int
+
+func (reported) Error() string { return "reported above" }
+
+// report prints an error, with one line for each mistake of a configuration, and returns the exit
+// code.
 func report(stderr io.Writer, err error) int {
 	var mistakes config.Errors
 	var usage usageError
+	var before reported
 	switch {
+	case errors.As(err, &before):
+		return int(before)
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.As(err, &mistakes):
@@ -102,7 +137,8 @@ func report(stderr io.Writer, err error) int {
 	}
 }
 
-// flags makes the flag set of a command. What it has to say is returned, not printed, so that an error stays one line.
+// flags returns the flag set of a command. It prints nothing by itself: errors are returned, so
+// that each stays on one line.
 func (c *call) flags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -110,9 +146,23 @@ func (c *call) flags(name string) *flag.FlagSet {
 	return fs
 }
 
-// parse reads the command's arguments: its flags, then exactly the operands named. --help prints the flags and is an
-// error of its own, flag.ErrHelp.
+// parse reads the command's arguments: its flags, then exactly the named operands. For --help it
+// prints the flags and returns flag.ErrHelp.
 func (c *call) parse(fs *flag.FlagSet, operands ...string) error {
+	if err := c.parseFlags(fs, operands...); err != nil {
+		return err
+	}
+	if fs.NArg() > len(operands) {
+		return usageError(fmt.Sprintf("penstock %s does not take %q", fs.Name(), fs.Arg(len(operands))))
+	}
+	return nil
+}
+
+// parseSome reads the flags and one operand that may be repeated.
+func (c *call) parseSome(fs *flag.FlagSet, operand string) error { return c.parseFlags(fs, operand) }
+
+// parseFlags reads the flags and requires at least the named operands.
+func (c *call) parseFlags(fs *flag.FlagSet, operands ...string) error {
 	err := fs.Parse(c.args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -124,8 +174,6 @@ func (c *call) parse(fs *flag.FlagSet, operands ...string) error {
 		return usageError(fmt.Sprintf("%v; penstock %s --help lists the flags", err, fs.Name()))
 	case fs.NArg() < len(operands):
 		return usageError(fmt.Sprintf("penstock %s needs %s", fs.Name(), operands[fs.NArg()]))
-	case fs.NArg() > len(operands):
-		return usageError(fmt.Sprintf("penstock %s does not take %q", fs.Name(), fs.Arg(len(operands))))
 	}
 	return nil
 }
@@ -151,7 +199,8 @@ func runVersion(_ context.Context, c *call) error {
 	return err
 }
 
-// versionText is what the linker was told, else what the Go toolchain recorded.
+// versionText returns the version that the linker set, or else the one that the Go toolchain
+// recorded.
 func versionText() string {
 	if version != "" {
 		return version

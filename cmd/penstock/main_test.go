@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -35,7 +36,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	for _, c := range []struct {
 		args           []string
 		code           int
-		stdout, stderr string // that they contain; "" is empty
+		stdout, stderr string // substrings; "" means no output
 	}{
 		{nil, exitUsage, "", "penstock run"},
 		{[]string{"fly"}, exitUsage, "", `there is no command "fly"; penstock help`},
@@ -45,9 +46,10 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{[]string{"version", "x"}, exitUsage, "", `does not take "x"`},
 		{[]string{"check"}, exitUsage, "", "penstock check needs FILE"},
 		{[]string{"check", good}, exitDone, "ok, 1 routes to 1 upstreams", ""},
-		{[]string{"check", good, good}, exitUsage, "", "does not take"},
+		{[]string{"check", good, good}, exitDone, "ok, 1 routes to 1 upstreams", ""},
+		{[]string{"check", missing, good}, exitUsage, good + ": ok", "there is no configuration at " + missing},
 		{[]string{"check", missing}, exitUsage, "", "there is no configuration at " + missing},
-		{[]string{"run", "--config", missing}, exitUsage, "", "name one with --config FILE, or see penstock demo"},
+		{[]string{"run", "--config", missing}, exitUsage, "", "name one with --config FILE, or try penstock demo"},
 		{[]string{"run", "--konfig", good}, exitUsage, "", "penstock run --help lists the flags"},
 		{[]string{"run", "--help"}, exitDone, "-shutdown-delay", ""},
 		{[]string{"run", good}, exitUsage, "", "does not take"},
@@ -63,7 +65,8 @@ func TestExitCodesAndMessages(t *testing.T) {
 	}
 }
 
-// contains is strings.Contains where nothing is in nothing alone; run's own log lines are no message.
+// contains is strings.Contains, except that an empty want matches only empty text. The log lines of
+// `run` do not count as text.
 func contains(s, want string) bool {
 	if want == "" {
 		return s == ""
@@ -89,7 +92,8 @@ func TestCheckPrintsEveryMistake(t *testing.T) {
 	}
 }
 
-// What the files that a configuration names are wrong in is told all at once, too.
+// TestCheckReadsCertificates checks that all mistakes in the files that a configuration names are
+// reported at once.
 func TestCheckReadsCertificates(t *testing.T) {
 	src := listening("https://127.0.0.1:1", `{address: "127.0.0.1:0", tls: {certificates: [{cert: /nowhere/a.crt, key: /nowhere/a.key}, {cert: /nowhere/b.crt, key: /nowhere/b.key}]}}`)
 	name := writeFile(t, strings.Replace(src, "origin: {", "origin: {tls: {ca: /nowhere/ca.pem}, ", 1))
@@ -98,8 +102,8 @@ func TestCheckReadsCertificates(t *testing.T) {
 	if code != exitUsage || len(lines) != 3 {
 		t.Fatalf("code %d, %d lines:\n%s", code, len(lines), stderr)
 	}
-	for i, want := range []string{"server.listen[0].tls: certificate /nowhere/a.crt", "/nowhere/b.crt", "upstreams.origin.tls.ca: open /nowhere/ca.pem"} {
-		if !strings.HasPrefix(lines[i], "penstock: "+name+": ") || !strings.Contains(lines[i], want) {
+	for i, want := range []string{"tls.certificates[0].cert: open /nowhere/a.crt", "tls.certificates[1].cert: open /nowhere/b.crt", "upstreams.origin.tls.ca: open /nowhere/ca.pem"} {
+		if place := regexp.MustCompile("^" + regexp.QuoteMeta(name) + `:\d+:\d+: `); !place.MatchString(lines[i]) || !strings.Contains(lines[i], want) {
 			t.Errorf("line %d lacks %q: %s", i, want, lines[i])
 		}
 	}
@@ -113,7 +117,7 @@ func TestSchemaIsJSON(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhichAddressIsTaken(t *testing.T) {
+func TestRunNamesTheAddressInUse(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +158,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// TestReadmesConfigurationIsGood checks what a first reader will copy.
+// TestReadmesConfigurationIsGood checks the README's configuration, which a new user copies first.
 func TestReadmesConfigurationIsGood(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {

@@ -12,17 +12,21 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/cmd/penstock/listen"
 )
 
 const (
 	tokenVariable = "PENSTOCK_ADMIN_TOKEN"
-	// purgeTimeout is for the answer of a gateway, beyond what it is asked to wait for the other instances.
+	// purgeTimeout bounds the wait for the gateway's response. The time that the gateway itself
+	// waits for the other instances is added to it.
 	purgeTimeout = 10 * time.Second
 	maxAnswer    = 1 << 20
 )
 
-// errNoToken is for a gateway that has a token which was not given.
-const errNoToken = usageError("the gateway asks for its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
+// errNoToken is returned if the gateway requires a token and the request carried no token or a wrong
+// one.
+const errNoToken = usageError("the gateway requires its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
 
 // purgeCall is the body of POST /purge.
 type purgeCall struct {
@@ -37,7 +41,7 @@ type purgeCall struct {
 	Wait   string `json:"wait"`
 }
 
-// purgeAnswer is what comes back.
+// purgeAnswer is the response to POST /purge.
 type purgeAnswer struct {
 	Status    string   `json:"status"`
 	Errors    []string `json:"errors"`
@@ -54,10 +58,10 @@ type purgeAnswer struct {
 	Note      string   `json:"note"`
 }
 
-// list is a flag that may be given several times.
+// list is a flag that may be repeated.
 type list []string
 
-// String is the flag's value for its help.
+// String returns the values, for the flag's help.
 func (l *list) String() string { return strings.Join(*l, " ") }
 
 // Set adds a value.
@@ -66,26 +70,26 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
-// runPurge asks a running gateway to purge, and prints one line about it.
+// runPurge asks a running gateway to purge, and prints one line with the result.
 func runPurge(ctx context.Context, c *call) error {
 	var ask purgeCall
 	fs := c.flags("purge")
-	fs.Var(&ask.URL, "url", "purge all that is stored of this URL, whatever its scheme; repeat it for several, as all that name something")
-	fs.Var(&ask.Prefix, "prefix", "purge all paths that begin so: /a/ or example.com/a/")
-	fs.Var(&ask.Tag, "tag", "purge all that carries this tag")
-	fs.Var(&ask.Host, "host", "purge all of this host")
-	fs.Var(&ask.Route, "route", "purge all that this route has stored")
+	fs.Var(&ask.URL, "url", "purge the responses stored for this URL, under http and https; may be repeated, like each selector")
+	fs.Var(&ask.Prefix, "prefix", "purge all paths with this prefix: /a/ or example.com/a/")
+	fs.Var(&ask.Tag, "tag", "purge all responses with this tag")
+	fs.Var(&ask.Host, "host", "purge all responses of this host")
+	fs.Var(&ask.Route, "route", "purge all responses stored by this route")
 	fs.BoolVar(&ask.All, "all", false, "purge everything")
-	fs.BoolVar(&ask.Soft, "soft", false, "let it go stale instead of removing it, so that it is served on while it is fetched anew")
-	fs.BoolVar(&ask.DryRun, "dry-run", false, "only count what the memory of the instance asked holds of it")
-	wait := fs.Duration("wait", 2*time.Second, "how long to wait until all instances have applied it")
-	var gate door
+	fs.BoolVar(&ask.Soft, "soft", false, "mark the responses stale instead of removing them, so that they are served while they are revalidated")
+	fs.BoolVar(&ask.DryRun, "dry-run", false, "only count the matching responses in the memory of the instance asked")
+	wait := fs.Duration("wait", 2*time.Second, "how long to wait for all instances to apply the purge")
+	var gate adminClient
 	gate.flags(fs)
 	if err := c.parse(fs); err != nil {
 		return err
 	}
 	if *wait <= 0 {
-		return usageError("--wait must be more than nothing")
+		return usageError("--wait must be positive; write, for example, --wait 2s")
 	}
 	if err := gate.find(c.env); err != nil {
 		return err
@@ -100,12 +104,12 @@ func runPurge(ctx context.Context, c *call) error {
 	return answer.report(c.stdout, status, &ask)
 }
 
-// report prints what was done, or returns what was not.
+// report prints the result of the purge, or returns an error that says why it was not done.
 func (a *purgeAnswer) report(w io.Writer, status int, ask *purgeCall) error {
 	switch status {
 	case http.StatusOK:
 	case http.StatusAccepted:
-		return fmt.Errorf("%d of %d instances have not said within %s that they have applied the purge: %s; they do so as soon as they are connected to Redis again",
+		return fmt.Errorf("%d of %d instances did not confirm the purge within %s: %s; each applies it as soon as it is connected to Redis again",
 			len(a.Missing), a.Instances, ask.Wait, strings.Join(a.Missing, ", "))
 	case http.StatusBadRequest:
 		return usageError(strings.Join(a.Errors, "; "))
@@ -116,7 +120,7 @@ func (a *purgeAnswer) report(w io.Writer, status int, ask *purgeCall) error {
 	}
 	what := strings.Join(a.Targets, ", ")
 	if ask.DryRun {
-		_, err := fmt.Fprintf(w, "%s would hit %d responses of %d objects, %d bytes; %s\n", what, a.Responses, a.Objects, a.Bytes, a.Note)
+		_, err := fmt.Fprintf(w, "%s would purge %d responses of %d objects, %d bytes; %s\n", what, a.Responses, a.Objects, a.Bytes, a.Note)
 		return err
 	}
 	how := "purged"
@@ -127,7 +131,7 @@ func (a *purgeAnswer) report(w io.Writer, status int, ask *purgeCall) error {
 	return err
 }
 
-// said is whatever the gateway has to say of a failure.
+// said returns the reasons that the gateway gave for a failure.
 func (a *purgeAnswer) said() []string {
 	switch {
 	case len(a.Errors) > 0:
@@ -137,32 +141,33 @@ func (a *purgeAnswer) said() []string {
 	case a.Status != "":
 		return []string{a.Status}
 	}
-	return []string{"the answer is not that of a gateway's admin listener"}
+	return []string{"the response does not come from a gateway's admin listener"}
 }
 
-// door is the way to a gateway's admin listener.
-type door struct {
+// adminClient is a client of a gateway's admin API.
+type adminClient struct {
 	admin, token, config string
 
-	url  *url.URL // of the listener
-	dial string   // where to connect to, as in admin.address
+	url  *url.URL // of the admin listener
+	dial string   // the address to connect to, in the form of admin.address
 }
 
-func (d *door) flags(fs *flag.FlagSet) {
-	fs.StringVar(&d.admin, "admin", "", "the admin listener, as in http://127.0.0.1:9901 or unix:/path (default: that of --config)")
-	fs.StringVar(&d.token, "token", "", "its token; better given as "+tokenVariable+", which others don't see (default: that of --config)")
+func (d *adminClient) flags(fs *flag.FlagSet) {
+	fs.StringVar(&d.admin, "admin", "", "the admin listener, as in http://127.0.0.1:9901 or unix:/path (default: from --config)")
+	fs.StringVar(&d.token, "token", "", "its token; "+tokenVariable+" is safer, since other users can see arguments (default: from --config)")
 	fs.StringVar(&d.config, "config", defaultConfig, "the configuration of the gateway")
 }
 
-// find fills in what no flag says.
-func (d *door) find(env lookup) error {
+// find takes the address and the token from the environment and the configuration if no flag gave
+// them.
+func (d *adminClient) find(env lookup) error {
 	if d.token == "" {
 		d.token, _ = env(tokenVariable)
 	}
 	if d.admin != "" {
 		return d.parse()
 	}
-	r, err := source{d.config, env}.read()
+	r, err := source{path: d.config, env: env}.read()
 	if err != nil {
 		return err
 	}
@@ -174,43 +179,43 @@ func (d *door) find(env lookup) error {
 	return nil
 }
 
-func (d *door) parse() error {
+func (d *adminClient) parse() error {
 	if strings.HasPrefix(d.admin, "unix:/") {
 		d.dial, d.url = d.admin, &url.URL{Scheme: "http", Host: "localhost"}
 		return nil
 	}
 	u, err := url.Parse(d.admin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return usageError(fmt.Sprintf("--admin %q is no address such as http://127.0.0.1:9901 or unix:/run/penstock.sock", d.admin))
+		return usageError(fmt.Sprintf("--admin %q is not an address; write one such as http://127.0.0.1:9901 or unix:/run/penstock.sock", d.admin))
 	}
 	d.url = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
 }
 
-// transport connects to the address of the configuration where that, and no URL, is known.
-func (d *door) transport() *http.Transport {
+// transport connects to the configuration's admin.address, or to the URL if --admin gave one.
+func (d *adminClient) transport() *http.Transport {
 	t := &http.Transport{}
 	if d.dial != "" {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			network, addr := adminNetwork(d.dial)
+			network, addr := listen.Network(d.dial)
 			return new(net.Dialer).DialContext(ctx, network, reachable(addr))
 		}
 	}
 	return t
 }
 
-// purge sends the request. An answer that is none of a gateway is left empty.
-func (d *door) purge(ctx context.Context, ask *purgeCall) (status int, answer *purgeAnswer, err error) {
+// purge sends the request. answer is empty if an error response is not a gateway's JSON.
+func (d *adminClient) purge(ctx context.Context, ask *purgeCall) (status int, answer *purgeAnswer, err error) {
 	answer = new(purgeAnswer)
 	status, text, err := d.post(ctx, "purge", ask)
 	if err == nil && json.Unmarshal(text, answer) != nil && status/100 == 2 {
-		err = fmt.Errorf("the gateway at %s: what it says is not an answer to a purge", d.where())
+		err = fmt.Errorf("the gateway at %s sent a response to the purge that is not JSON", d.where())
 	}
 	return status, answer, err
 }
 
-// post sends ask to a path of the admin API, and returns what comes back.
-func (d *door) post(ctx context.Context, path string, ask any) (status int, text []byte, err error) {
+// post sends ask as JSON to a path of the admin API and returns the response.
+func (d *adminClient) post(ctx context.Context, path string, ask any) (status int, text []byte, err error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return 0, nil, err
@@ -223,8 +228,9 @@ func (d *door) post(ctx context.Context, path string, ask any) (status int, text
 	return d.send(req, maxAnswer)
 }
 
-// send sends a request of the admin API, and reads no more than most bytes of the answer.
-func (d *door) send(req *http.Request, most int64) (status int, text []byte, err error) {
+// send sends a request of the admin API and reads at most the given number of bytes of the
+// response.
+func (d *adminClient) send(req *http.Request, most int64) (status int, text []byte, err error) {
 	if d.token != "" {
 		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
@@ -241,7 +247,7 @@ func (d *door) send(req *http.Request, most int64) (status int, text []byte, err
 	return resp.StatusCode, text, nil
 }
 
-func (d *door) where() string {
+func (d *adminClient) where() string {
 	if d.dial != "" {
 		return d.dial
 	}

@@ -25,7 +25,8 @@ func (o *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %d", r.URL, o.by[r.URL.String()])
 }
 
-// purging is a gateway with an admin listener that asks for a token, before an origin that counts.
+// purging starts a gateway with an admin listener that requires a token, in front of a counting
+// origin.
 func purging(t *testing.T, admin string) (p *running, get func(target string) string) {
 	t.Helper()
 	origin := httptest.NewServer(&counted{by: make(map[string]int)})
@@ -69,7 +70,7 @@ func TestPurge(t *testing.T) {
 		} {
 			run := append([]string{"purge", "--config", p.config}, args...)
 			code, stdout, stderr := execute(append(run, "--dry-run")...)
-			if code != exitDone || !strings.Contains(stdout, "would hit 1 responses of 1 objects") || strings.Count(stdout, "\n") != 1 {
+			if code != exitDone || !strings.Contains(stdout, "would purge 1 responses of 1 objects") || strings.Count(stdout, "\n") != 1 {
 				t.Errorf("%q, dry: %d, %q, %q", args, code, stdout, stderr)
 			}
 			want("after a dry run")
@@ -91,7 +92,7 @@ func TestPurge(t *testing.T) {
 			t.Errorf("soft: %d, %q, %q", code, stdout, stderr)
 		}
 		if got := get("/a/b?c"); got != fmt.Sprintf("/a/b?c %d", n) {
-			t.Errorf("what was purged softly is not served on: %q", got)
+			t.Errorf("softly purged responses are not served stale: %q", got)
 		}
 		p.stop()
 		p.exit(exitDone)
@@ -125,8 +126,8 @@ func TestPurgeFindsTheGateway(t *testing.T) {
 		{[]string{"--config", p.config, "--all", "x"}, "", exitUsage, "", "does not take"},
 		{[]string{"--config", p.config, "--everything"}, "", exitUsage, "", "penstock purge --help"},
 		{[]string{"--config", missing, "--all"}, "", exitUsage, "", "there is no configuration"},
-		{[]string{"--admin", admin, "--all"}, "", exitUsage, "", "is no address such as"},
-		{[]string{"--admin", "http://" + admin + "/x", "--all"}, "", exitUsage, "", "is no address such as"},
+		{[]string{"--admin", admin, "--all"}, "", exitUsage, "", "is not an address; write one such as"},
+		{[]string{"--admin", "http://" + admin + "/x", "--all"}, "", exitUsage, "", "is not an address; write one such as"},
 		{[]string{"--help"}, "", exitDone, "-dry-run", ""},
 	} {
 		var out, err strings.Builder
@@ -143,7 +144,7 @@ func TestPurgeFindsTheGateway(t *testing.T) {
 	}
 }
 
-// TestPurgeReports: what other answers of a gateway are to whoever asked.
+// TestPurgeReports checks the output and exit code for each status of the admin API.
 func TestPurgeReports(t *testing.T) {
 	for _, c := range []struct {
 		status int
@@ -151,11 +152,11 @@ func TestPurgeReports(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{http.StatusAccepted, `{"instances": 3, "applied": 2, "missing": ["c"]}`, exitFailed, "1 of 3 instances have not said within 2s"},
+		{http.StatusAccepted, `{"instances": 3, "applied": 2, "missing": ["c"]}`, exitFailed, "1 of 3 instances did not confirm the purge within 2s"},
 		{http.StatusServiceUnavailable, `{"errors": ["the others can't be reached"]}`, exitFailed, "the others can't be reached (503"},
 		{http.StatusForbidden, `{"status": "forbidden", "hint": "address it as localhost"}`, exitFailed, "forbidden; address it as localhost"},
-		{http.StatusNotFound, `<html>`, exitFailed, "not that of a gateway's admin listener"},
-		{http.StatusOK, `<html>`, exitFailed, "not an answer to a purge"},
+		{http.StatusNotFound, `<html>`, exitFailed, "does not come from a gateway's admin listener"},
+		{http.StatusOK, `<html>`, exitFailed, "sent a response to the purge that is not JSON"},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(c.status)

@@ -22,7 +22,7 @@ func post(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 	return resp, drain(t, resp)
 }
 
-// TestReloadBySignalAndAdmin changes the environment alone, so that no watcher can be what reloads.
+// TestReloadBySignalAndAdmin changes only the environment, so the watcher cannot cause the reload.
 func TestReloadBySignalAndAdmin(t *testing.T) {
 	p := start(t, plain(hello(t)))
 	c := browser(t)
@@ -75,7 +75,8 @@ func TestReloadByFileChange(t *testing.T) {
 	}
 }
 
-// mount lays a configuration out as Kubernetes mounts one: gateway.yaml → ..data/gateway.yaml, ..data → ..1/.
+// mount lays out a configuration as Kubernetes mounts one: gateway.yaml → ..data/gateway.yaml,
+// ..data → ..1/.
 func mount(t *testing.T, p *running, version, config string) {
 	t.Helper()
 	for _, err := range []error{
@@ -99,7 +100,7 @@ func TestReloadBySymlinkSwap(t *testing.T) {
 	}
 	p.run()
 	c := browser(t)
-	for i, mark := range []string{"two", "three"} { // twice: the watch has to follow
+	for i, mark := range []string{"two", "three"} { // twice, to check that the watch follows the link
 		mount(t, p, ".."+mark, strings.Replace(plain(origin), "${MARK:-none}", mark, 1))
 		eventually(t, "reloads", func() bool { return p.count(reloaded) == i+1 })
 		if got := p.mark(c); got != mark {
@@ -108,7 +109,7 @@ func TestReloadBySymlinkSwap(t *testing.T) {
 	}
 }
 
-func TestReloadWhenAFileThatIsReferredToChanges(t *testing.T) {
+func TestReloadOnChangeOfReferencedFile(t *testing.T) {
 	p := prepare(t)
 	secret := filepath.Join(t.TempDir(), "secret")
 	replace(t, secret, "old")
@@ -125,7 +126,7 @@ func TestReloadWhenAFileThatIsReferredToChanges(t *testing.T) {
 	}
 }
 
-// TestTouchReloadsNothing touches, then changes: one reload has to be all.
+// TestTouchReloadsNothing touches the file and then changes it. Only the change causes a reload.
 func TestTouchReloadsNothing(t *testing.T) {
 	origin := hello(t)
 	p := start(t, plain(origin))
@@ -148,7 +149,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 	p := start(t, plain(origin))
 	c := browser(t)
 	p.write(strings.Replace(plain(origin), "upstream: origin", "upstream: orign\n    colour: red", 1))
-	p.await(`configuration not reloaded, the old one stays in force`)
+	p.await(`configuration not reloaded; the old one stays in force`)
 	p.await(`mistake=.*orign`)
 	p.await(`mistake=.*colour`)
 	if got := p.mark(c); got != "none" {
@@ -171,8 +172,9 @@ func TestBadFileChangesNothing(t *testing.T) {
 	}
 }
 
-// TestTheSameMistakeIsSaidOnce: a neighbour's change must not repeat the complaint.
-func TestTheSameMistakeIsSaidOnce(t *testing.T) {
+// TestSameMistakeIsLoggedOnce changes a neighbouring file. The gateway does not log the same
+// mistake again.
+func TestSameMistakeIsLoggedOnce(t *testing.T) {
 	origin := hello(t)
 	p := start(t, plain(origin))
 	p.write("version: 7\n")
@@ -182,16 +184,16 @@ func TestTheSameMistakeIsSaidOnce(t *testing.T) {
 	p.write(strings.Replace(plain(origin), "${MARK:-none}", "mended", 1))
 	p.await(reloaded)
 	if n := p.count(`stays in force`); n != 1 {
-		t.Errorf("said %d times", n)
+		t.Errorf("logged %d times, want once", n)
 	}
 }
 
-func TestAdminTokenChangesWithTheConfiguration(t *testing.T) {
+func TestReloadChangesAdminToken(t *testing.T) {
 	p := prepare(t)
 	p.setenv("TOKEN", "first")
 	p.write(strings.Replace(plain(hello(t)), `admin: {address: "127.0.0.1:0"}`, `admin: {address: "127.0.0.1:0", token: "${TOKEN}"}`, 1))
 	p.run()
-	c := browser(t) // its connection is kept from before the change
+	c := browser(t) // keeps its connection from before the change
 	ask := func(token string) int {
 		req, err := http.NewRequest(http.MethodPost, p.admin()+"/reload", nil)
 		if err != nil {
@@ -220,7 +222,7 @@ func TestAdminTokenChangesWithTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestReloadHarmsNoRequest reloads again and again under requests; every answer has to be whole.
+// TestReloadHarmsNoRequest reloads repeatedly while requests run. Every response must be complete.
 func TestReloadHarmsNoRequest(t *testing.T) {
 	body := strings.Repeat("0123456789", 10_000)
 	origin := serveOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -255,7 +257,7 @@ func TestReloadHarmsNoRequest(t *testing.T) {
 		}
 	}()
 	idle := []string{"30s", "40s"}
-	for i := range 10 { // a new idle timeout replaces the server on the same address each time
+	for i := range 10 { // each time, a new idle timeout replaces the server on the same address
 		p.write(strings.Replace(plain(origin), "drain: 5s", "drain: 5s, idle: "+idle[i%2], 1))
 		if resp, text := post(t, browser(t), p.admin()+"/reload"); resp.StatusCode != http.StatusOK {
 			t.Fatalf("reload: %s", text)

@@ -8,18 +8,20 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// runGateway is `penstock run`: it serves until it is told to stop.
+// runGateway implements `penstock run`: it serves until a signal or ctx stops it.
 func runGateway(ctx context.Context, c *call) error {
 	fs := c.flags("run")
 	path := fs.String("config", defaultConfig, "the configuration `file`")
-	delay := fs.Duration("shutdown-delay", 0, "how long to go on serving after SIGTERM, with /readyz down, so that load balancers notice")
+	delay := fs.Duration("shutdown-delay", 0, "how long to keep serving after SIGTERM while /readyz reports not ready, so that load balancers notice")
 	if err := c.parse(fs); err != nil {
 		return err
 	}
-	src := source{*path, c.env}
+	src := source{path: *path, env: c.env}
 	first, err := src.read()
 	if err != nil {
 		return err
@@ -33,19 +35,23 @@ func runGateway(ctx context.Context, c *call) error {
 	defer signal.Stop(signals)
 
 	log.Info("penstock starts", "version", versionText(), "config", *path, "pid", os.Getpid())
+	first.warn(log)
 	limitMemory(log)
+	checkMemory(log, first.config.Cache.Memory.Size, memlimit.FromCgroup)
 	defer boundGarbage(c.env)()
 	i, err := startInstance(src, first, c.stdout, log)
 	if err != nil {
 		return err
 	}
 	i.gateway.AddMetrics(folder)
+	notifySystemd(c.env, notifyReady, log)
 	reason := i.serve(ctx, signals)
 	log.Info("asked to stop", "by", reason)
+	notifySystemd(c.env, notifyStopping, log)
 	return i.stopUnlessHurried(signals, *delay)
 }
 
-// serve reloads when it should, and returns when the gateway is to stop, with the reason.
+// serve handles reloads until the gateway must stop, and returns the reason.
 func (i *instance) serve(ctx context.Context, signals <-chan os.Signal) (reason string) {
 	for {
 		select {
@@ -60,21 +66,21 @@ func (i *instance) serve(ctx context.Context, signals <-chan os.Signal) (reason 
 			default:
 				return s.String()
 			}
-			_ = i.reload("SIGHUP") // reload has logged it; whoever sent the signal does not wait for an answer
-		case <-i.changes():
+			_ = i.reload("SIGHUP") // reload logs the error; the sender of a signal gets no answer
+		case <-i.watcher.changes:
 			i.filesChanged()
 		}
 	}
 }
 
-// reopen opens the access log's file again.
+// reopen closes and reopens the access log file.
 func (i *instance) reopen() {
 	if err := i.telemetry.access.Reopen(); err != nil {
-		i.log.Error("the access log goes on where it was", "error", err)
+		i.log.Error("the access log cannot be reopened; the old file stays in use", "error", err)
 	}
 }
 
-// stopUnlessHurried stops gently; a second signal stops at once.
+// stopUnlessHurried stops the gateway gracefully. A second signal stops it at once.
 func (i *instance) stopUnlessHurried(signals <-chan os.Signal, delay time.Duration) error {
 	atOnce, hurry := context.WithCancel(context.Background())
 	defer hurry()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +16,8 @@ import (
 	"time"
 )
 
-// slow is an origin whose answers wait until release is closed. asked says that a request has arrived.
+// slow is an origin that responds only after release is closed. It closes asked when a request
+// arrives.
 func slow(t *testing.T) (url string, asked chan struct{}, release chan struct{}) {
 	t.Helper()
 	asked, release = make(chan struct{}, 16), make(chan struct{})
@@ -30,7 +32,7 @@ func slow(t *testing.T) (url string, asked chan struct{}, release chan struct{})
 	return url, asked, release
 }
 
-// outcome is what became of a request in the background.
+// outcome is the result of a request that runs in the background.
 type outcome struct {
 	status int
 	body   string
@@ -67,7 +69,7 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	<-asked
 	signalSelf(t, syscall.SIGTERM)
 	p.await(`msg=stopping`)
-	eventually(t, "no new connection is taken", func() bool {
+	eventually(t, "new connections are refused", func() bool {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err == nil {
 			c.Close()
@@ -87,7 +89,7 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	p.exit(exitDone)
 }
 
-func TestShutdownCutsWhatOutlivesDrain(t *testing.T) {
+func TestShutdownCutsRequestsAfterDrain(t *testing.T) {
 	origin, asked, release := slow(t)
 	defer close(release)
 	p := start(t, strings.Replace(plain(origin), "drain: 5s", "drain: 500ms", 1))
@@ -127,7 +129,7 @@ func TestShutdownDelayGoesOnServing(t *testing.T) {
 	c := browser(t)
 	url, admin := p.url(), p.admin()
 	p.stop()
-	eventually(t, "/readyz goes down", func() bool {
+	eventually(t, "/readyz reports not ready", func() bool {
 		resp, _ := get(t, c, admin+"/readyz")
 		return resp.StatusCode == http.StatusServiceUnavailable
 	})
@@ -137,8 +139,9 @@ func TestShutdownDelayGoesOnServing(t *testing.T) {
 	p.exit(exitDone)
 }
 
-// TestKeptConnectionsAreToldToEnd: a client in the middle of its requests is told, not cut off.
-func TestKeptConnectionsAreToldToEnd(t *testing.T) {
+// TestShutdownAnnouncesClose checks that a client between two requests gets Connection: close,
+// and is not cut off.
+func TestShutdownAnnouncesClose(t *testing.T) {
 	origin, asked, release := slow(t)
 	p := start(t, plain(origin))
 	kept, err := net.Dial("tcp", p.address(false, 0))
@@ -146,7 +149,7 @@ func TestKeptConnectionsAreToldToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	other := inBackground(browser(t), p.url()+"/other") // keeps the drain going
+	other := inBackground(browser(t), p.url()+"/other") // keeps the drain from ending
 	<-asked
 	fmt.Fprintf(kept, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-asked
@@ -176,7 +179,7 @@ func drainBody(t *testing.T, resp *http.Response) string {
 	return string(body)
 }
 
-// echo is an origin that upgrades and then sends back what it gets.
+// echo is an origin that upgrades the connection and sends back the bytes that it receives.
 func echo(t *testing.T) string {
 	return serveOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		c, rw, err := http.NewResponseController(w).Hijack()
@@ -223,12 +226,12 @@ func TestUpgradedConnections(t *testing.T) {
 	c, br := upgrade(t, p.address(false, 0))
 	speak(t, c, br, "hello")
 
-	// A reload that replaces the server leaves them alone.
+	// A reload that replaces the server leaves them open.
 	p.write(strings.Replace(plain(origin), "drain: 5s", "drain: 700ms, idle: 33s", 1))
 	p.await(reloaded)
 	speak(t, c, br, "after the reload")
 
-	// A stopping gateway gives them until the end of drain.
+	// A stopping gateway leaves them open until the end of drain.
 	begun := time.Now()
 	p.stop()
 	p.await(`msg=stopping`)
@@ -242,7 +245,53 @@ func TestUpgradedConnections(t *testing.T) {
 	p.exit(exitDone)
 }
 
-func TestShutdownEndsEarlyWhenUpgradedConnectionsDo(t *testing.T) {
+// TestShutdownClosesWebSockets stops a gateway with an idle WebSocket and one in the middle of
+// a message. Both sides of each get a close frame with status 1001 after the current frame. They do
+// not hold the process for its drain of an hour.
+func TestShutdownClosesWebSockets(t *testing.T) {
+	goodbye := []byte{0x88, 2, 0x03, 0xe9}
+	heard := make(chan []byte, 2)
+	origin := serveOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+		rw.Write([]byte{0x81, 5, 'h', 'e', 'l'}) // two bytes of the frame are missing
+		rw.Flush()
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(rw, first); err != nil { // it tells that the client has received the beginning
+			t.Error(err)
+			return
+		}
+		rest, _ := io.ReadAll(io.LimitReader(rw, 7+8)) // the rest of the client's frame, and a masked close frame
+		heard <- append(first, rest...)
+		rw.WriteString("lo")
+		rw.Flush()
+	})
+	p := start(t, strings.Replace(plain(origin), "drain: 5s", "drain: 1h", 1))
+	c, br := upgrade(t, p.address(false, 0))
+	begun := make([]byte, 5)
+	if _, err := io.ReadFull(br, begun); err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte{0x81, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2})
+	p.stop()
+	p.await(`msg=stopping`)
+	if b := <-heard; len(b) != 16 || b[8] != 0x88 || b[14]^b[10] != 0x03 || b[15]^b[11] != 0xe9 {
+		t.Errorf("the origin gets %x", b)
+	}
+	rest, err := io.ReadAll(br)
+	if err != nil || !bytes.Equal(rest, append([]byte("lo"), goodbye...)) {
+		t.Errorf("the client gets %x, %v", rest, err)
+	}
+	c.Close()
+	p.exit(exitDone)
+}
+
+func TestShutdownEndsWithTheLastUpgradedConnection(t *testing.T) {
 	p := start(t, strings.Replace(plain(echo(t)), "drain: 5s", "drain: 1h", 1))
 	c, br := upgrade(t, p.address(false, 0))
 	speak(t, c, br, "hello")
@@ -252,8 +301,8 @@ func TestShutdownEndsEarlyWhenUpgradedConnectionsDo(t *testing.T) {
 	p.exit(exitDone)
 }
 
-// TestShutdownLosesNoRequest stops under load: every request that is sent on an open connection is answered, and the answer
-// says when it is the last.
+// TestShutdownLosesNoRequest stops under load. Every request on an open connection is answered, and
+// the last response on a connection says that it is the last.
 func TestShutdownLosesNoRequest(t *testing.T) {
 	p := start(t, plain(hello(t)))
 	address := p.address(false, 0)

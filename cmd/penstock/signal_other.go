@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// reopenSignal is none that comes: such systems have no SIGUSR1.
+// reopenSignal never arrives: these systems have no SIGUSR1.
 const reopenSignal = syscall.Signal(-1)

@@ -4,5 +4,6 @@ package main
 
 import "syscall"
 
-// reopenSignal asks for the access log's file to be opened again.
+// reopenSignal makes the process close and reopen its access log file, so that log rotation can
+// move the old file away.
 const reopenSignal = syscall.SIGUSR1

@@ -17,17 +17,17 @@ import (
 	"github.com/penstock/penstock/cmd/penstock/stats"
 )
 
-// statsTimeout is for one answer of the admin API.
+// statsTimeout bounds one request to the admin API.
 const statsTimeout = 10 * time.Second
 
-// runStats is `penstock stats`.
+// runStats implements `penstock stats`.
 func runStats(ctx context.Context, c *call) error {
 	o := stats.Options{Out: c.stdout}
 	fs := c.flags("stats")
 	fs.BoolVar(&o.Once, "once", false, "print the figures once")
-	fs.BoolVar(&o.JSON, "json", false, "print what GET /api/stats (with --cost: /api/cost) says, an object a line")
-	fs.BoolVar(&o.Cost, "cost", false, "what the traffic of this month costs, and what was saved")
-	var gate door
+	fs.BoolVar(&o.JSON, "json", false, "print the body of GET /api/stats (with --cost: /api/cost), one object per line")
+	fs.BoolVar(&o.Cost, "cost", false, "show this month's costs and savings")
+	var gate adminClient
 	gate.flags(fs)
 	if err := c.parse(fs); err != nil {
 		return err
@@ -54,8 +54,8 @@ func terminal(c *call) bool {
 	return ok && name != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// get asks for a resource of the admin API.
-func (d *door) get(ctx context.Context, t http.RoundTripper, path string) ([]byte, error) {
+// get requests a resource of the admin API.
+func (d *adminClient) get(ctx context.Context, t http.RoundTripper, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(d.url.String(), "/")+path, nil)
@@ -75,14 +75,14 @@ func (d *door) get(ctx context.Context, t http.RoundTripper, path string) ([]byt
 	case err != nil:
 		return nil, fmt.Errorf("the gateway at %s: %w", d.where(), err)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, usageError("the gateway asks for its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
+		return nil, errNoToken
 	case resp.StatusCode != http.StatusOK:
 		var said purgeAnswer
-		_ = json.Unmarshal(text, &said) // what can't be read has nothing to say
+		_ = json.Unmarshal(text, &said) // said stays empty if the response is not a gateway's JSON
 		return nil, fmt.Errorf("%s (%d %s)", strings.Join(said.said(), "; "), resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	return text, nil
 }
 
-// maxFigures bounds an answer: figures of many routes.
+// maxFigures bounds a response, in bytes. It allows for the figures of many routes.
 const maxFigures = 32 << 20

@@ -6,13 +6,15 @@ import (
 	"strings"
 )
 
-// quotation is how net/http introduces what it quotes of a response that nobody asked for. That may be anybody's data.
+// quotation is the text with which net/http introduces the bytes of an unsolicited response in its
+// log message. These bytes may be private to a client, so they are not logged.
 const quotation = " starting with "
 
-// stdLog takes what net/http says through package log, where a transport can't be given a logger, into the gateway's own.
+// stdLog writes to the gateway's log the messages that net/http sends through package log. A
+// transport has no setting for a logger of its own.
 type stdLog struct{ log *slog.Logger }
 
-// captureStdLog sends package log to l until the function that it returns is called.
+// captureStdLog redirects the output of package log to l until restore is called.
 func captureStdLog(l *slog.Logger) (restore func()) {
 	writer, flags := log.Writer(), log.Flags()
 	log.SetOutput(stdLog{l})
@@ -23,7 +25,7 @@ func captureStdLog(l *slog.Logger) (restore func()) {
 	}
 }
 
-// Write logs one message, without what it quotes.
+// Write logs one message, up to the bytes that the message quotes.
 func (s stdLog) Write(p []byte) (int, error) {
 	message, _, _ := strings.Cut(strings.TrimSpace(string(p)), quotation)
 	s.log.Warn(message)

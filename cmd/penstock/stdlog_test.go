@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestStdLogIsCapturedWithoutWhatItQuotes(t *testing.T) {
+func TestStdLogDropsQuotedBytes(t *testing.T) {
 	before, flags := log.Writer(), log.Flags()
 	defer func() {
 		log.SetOutput(before)

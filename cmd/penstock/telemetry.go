@@ -16,19 +16,20 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// flushTime is how long a stopping gateway waits for a collector, and for the output of the access log.
+// flushTime bounds how long a stopping gateway waits for a collector and for the access log's
+// output.
 const flushTime = 5 * time.Second
 
-// telemetry is what the process says of its gateway: spans, metrics that are pushed, the access log.
+// telemetry sends what the process records of its gateway: spans, pushed metrics, the access log.
 type telemetry struct {
 	access  *observe.AccessLog
-	tracer  *observe.Tracer // nil: there are no spans
-	spans   *spanQueue      // nil with tracer
+	tracer  *observe.Tracer // nil if tracing is off
+	spans   *spanQueue      // nil if tracer is nil
 	metrics *metric.MeterProvider
 	inForce config.Telemetry
 }
 
-// newTelemetry makes what cfg asks for. What is pushed begins with push.
+// newTelemetry sets up tracing and the access log as configured. push starts the metrics.
 func newTelemetry(cfg *config.Config, env lookup, stdout io.Writer, log *slog.Logger) (*telemetry, error) {
 	t := &telemetry{inForce: cfg.Telemetry}
 	exporter, err := newSpanExporter(cfg.Telemetry.Traces, env, stdout)
@@ -46,7 +47,7 @@ func newTelemetry(cfg *config.Config, env lookup, stdout io.Writer, log *slog.Lo
 		)
 		t.tracer = observe.NewTracer(provider.Tracer("github.com/penstock/penstock"), traceConfig(cfg.Telemetry.Traces, env))
 	}
-	t.access = observe.NewAccessLog(func(err error) { log.Error("the access log can't be written", "error", err) })
+	t.access = observe.NewAccessLog(func(err error) { log.Error("the access log cannot be written", "error", err) })
 	commit, _, err := t.access.Prepare(accessConfig(cfg.Telemetry.AccessLog))
 	if err != nil {
 		t.close(log)
@@ -56,7 +57,8 @@ func newTelemetry(cfg *config.Config, env lookup, stdout io.Writer, log *slog.Lo
 	return t, nil
 }
 
-// push begins to send the gateway's metrics to the collector, where the configuration says so, and has what t counts among them.
+// push starts sending the gateway's metrics to the collector if the configuration asks for it. The
+// metrics of t itself are among them.
 func (t *telemetry) push(g *proxy.Gateway, env lookup, log *slog.Logger) (err error) {
 	g.AddMetrics(t.access)
 	if t.spans != nil {
@@ -68,11 +70,12 @@ func (t *telemetry) push(g *proxy.Gateway, env lookup, log *slog.Logger) (err er
 	return err
 }
 
-// prepare readies what cfg changes. What can't be changed in a running process is refused.
+// prepare prepares the change to cfg. It returns an error for a setting that cannot change in a
+// running process.
 func (t *telemetry) prepare(cfg *config.Config, env lookup) (commit, abandon func(), err error) {
 	now, next := t.inForce, cfg.Telemetry
 	if now.ServiceName != next.ServiceName || now.Traces.Exporter != next.Traces.Exporter || now.Traces.Endpoint != next.Traces.Endpoint || now.Metrics.OTLP != next.Metrics.OTLP {
-		return nil, nil, errors.New("telemetry: service_name, traces.exporter, traces.endpoint and metrics.otlp can't be changed while the gateway runs: restart it")
+		return nil, nil, errors.New("telemetry: service_name, traces.exporter, traces.endpoint and metrics.otlp cannot be changed while the gateway runs: restart it")
 	}
 	access := func() {}
 	abandon = access
@@ -90,18 +93,19 @@ func (t *telemetry) prepare(cfg *config.Config, env lookup) (commit, abandon fun
 	}, abandon, nil
 }
 
-// close sends and writes what is left.
+// close sends the remaining spans and metrics and writes the rest of the access log. It takes at
+// most flushTime.
 func (t *telemetry) close(log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	if t.metrics != nil {
 		if err := t.metrics.Shutdown(ctx); err != nil {
-			log.Warn("the last metrics were not sent", "error", err)
+			log.Warn("the last metrics could not be sent", "error", err)
 		}
 	}
 	if t.spans != nil {
 		if err := t.spans.Shutdown(ctx); err != nil {
-			log.Warn("the last spans were not sent", "error", err)
+			log.Warn("the last spans could not be sent", "error", err)
 		}
 	}
 	if t.access != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// producer gives the gateway's metrics to OpenTelemetry as they are when they are asked for: the same figures as /metrics has, with exponential histograms.
+// producer passes the gateway's metrics to OpenTelemetry on demand: the figures of /metrics, with
+// exponential histograms.
 type producer struct {
 	gateway *proxy.Gateway
 	start   time.Time
@@ -54,7 +55,8 @@ func (p *producer) data(f *observe.Family, now time.Time) metricdata.Aggregation
 	return metricdata.Sum[float64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
 }
 
-// histogram is an exponential one. What is longer than all buckets is in the last but for its sum.
+// histogram converts f to an exponential histogram. Durations beyond the last bucket count in the
+// last bucket; the sum has their full length.
 func (p *producer) histogram(f *observe.Family, now time.Time) metricdata.Aggregation {
 	points := make([]metricdata.ExponentialHistogramDataPoint[float64], len(f.Points))
 	for i, point := range f.Points {

@@ -24,8 +24,9 @@ import (
 	"github.com/penstock/penstock/proxy"
 )
 
-// newSpanExporter makes the exporter that the configuration names; nil where there is none. What the configuration does not say the exporters read from OTEL_EXPORTER_OTLP_*:
-// headers, certificates, compression, timeouts, and the endpoint where it is not written.
+// newSpanExporter returns the configured exporter, or nil if tracing is off. The exporters read all
+// other settings from OTEL_EXPORTER_OTLP_*: headers, certificates, compression, timeouts, and the
+// endpoint if the configuration has none.
 func newSpanExporter(c config.Traces, env lookup, stdout io.Writer) (sdktrace.SpanExporter, error) {
 	ctx := context.Background()
 	switch {
@@ -66,7 +67,8 @@ func newMetricExporter(endpoint string, env lookup) (metric.Exporter, error) {
 	return otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(where))
 }
 
-// signalURL is where a signal goes: for HTTP to its own path below the endpoint's, as OTEL_EXPORTER_OTLP_ENDPOINT has it too.
+// signalURL returns the URL to which a signal is sent. For HTTP each signal has its own path below
+// the endpoint, as with OTEL_EXPORTER_OTLP_ENDPOINT.
 func signalURL(endpoint, signal string) (where string, grpc bool, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -93,12 +95,13 @@ func pushMetrics(g *proxy.Gateway, c config.Telemetry, env lookup, log *slog.Log
 	if err != nil {
 		return nil, fmt.Errorf("telemetry.metrics: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("sending metrics", "error", err) })) // the reader's way to tell
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("metrics could not be sent", "error", err) })) // the reader reports errors only here
 	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(newProducer(g)))
 	return metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader)), nil
 }
 
-// newResource is who sends: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over the configuration.
+// newResource describes the sender of telemetry. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
+// override the configuration.
 func newResource(service string) (*resource.Resource, error) {
 	res, err := resource.New(context.Background(),
 		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", versionText())),
@@ -107,7 +110,7 @@ func newResource(service string) (*resource.Resource, error) {
 	if res == nil {
 		return nil, fmt.Errorf("the resource of telemetry: %w", err)
 	}
-	return res, nil // a detector that failed leaves out its attributes
+	return res, nil // if a detector failed, only its attributes are missing
 }
 
 // disabled reports whether OTEL_SDK_DISABLED turns all sending off.
@@ -121,7 +124,8 @@ func wantsGRPC(env lookup, signal string) bool {
 	return protocol == "grpc"
 }
 
-// sampleRatio is the share of new traces that are recorded: that of OTEL_TRACES_SAMPLER, where it is set, wins. All samplers are taken as based on the parent.
+// sampleRatio returns the share of new traces to record. OTEL_TRACES_SAMPLER overrides the
+// configured share. Every sampler is treated as parent-based.
 func sampleRatio(configured float64, env lookup) float64 {
 	switch sampler := strings.TrimPrefix(variable(env, "OTEL_TRACES_SAMPLER"), "parentbased_"); sampler {
 	case "always_on":
@@ -132,7 +136,7 @@ func sampleRatio(configured float64, env lookup) float64 {
 		if ratio, err := strconv.ParseFloat(variable(env, "OTEL_TRACES_SAMPLER_ARG"), 64); err == nil && ratio >= 0 && ratio <= 1 {
 			return ratio
 		}
-		return 1 // as the specification has it
+		return 1 // the specification's default
 	}
 	return configured
 }

@@ -13,19 +13,20 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// spanQueue sends spans in batches. While the collector takes none, spans wait in a queue of bounded length; what comes when that is full, and what the
-// collector refuses, is dropped and counted. The batch processor of the SDK does the same but for the counting.
+// spanQueue sends spans in batches. While the collector accepts no spans, they wait in a bounded
+// queue. spanQueue drops and counts the spans that find the queue full and the spans that the
+// collector refuses. The SDK's batch processor does the same, but does not count.
 type spanQueue struct {
 	exporter sdktrace.SpanExporter
 	log      *slog.Logger
-	delay    time.Duration // how long a span waits for others
+	delay    time.Duration // how long a span waits for a full batch
 	timeout  time.Duration // of one batch
 	batch    int
 
 	queue   chan sdktrace.ReadOnlySpan
 	dropped atomic.Uint64
 	sent    atomic.Uint64
-	ctx     context.Context // of exports; ended when the time for the last one is over
+	ctx     context.Context // of exports; cancelled when the time for the last export is over
 	cut     context.CancelFunc
 	stop    chan struct{}
 	once    sync.Once
@@ -37,7 +38,7 @@ var (
 	_ observe.Source         = (*spanQueue)(nil)
 )
 
-// newSpanQueue starts a queue in front of exporter. Its bounds are those of OTEL_BSP_*.
+// newSpanQueue starts a queue in front of exporter. OTEL_BSP_* set its bounds.
 func newSpanQueue(exporter sdktrace.SpanExporter, env lookup, log *slog.Logger) *spanQueue {
 	q := &spanQueue{
 		exporter: exporter, log: log,
@@ -52,7 +53,7 @@ func newSpanQueue(exporter sdktrace.SpanExporter, env lookup, log *slog.Logger) 
 	return q
 }
 
-// whole reads a positive number from the environment.
+// whole reads a positive integer from the environment, and returns otherwise if it is missing or invalid.
 func whole(env lookup, name string, otherwise int) int {
 	if n, err := strconv.Atoi(variable(env, name)); err == nil && n > 0 {
 		return n
@@ -60,10 +61,10 @@ func whole(env lookup, name string, otherwise int) int {
 	return otherwise
 }
 
-// OnStart does nothing: spans are made when they are over.
+// OnStart does nothing: a span is queued when it ends.
 func (*spanQueue) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 
-// OnEnd queues s, or drops it.
+// OnEnd queues s, or drops it if the queue is full or stopped.
 func (q *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 	select {
 	case <-q.stop:
@@ -99,7 +100,7 @@ func (q *spanQueue) run() {
 	}
 }
 
-// drain sends what is left.
+// drain sends the queued spans.
 func (q *spanQueue) drain(batch []sdktrace.ReadOnlySpan) {
 	for {
 		select {
@@ -124,13 +125,13 @@ func (q *spanQueue) export(batch []sdktrace.ReadOnlySpan) {
 	defer cancel()
 	if err := q.exporter.ExportSpans(ctx, batch); err != nil {
 		q.dropped.Add(uint64(len(batch)))
-		q.log.Warn("spans were not sent", "error", err)
+		q.log.Warn("spans could not be sent", "error", err)
 		return
 	}
 	q.sent.Add(uint64(len(batch)))
 }
 
-// Shutdown sends what is left, until ctx ends.
+// Shutdown sends the queued spans, until ctx ends, and closes the exporter.
 func (q *spanQueue) Shutdown(ctx context.Context) error {
 	q.once.Do(func() { close(q.stop) })
 	defer q.cut()
@@ -143,12 +144,12 @@ func (q *spanQueue) Shutdown(ctx context.Context) error {
 	return q.exporter.Shutdown(ctx)
 }
 
-// ForceFlush is not for this queue: Shutdown is.
+// ForceFlush does nothing: Shutdown flushes the queue.
 func (*spanQueue) ForceFlush(context.Context) error { return nil }
 
-// Metrics tells of spans that were sent and dropped.
+// Metrics counts the spans that were sent, dropped and are waiting.
 func (q *spanQueue) Metrics(add func(observe.Family)) {
-	add(observe.One(observe.Counter, "penstock_spans_sent_total", "Spans that the collector has taken.", float64(q.sent.Load())))
-	add(observe.One(observe.Counter, "penstock_spans_dropped_total", "Spans that were dropped: the queue was full, or the collector did not take them.", float64(q.dropped.Load())))
-	add(observe.One(observe.Gauge, "penstock_spans_waiting", "Spans that wait to be sent.", float64(len(q.queue))))
+	add(observe.One(observe.Counter, "penstock_spans_sent_total", "Spans that the collector accepted.", float64(q.sent.Load())))
+	add(observe.One(observe.Counter, "penstock_spans_dropped_total", "Spans dropped because the queue was full or the collector did not accept them.", float64(q.dropped.Load())))
+	add(observe.One(observe.Gauge, "penstock_spans_waiting", "Spans waiting to be sent.", float64(len(q.queue))))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// environ is an environment of the given names and values in turn.
+// environ returns an environment of the given names and values, in turn.
 func environ(pairs ...string) lookup {
 	return func(name string) (string, bool) {
 		for i := 0; i+1 < len(pairs); i += 2 {
@@ -28,7 +28,7 @@ func environ(pairs ...string) lookup {
 	}
 }
 
-func TestTheEnvironmentDecidesAboutTheSample(t *testing.T) {
+func TestEnvironmentOverridesSampleRatio(t *testing.T) {
 	for _, c := range []struct {
 		sampler, arg string
 		want         float64
@@ -42,7 +42,7 @@ func TestTheEnvironmentDecidesAboutTheSample(t *testing.T) {
 	}
 }
 
-func TestEachSignalHasItsPath(t *testing.T) {
+func TestSignalURL(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"http://a:4318": "http://a:4318/v1/traces", "https://a/otlp/": "https://a/otlp/v1/traces", "grpc://a:4317": "http://a:4317 grpc", "grpcs://a:4317": "https://a:4317 grpc",
 	} {
@@ -76,7 +76,7 @@ func TestSpansGoToStandardOutput(t *testing.T) {
 	}
 }
 
-func TestAReloadChangesWhatCanBeChanged(t *testing.T) {
+func TestReloadOfTelemetrySettings(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	path := filepath.Join(t.TempDir(), "log")
 	var cfg config.Config
@@ -101,7 +101,7 @@ func TestAReloadChangesWhatCanBeChanged(t *testing.T) {
 	bad := next
 	bad.Telemetry.AccessLog.Output = filepath.Join(path, "below a file")
 	if _, _, err := tel.prepare(&bad, nil); err == nil {
-		t.Error("a log that can't be opened was taken")
+		t.Error("a log file that cannot be opened was accepted")
 	}
 	for _, change := range []func(*config.Telemetry){
 		func(t *config.Telemetry) { t.ServiceName = "y" }, func(t *config.Telemetry) { t.Traces.Exporter = config.TracesOTLP }, func(t *config.Telemetry) { t.Metrics.OTLP = true },
@@ -114,12 +114,12 @@ func TestAReloadChangesWhatCanBeChanged(t *testing.T) {
 	}
 }
 
-// refusing is an exporter that takes nothing.
+// refusing is an exporter whose Shutdown fails.
 type refusing struct{ *tracetest.InMemoryExporter }
 
 func (refusing) Shutdown(context.Context) error { return errors.New("gone") }
 
-func TestSpansThatAreNotTakenAreCounted(t *testing.T) {
+func TestDroppedSpansAreCounted(t *testing.T) {
 	taken := tracetest.NewInMemoryExporter()
 	q := newSpanQueue(taken, environ("OTEL_BSP_MAX_QUEUE_SIZE", "4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2"), slog.New(slog.DiscardHandler))
 	s := tracetest.SpanStub{Name: "x"}.Snapshot()
@@ -134,6 +134,6 @@ func TestSpansThatAreNotTakenAreCounted(t *testing.T) {
 		t.Errorf("%d sent, %d dropped", q.sent.Load(), q.dropped.Load())
 	}
 	if err := newSpanQueue(refusing{taken}, nil, slog.New(slog.DiscardHandler)).Shutdown(t.Context()); err == nil {
-		t.Error("an exporter that fails to end was passed over")
+		t.Error("Shutdown hid the exporter's error")
 	}
 }

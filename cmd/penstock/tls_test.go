@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// pair is a certificate that signs itself.
+// pair is a self-signed certificate and its key.
 type pair struct{ cert, key string }
 
-// selfSigned makes a certificate for a name; serial tells it from another for the same name.
+// selfSigned returns a certificate for a name. serial tells it from another certificate for that
+// name.
 func selfSigned(t *testing.T, name string, serial int64) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -59,7 +60,8 @@ func secure(t *testing.T, dir string) *running {
 		file("a.crt"), file("a.key"), file("b.crt"), file("b.key"))))
 }
 
-// shake makes a handshake and returns what the server showed.
+// shake makes a handshake and returns the serial number of the server's certificate and the
+// connection state.
 func shake(t *testing.T, address string, c *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	c.InsecureSkipVerify = true
@@ -98,7 +100,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	if _, err := shake(t, address, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
-		t.Error("TLS 1.1 is spoken")
+		t.Error("the server accepts TLS 1.1")
 	}
 	for major, h2 := range map[int]bool{1: false, 2: true} {
 		tr := &http.Transport{ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -109,7 +111,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestCertificatesAreRereadWhenTheyChange(t *testing.T) {
+func TestChangedCertificatesAreReread(t *testing.T) {
 	dir := t.TempDir()
 	selfSigned(t, "a.test", 1).install(t, dir, "a")
 	selfSigned(t, "b.test", 2).install(t, dir, "b")
@@ -117,17 +119,17 @@ func TestCertificatesAreRereadWhenTheyChange(t *testing.T) {
 	address := p.address(false, 0)
 
 	next := selfSigned(t, "a.test", 3)
-	replace(t, filepath.Join(dir, "a.crt"), next.cert) // does not fit the old key
-	p.await(`certificates not reread`)
+	replace(t, filepath.Join(dir, "a.crt"), next.cert) // does not match the old key
+	p.await(`new certificates cannot be read`)
 	if got := serial(t, address, "a.test"); got != 1 {
 		t.Errorf("half a pair: certificate %d", got)
 	}
-	replace(t, filepath.Join(dir, "unrelated"), "a log, say") // is another look at the same mistake
+	replace(t, filepath.Join(dir, "unrelated"), "a log, say") // a change elsewhere makes the watcher report again
 	time.Sleep(2 * settle)
 	replace(t, filepath.Join(dir, "a.key"), next.key)
 	p.await(`certificate read`)
-	if n := p.count(`certificates not reread`); n != 1 {
-		t.Errorf("a pair that does not fit was told of %d times, want once", n)
+	if n := p.count(`new certificates cannot be read`); n != 1 {
+		t.Errorf("a pair that does not match was logged %d times, want once", n)
 	}
 	if got := serial(t, address, "a.test"); got != 3 {
 		t.Errorf("certificate %d, want the new one", got)
@@ -136,6 +138,6 @@ func TestCertificatesAreRereadWhenTheyChange(t *testing.T) {
 		t.Errorf("b.test: certificate %d", got)
 	}
 	if n := p.count(reloaded); n != 0 {
-		t.Errorf("%d reloads of a configuration that did not change", n)
+		t.Errorf("%d reloads of an unchanged configuration", n)
 	}
 }

@@ -21,11 +21,11 @@ func TestDirectoriesOf(t *testing.T) {
 		}
 	}
 	for link, target := range map[string]string{
-		at("current"):            "v1",                              // deploys by swapping a directory
+		at("current"):            "v1",                              // deployments that swap a directory
 		at("etc", "linked.yaml"): at("current", "conf", "g.yaml"),   // absolute, through another link
 		at("mount", "..data"):    "..1",                             // Kubernetes
 		at("mount", "g.yaml"):    filepath.Join("..data", "g.yaml"), //
-		at("etc", "loop.yaml"):   "loop.yaml",                       // leads nowhere
+		at("etc", "loop.yaml"):   "loop.yaml",                       // points at itself
 		at("etc", "broken.yaml"): at("gone", "g.yaml"),              //
 	} {
 		if err := os.Symlink(target, link); err != nil {

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// caching is a configuration with a route whose responses are stored; keys are further ones of the route.
+// caching is a configuration with a route that stores responses and has the given further keys.
 func caching(origin, listen, keys string) string {
 	return strings.Replace(listening(origin, listen), `    upgrade: websocket
 `, "    cache: {enabled: true}\n"+keys, 1)
 }
 
-// storable is an origin of a body of so many bytes.
+// storable starts an origin whose response body has the given number of bytes.
 func storable(t *testing.T, size int) string {
 	return serveOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=600")
@@ -27,7 +27,7 @@ func storable(t *testing.T, size int) string {
 	})
 }
 
-// line is a client's connection that is kept.
+// line is a client's persistent connection.
 type line struct {
 	net.Conn
 	t  *testing.T
@@ -46,7 +46,8 @@ func open(t *testing.T, c net.Conn, err error) *line {
 	return &line{c, t, bufio.NewReader(c)}
 }
 
-// ask sends so many requests at once and reads as many responses, of which it returns the last one and its body.
+// ask sends the given number of requests at once, reads as many responses, and returns the last one
+// and its body.
 func (l *line) ask(times int) (*http.Response, string) {
 	l.t.Helper()
 	fmt.Fprint(l, strings.Repeat("GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n", times))
@@ -62,7 +63,7 @@ func (l *line) ask(times int) (*http.Response, string) {
 	return resp, body
 }
 
-// hit asks until the response comes from the store.
+// hit repeats the request until the response comes from the store.
 func (l *line) hit() (*http.Response, string) {
 	l.t.Helper()
 	var resp *http.Response
@@ -74,7 +75,8 @@ func (l *line) hit() (*http.Response, string) {
 	return resp, body
 }
 
-// TestHitsOverTLS: of all sizes, one by one and many at once, on one connection, beside HTTP/2 on another.
+// TestHitsOverTLS requests bodies of several sizes, one at a time and pipelined, on one connection,
+// and over HTTP/2 on another.
 func TestHitsOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	selfSigned(t, "x.test", 1).install(t, dir, "a")
@@ -97,7 +99,7 @@ func TestHitsOverTLS(t *testing.T) {
 	}
 }
 
-// TestPlainHTTPToTLS: who has mistaken the scheme is told so.
+// TestPlainHTTPToTLS checks that a client that speaks HTTP to an HTTPS port gets an explanation.
 func TestPlainHTTPToTLS(t *testing.T) {
 	dir := t.TempDir()
 	selfSigned(t, "a.test", 1).install(t, dir, "a")
@@ -109,7 +111,7 @@ func TestPlainHTTPToTLS(t *testing.T) {
 	}
 }
 
-// TestHitsObeyTheConfigurationInForce, on a connection that is kept over a reload.
+// TestHitsObeyTheConfigurationInForce keeps a connection open over a reload.
 func TestHitsObeyTheConfigurationInForce(t *testing.T) {
 	origin := storable(t, 100)
 	listen := `{address: "127.0.0.1:0"}`
@@ -121,7 +123,7 @@ func TestHitsObeyTheConfigurationInForce(t *testing.T) {
 	p.write(strings.Replace(caching(origin, listen, ""), `path: "/*"`, `path: "/b/*"`, 1))
 	p.await(`configuration reloaded`)
 	if resp, _ := l.ask(1); resp.StatusCode != http.StatusNotFound {
-		t.Errorf("a route that is gone answers %d", resp.StatusCode)
+		t.Errorf("a removed route answers %d", resp.StatusCode)
 	}
 	p.write(caching(origin, listen, ""))
 	eventually(t, "the route is back", func() bool {
@@ -131,8 +133,9 @@ func TestHitsObeyTheConfigurationInForce(t *testing.T) {
 	l.hit()
 }
 
-// TestHittingConnectionsAreToldToEnd: a connection that has nothing but hits ends with the server, and is told so.
-func TestHittingConnectionsAreToldToEnd(t *testing.T) {
+// TestShutdownClosesConnectionsWithHits checks that a connection that has had only hits gets
+// Connection: close when the server stops, and ends.
+func TestShutdownClosesConnectionsWithHits(t *testing.T) {
 	for _, wire := range []bool{true, false} {
 		t.Run(fmt.Sprintf("wire: %t", wire), func(t *testing.T) {
 			p := start(t, caching(storable(t, 100), fmt.Sprintf(`{address: "127.0.0.1:0", wire: %t}`, wire), ""))

@@ -14,10 +14,15 @@ import (
 	"unicode/utf8"
 )
 
-// writesTimeout is for the answer of a gateway that replays or drops many.
+// replayWait is how long `penstock writes replay` waits by default for the writes to be applied.
+const replayWait = 10 * time.Second
+
+// writesTimeout bounds the wait for the gateway's response. Replaying or dropping many writes takes
+// time.
 const writesTimeout = 30 * time.Second
 
-// writesAnswer is what the admin API says of the queue of writes.
+// writesAnswer is a response of the admin API about the write queue. Each endpoint sets some
+// fields.
 type writesAnswer struct {
 	Status  string        `json:"status"`
 	Errors  []string      `json:"errors"`
@@ -28,12 +33,13 @@ type writesAnswer struct {
 	Dead    int           `json:"dead"`
 	Letters []queuedWrite `json:"letters"`
 	Count   int           `json:"count"`
+	IDs     []string      `json:"ids"`
 	Write   queuedWrite   `json:"write"`
 	Header  http.Header   `json:"header"`
 	Body    []byte        `json:"body"`
 }
 
-// queuedWrite is a write as operators see it.
+// queuedWrite describes one write to operators.
 type queuedWrite struct {
 	ID       string    `json:"id"`
 	Route    string    `json:"route"`
@@ -49,39 +55,46 @@ type queuedWrite struct {
 	Updated  time.Time `json:"updated"`
 }
 
-// writesCommand is what is to be done with the queue of writes.
+// writesCommand is a parsed `penstock writes` command.
 type writesCommand struct {
 	verb  string
 	ids   []string
 	all   bool
 	limit int
+	wait  time.Duration // time to wait for replayed writes to end
 }
 
-// runWrites lists, shows, replays or drops what is in the queue of writes of a running gateway.
+// runWrites lists, shows, replays or drops the queued writes of a running gateway.
 func runWrites(ctx context.Context, c *call) error {
+	if path, rest, given := takeFile(c.args); given {
+		return runWritesFile(path, rest, c.stdout)
+	}
 	verb := "list"
 	if len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
 		verb, c.args = c.args[0], c.args[1:]
 	}
 	if !slices.Contains([]string{"list", "show", "replay", "drop"}, verb) {
-		return usageError(fmt.Sprintf("penstock writes does not know %q; it knows list, show ID, replay ID… and drop ID…", verb))
+		return usageError(fmt.Sprintf("penstock writes has no subcommand %q; it has list, show ID, replay ID… and drop ID…, and with --file FILE check, list and salvage OUT", verb))
 	}
-	var gate door
+	var gate adminClient
 	w := writesCommand{verb: verb}
 	fs := c.flags("writes " + verb)
 	switch verb {
 	case "list":
-		fs.IntVar(&w.limit, "limit", 100, "how many dead letters to list")
-	case "replay", "drop":
+		fs.IntVar(&w.limit, "limit", 100, "the maximum number of dead letters to list")
+	case "replay":
+		fs.DurationVar(&w.wait, "wait", replayWait, "how long to wait for the writes to be applied; 0 does not wait")
+		fallthrough
+	case "drop":
 		fs.BoolVar(&w.all, "all", false, verb+" all dead letters")
 	}
 	gate.flags(fs)
-	// IDs come before the flags or behind them.
+	// IDs may come before or after the flags.
 	for len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
 		w.ids, c.args = append(w.ids, c.args[0]), c.args[1:]
 	}
 	if fs.Parse(c.args) != nil {
-		return c.parse(fs) // which says what is wrong with it
+		return c.parse(fs) // parse returns the error, or prints the help
 	}
 	w.ids = append(w.ids, fs.Args()...)
 	if err := w.check(); err != nil {
@@ -90,16 +103,18 @@ func runWrites(ctx context.Context, c *call) error {
 	if err := gate.find(c.env); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, writesTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writesTimeout+w.wait)
 	defer cancel()
 	return w.run(ctx, c.stdout, &gate)
 }
 
-// check wants the IDs that the verb needs.
+// check returns an error if the verb lacks IDs, has too many or has malformed ones.
 func (w *writesCommand) check() error {
 	switch {
 	case w.verb == "list" && len(w.ids) > 0:
 		return usageError(fmt.Sprintf("penstock writes list does not take %q", w.ids[0]))
+	case w.wait < 0:
+		return usageError("--wait can't be negative; 0 does not wait")
 	case w.verb == "show" && len(w.ids) != 1:
 		return usageError("penstock writes show needs the ID of one write")
 	case (w.verb == "replay" || w.verb == "drop") && w.all == (len(w.ids) > 0):
@@ -107,14 +122,14 @@ func (w *writesCommand) check() error {
 	}
 	for _, id := range w.ids {
 		if strings.ContainsAny(id, "/?#") {
-			return usageError(fmt.Sprintf("%q is no ID of a write", id))
+			return usageError(fmt.Sprintf("%q is not the ID of a write; penstock writes list prints the IDs", id))
 		}
 	}
 	return nil
 }
 
-// run asks the gateway and prints what it says.
-func (w *writesCommand) run(ctx context.Context, out io.Writer, d *door) error {
+// run sends the request to the gateway and prints its response.
+func (w *writesCommand) run(ctx context.Context, out io.Writer, d *adminClient) error {
 	method, path, body := http.MethodGet, []string{"writes"}, []byte(nil)
 	query := ""
 	switch w.verb {
@@ -128,7 +143,7 @@ func (w *writesCommand) run(ctx context.Context, out io.Writer, d *door) error {
 			ask = map[string]any{"all": true}
 		}
 		method, path = http.MethodPost, append(path, w.verb)
-		body, _ = json.Marshal(ask) // of texts
+		body, _ = json.Marshal(ask) // a map of strings always encodes
 	}
 	url := d.url.JoinPath(path...)
 	url.RawQuery = query
@@ -140,11 +155,16 @@ func (w *writesCommand) run(ctx context.Context, out io.Writer, d *door) error {
 	if err != nil {
 		return err
 	}
-	return w.report(out, status, answer)
+	told := w.report(out, status, answer)
+	if w.verb != "replay" || w.wait == 0 || len(answer.IDs) == 0 {
+		return told
+	}
+	return joinLines(told, w.follow(ctx, out, d, answer.IDs))
 }
 
-// askWrites sends a request to the admin listener. An answer that is none of a gateway is left empty.
-func (d *door) askWrites(req *http.Request) (int, *writesAnswer, error) {
+// askWrites sends a request to the admin listener. The answer is empty if an error response is not
+// a gateway's JSON.
+func (d *adminClient) askWrites(req *http.Request) (int, *writesAnswer, error) {
 	req.Header.Set("Content-Type", "application/json")
 	status, text, err := d.send(req, 16*maxAnswer)
 	if err != nil {
@@ -152,19 +172,19 @@ func (d *door) askWrites(req *http.Request) (int, *writesAnswer, error) {
 	}
 	answer := new(writesAnswer)
 	if json.Unmarshal(text, answer) != nil && status/100 == 2 {
-		return 0, nil, fmt.Errorf("the gateway at %s: what it says is not about writes", d.where())
+		return 0, nil, fmt.Errorf("the gateway at %s sent a response about writes that is not JSON", d.where())
 	}
 	return status, answer, nil
 }
 
-// report prints what was asked for, or returns why it can't be.
+// report prints the requested data, or returns an error with the reason.
 func (w *writesCommand) report(out io.Writer, status int, a *writesAnswer) error {
 	switch status {
 	case http.StatusOK:
 	case http.StatusBadRequest:
 		return usageError(strings.Join(a.said(), "; "))
 	case http.StatusUnauthorized:
-		return usageError("the gateway asks for its admin token: give it as " + tokenVariable + ", or name its configuration with --config")
+		return errNoToken
 	default:
 		if a.Count > 0 {
 			return fmt.Errorf("%s %d; %s", a.Status, a.Count, strings.Join(a.said(), "; "))
@@ -177,11 +197,15 @@ func (w *writesCommand) report(out io.Writer, status int, a *writesAnswer) error
 	case "show":
 		return a.show(out)
 	}
-	_, err := fmt.Fprintf(out, "%s %d of the dead letters\n", a.Status, a.Count)
+	done := a.Status
+	if w.verb == "replay" {
+		done = "queued again:"
+	}
+	_, err := fmt.Fprintf(out, "%s %d of the dead letters\n", done, a.Count)
 	return err
 }
 
-// said is whatever the gateway has to say of a failure.
+// said returns the reasons that the gateway gave for a failure.
 func (a *writesAnswer) said() []string {
 	p := purgeAnswer{Status: a.Status, Errors: a.Errors, Hint: a.Hint}
 	return p.said()
@@ -189,7 +213,7 @@ func (a *writesAnswer) said() []string {
 
 func (a *writesAnswer) list(out io.Writer) error {
 	oldest := (time.Duration(a.Oldest) * time.Millisecond).Round(time.Millisecond)
-	fmt.Fprintf(out, "%d queued, %d bytes, the oldest for %v; %d dead\n", a.Pending, a.Bytes, oldest, a.Dead)
+	fmt.Fprintf(out, "%d queued, %d bytes, the oldest waiting %v; %d dead\n", a.Pending, a.Bytes, oldest, a.Dead)
 	if len(a.Letters) == 0 {
 		return nil
 	}
@@ -226,7 +250,7 @@ func (a *writesAnswer) show(out io.Writer) error {
 	return a.showBody(out)
 }
 
-// showBody prints text as it is, and of anything else only how much there is.
+// showBody prints a text body as it is, and of a binary one only its size.
 func (a *writesAnswer) showBody(out io.Writer) error {
 	var err error
 	switch {
@@ -234,7 +258,7 @@ func (a *writesAnswer) showBody(out io.Writer) error {
 	case utf8.Valid(a.Body) && !bytes.ContainsFunc(a.Body, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' }):
 		_, err = fmt.Fprintf(out, "\n%s\n", a.Body)
 	default:
-		_, err = fmt.Fprintf(out, "\n(%d bytes that are no text)\n", a.Write.Bytes)
+		_, err = fmt.Fprintf(out, "\n(%d bytes of binary data)\n", a.Write.Bytes)
 	}
 	return err
 }

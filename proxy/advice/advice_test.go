@@ -28,7 +28,7 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
-// TestGhostEstimates: the sampled caches hit as whole ones of the sizes do.
+// TestGhostEstimates compares the sampled caches with whole caches of the same sizes.
 func TestGhostEstimates(t *testing.T) {
 	const objects, size, uses = 60_000, 8 << 10, 400_000
 	room := int64(objects / 8 * size) // 60 MiB, so that one key in eight is sampled
@@ -61,7 +61,8 @@ func TestGhostEstimates(t *testing.T) {
 	}
 }
 
-// TestSinkDoesNotAllocate: a hit costs one comparison, a request that is not looked at next to nothing.
+// TestSinkDoesNotAllocate checks that a hit costs one comparison, and that a request outside the
+// sample costs almost nothing.
 func TestSinkDoesNotAllocate(t *testing.T) {
 	c := NewCollector(1 << 30)
 	c.Declare([]Route{{Name: "r", Cached: true}})
@@ -97,7 +98,7 @@ func BenchmarkFinish(b *testing.B) {
 	}
 }
 
-// TestEvidenceIsBounded: whatever clients send, no more is kept.
+// TestEvidenceIsBounded checks that clients cannot make the evidence grow beyond its bounds.
 func TestEvidenceIsBounded(t *testing.T) {
 	c := NewCollector(1 << 20)
 	c.Declare([]Route{{Name: "r", Cached: true, Param: true}})
@@ -115,7 +116,8 @@ func TestEvidenceIsBounded(t *testing.T) {
 	}
 }
 
-// TestBursts: reads of different objects by one client at once are a burst, repeated or slow ones are not.
+// TestBursts checks that quick reads of different objects by one client form a burst, and that
+// repeated or slow reads do not.
 func TestBursts(t *testing.T) {
 	var b bursts
 	r := &routeEvidence{}
@@ -180,7 +182,7 @@ func TestAdviseInstancesAndUpstreams(t *testing.T) {
 		h.Observe(d)
 	}
 	got := Advise(&Evidence{Upstreams: map[string]observe.Histogram{"slow": h}})
-	if len(got) != 1 || got[0].Kind != "slow" || !strings.Contains(got[0].YAML, "first_byte: 4s") || !strings.Contains(got[0].Caution, "hedge") {
+	if len(got) != 1 || got[0].Kind != "slow" || !strings.Contains(got[0].YAML, "first_byte: 4s") || !strings.Contains(got[0].Caution, "hedging") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	burstGap   = 10 * time.Millisecond // between two requests of one burst
-	burstLeast = 5                     // requests that make a burst
+	burstGap   = 10 * time.Millisecond // the maximum pause between two requests of one burst
+	burstLeast = 5                     // the minimum number of requests in a burst
 	burstSlots = 256
 )
 
-// bursts finds requests of one client for one route, each for another object, that come at once: what a loop over single reads does. Clients that fall
-// into one slot push each other out, which costs a burst.
+// bursts detects requests of one client for different objects of one route at nearly the same time,
+// as a loop over single reads makes them. Clients that share a slot evict each other, which loses a
+// burst.
 type bursts struct {
 	slots [burstSlots]struct {
 		mu sync.Mutex
@@ -29,7 +30,8 @@ type burst struct {
 	n      uint64
 }
 
-// note takes a request, and gives a burst that has ended with it; n is 0 for none.
+// note records a request. If this ends a burst, it returns the burst's route and size; otherwise n
+// is 0.
 func (b *bursts) note(client netip.Addr, r *routeEvidence, path string, at time.Time) (route *routeEvidence, n uint64) {
 	raw := client.As16()
 	s := &b.slots[hash(0, string(raw[:]))%burstSlots]
@@ -51,7 +53,7 @@ func (b *bursts) note(client netip.Addr, r *routeEvidence, path string, at time.
 	return ended.route, ended.n
 }
 
-// open are the bursts that have not ended, for whoever reads the evidence.
+// open calls f for each burst that has not ended.
 func (b *bursts) open(f func(r *routeEvidence, n uint64)) {
 	for i := range b.slots {
 		s := &b.slots[i]

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	sampleAll = 1024 // so many requests of a route are looked at closely, and of more one in sampleOne
+	sampleAll = 1024 // the first requests of a route are all examined, then one in sampleOne
 	sampleOne = 8
-	// sampleHits is the same for hits that connections answer by themselves.
+	// sampleHits replaces sampleOne for hits that connections answer themselves.
 	sampleHits = 1 << 16
 	maxParams  = 32
 	maxTypes   = 16
@@ -24,25 +24,29 @@ const (
 	pairSlots  = 1 << 13
 )
 
-// Route is what the configuration says of a route, as far as advice goes by it.
+// Route is the part of a route's configuration on which advice depends.
 type Route struct {
 	Name      string
 	Upstream  string
-	Param     bool // its path captures something
+	Param     bool // its path has captures
 	Cached    bool
 	Compress  bool
 	Batched   bool
 	Paginated bool
+
+	CookieMode string // cache.cookies
+	KeyCookies string // cache.key.cookies, separated by spaces
+	Ruled      bool   // it has cache_control rules
 }
 
-// Collector keeps the evidence. It is a Sink and may be used concurrently.
+// Collector keeps the evidence. It is a Sink and safe for concurrent use.
 type Collector struct {
 	ghost  *Ghost
-	stored atomic.Uint64 // responses that were stored
+	stored atomic.Uint64 // stored responses
 	routes atomic.Pointer[map[string]*routeEvidence]
 	bursts bursts
 
-	mu        sync.Mutex // guards what is in the routes, and the following
+	mu        sync.Mutex // guards the contents of routes and the fields below
 	pairs     [pairSlots]pair
 	upstreams map[string]*observe.Histogram
 	declared  []Route
@@ -53,43 +57,44 @@ var (
 	_ observe.Filler = (*Collector)(nil)
 )
 
-// routeEvidence is what was seen of a route's requests. Counts are of the sample.
+// routeEvidence is the evidence on one route. Counts are of the sample.
 type routeEvidence struct {
 	Route
 	seen      atomic.Uint64 // up to sampleAll
 	sampled   uint64
 	urls      distinct
-	reasons   map[string]uint64 // why responses were not stored, or not used
-	obstacles map[string]uint64 // without a cache: what would keep them out of one
+	reasons   map[string]uint64 // why responses were not stored or not used
+	obstacles map[string]uint64 // without a cache: why responses could not be stored
 	types     map[string]*typeEvidence
 	params    map[string]*paramEvidence
 	sizes     sizes
-	plain     sizes // of those that could have been sent coded and were not
+	plain     sizes // responses sent uncoded although the client accepts a coding
 	bursts    uint64
 	burst     uint64 // requests in all bursts
-	largest   uint64 // burst
+	largest   uint64 // size of the largest burst
+	cookies   cookieEvidence
 }
 
 type typeEvidence struct{ n, bytes, plain, plainBytes uint64 }
 
-// paramEvidence is what was seen of a query parameter. same counts pairs of requests that differ in it alone and got the same content, differ those that
-// got other.
+// paramEvidence is the evidence on a query parameter. same counts pairs of requests that differ
+// only in it and got equal contents, differ those with different contents.
 type paramEvidence struct {
 	n, same, differ uint64
 	values          distinct
 }
 
-// pair remembers the last request with all but one parameter alike.
+// pair is the last request whose other parameters are the same.
 type pair struct{ rest, value, content uint64 }
 
-// NewCollector makes a Collector for a memory tier of size bytes.
+// NewCollector returns a Collector for a memory tier of size bytes.
 func NewCollector(size int64) *Collector {
 	c := &Collector{ghost: NewGhost(size), upstreams: make(map[string]*observe.Histogram)}
 	c.routes.Store(&map[string]*routeEvidence{})
 	return c
 }
 
-// Declare has evidence collected of these routes. What was seen of a route whose description has changed is forgotten.
+// Declare sets the routes. It discards the evidence on a route whose description has changed.
 func (c *Collector) Declare(routes []Route) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,13 +106,14 @@ func (c *Collector) Declare(routes []Route) {
 		}
 		next[r.Name] = &routeEvidence{
 			Route: r, reasons: make(map[string]uint64), obstacles: make(map[string]uint64), types: make(map[string]*typeEvidence), params: make(map[string]*paramEvidence),
+			cookies: cookieEvidence{urls: make(map[uint64]*cookieURL), names: make(map[string]*cookieName)},
 		}
 	}
 	c.declared = routes
 	c.routes.Store(&next)
 }
 
-// Hit takes note of a use of a stored object.
+// Hit records a use of a stored object.
 func (c *Collector) Hit(h *observe.Hit) {
 	if h.Key != 0 {
 		c.ghost.Use(h.Key, objectSize(h.BytesOut))
@@ -120,11 +126,11 @@ func (c *Collector) Hit(h *observe.Hit) {
 	}
 }
 
-// sampleHit looks at a hit closely.
+// sampleHit examines a hit.
 func (c *Collector) sampleHit(route *routeEvidence, h *observe.Hit) {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(string(h.Head))))
 	if err != nil {
-		return // it was answered, so this does not happen; evidence is not worth more
+		return // cannot happen for an answered request
 	}
 	r.Host = h.Host
 	e := observe.Event{Route: h.Route, Status: h.Status, BytesOut: h.BytesOut, Coding: h.Coding, ContentType: h.ContentType, ETag: h.ETag}
@@ -133,10 +139,10 @@ func (c *Collector) sampleHit(route *routeEvidence, h *observe.Hit) {
 	c.sample(route, &e, r)
 }
 
-// Fill takes note of a call to an origin.
+// Fill records a call to an origin.
 func (c *Collector) Fill(e *observe.Event) { c.origin(e) }
 
-// Finish takes note of a request.
+// Finish records a request.
 func (c *Collector) Finish(e *observe.Event, r *http.Request) {
 	if e.Key != 0 && e.Cache != observe.CachePass && (e.Stored || e.Cache != observe.CacheMiss) {
 		c.ghost.Use(e.Key, objectSize(e.BytesOut))
@@ -162,9 +168,10 @@ func (c *Collector) Finish(e *observe.Event, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sample(route, e, r)
+	route.cookies.note(e, r)
 }
 
-// takes reports whether a request is looked at closely.
+// takes reports whether to examine a request.
 func (r *routeEvidence) takes() bool {
 	if r.seen.Load() < sampleAll {
 		r.seen.Add(1)
@@ -173,7 +180,8 @@ func (r *routeEvidence) takes() bool {
 	return rand.Uint32()%sampleOne == 0
 }
 
-// takesHit reports whether a hit of a connection is looked at closely, which takes longer than the hit.
+// takesHit reports whether to examine a connection's hit. Examining it takes longer than the hit
+// itself.
 func (r *routeEvidence) takesHit() bool {
 	if r.seen.Load() < sampleAll {
 		r.seen.Add(1)
@@ -188,7 +196,7 @@ func (r *routeEvidence) count(n uint64) {
 	r.largest = max(r.largest, n)
 }
 
-// objectSize is about what an object takes whose content has n bytes; 0: not known.
+// objectSize estimates the memory of an object with n bytes of content; 0 means unknown.
 func objectSize(n int64) int64 {
 	if n <= 0 {
 		return 0
@@ -196,7 +204,7 @@ func objectSize(n int64) int64 {
 	return n + minObject
 }
 
-// origin takes note of how long an origin took to begin its answer.
+// origin records the time to the first byte of an origin's response.
 func (c *Collector) origin(e *observe.Event) {
 	if e.OriginRequests == 0 || e.Upstream == "" || e.FirstByte <= 0 {
 		return
@@ -214,11 +222,11 @@ func (c *Collector) origin(e *observe.Event) {
 	h.Observe(e.FirstByte)
 }
 
-// sample looks at a request closely.
+// sample examines a request.
 func (c *Collector) sample(route *routeEvidence, e *observe.Event, r *http.Request) {
 	route.sampled++
 	if e.Reason != "" && e.Reason != "none" {
-		route.reasons[e.Reason]++ // of a fixed list
+		route.reasons[e.Reason]++ // the reasons are a fixed list
 	}
 	if e.Obstacle != "" {
 		route.obstacles[e.Obstacle]++
@@ -232,7 +240,7 @@ func (c *Collector) sample(route *routeEvidence, e *observe.Event, r *http.Reque
 	c.query(route, e, r)
 }
 
-// content takes note of type and coding.
+// content records the type and coding of a response.
 func (r *routeEvidence) content(e *observe.Event, req *http.Request) {
 	media, _, _ := strings.Cut(e.ContentType, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
@@ -256,13 +264,13 @@ func (r *routeEvidence) content(e *observe.Event, req *http.Request) {
 	}
 }
 
-// compressible reports media types that shrink.
+// compressible reports whether responses of a media type compress well.
 func compressible(media string) bool {
 	return strings.HasPrefix(media, "text/") && media != "text/event-stream" || strings.HasSuffix(media, "json") || strings.HasSuffix(media, "xml") ||
 		strings.HasSuffix(media, "javascript") || media == "application/wasm"
 }
 
-// query takes note of each parameter, and of whether the content goes by it.
+// query records each parameter, and whether the content depends on it.
 func (c *Collector) query(route *routeEvidence, e *observe.Event, r *http.Request) {
 	if r.URL.RawQuery == "" || len(r.URL.RawQuery) > 4096 {
 		return
@@ -303,17 +311,17 @@ func (c *Collector) query(route *routeEvidence, e *observe.Event, r *http.Reques
 	}
 }
 
-// Evidence is what a Collector has seen, copied for Advise.
+// Evidence is a copy of a Collector's evidence, for Advise.
 type Evidence struct {
 	Routes    []RouteEvidence
 	Upstreams map[string]observe.Histogram
 	Memory    MemoryEvidence
 	Instance  InstanceEvidence
 	Meter     observe.Reading
-	Since     time.Duration // how long it was collected
+	Since     time.Duration // the duration of the collection
 }
 
-// MemoryEvidence is about the memory tier.
+// MemoryEvidence is the evidence on the memory tier.
 type MemoryEvidence struct {
 	Size, Used, MaxObject int64
 	Half, Same, Double    float64 // hit ratios of the sample
@@ -321,15 +329,15 @@ type MemoryEvidence struct {
 	Evicts                bool
 }
 
-// InstanceEvidence is about the process.
+// InstanceEvidence is the evidence on the process.
 type InstanceEvidence struct {
 	Processors int
 	Busy       float64 // share of the processors' time
 	Memory     int64   // of the process
-	Limit      int64   // 0: none
+	Limit      int64   // 0 if unlimited
 }
 
-// RouteEvidence is about a route. Counts are of a sample.
+// RouteEvidence is the evidence on a route. Counts are of a sample.
 type RouteEvidence struct {
 	Route
 	Sampled            uint64
@@ -338,21 +346,24 @@ type RouteEvidence struct {
 	Types              map[string]TypeEvidence
 	Params             map[string]ParamEvidence
 	MeanBytes          float64
-	LargeBytes         int64 // 99 % are not larger
+	LargeBytes         int64 // the 99th percentile
 	Bursts, Burst      uint64
 	Largest            uint64
+	Cookies            CookieEvidence
 }
 
-// TypeEvidence is about a media type; Plain are those that could have been sent coded.
+// TypeEvidence is the evidence on a media type. Plain counts responses sent uncoded although the
+// client accepts a coding.
 type TypeEvidence struct{ N, Bytes, Plain, PlainBytes uint64 }
 
-// ParamEvidence is about a query parameter.
+// ParamEvidence is the evidence on a query parameter.
 type ParamEvidence struct {
 	N, Same, Differ uint64
 	Values          float64
 }
 
-// Read copies the evidence, with what the Meter has counted. What is not a Collector's to know is left empty.
+// Read copies the evidence and adds the Meter's reading. Fields that a Collector cannot know stay
+// empty.
 func (c *Collector) Read(meter observe.Reading) Evidence {
 	e := Evidence{Upstreams: make(map[string]observe.Histogram), Meter: meter}
 	e.Memory.Half, e.Memory.Same, e.Memory.Double, e.Memory.Uses = c.ghost.Ratios(c.uses(&meter))
@@ -376,7 +387,7 @@ func (c *Collector) Read(meter observe.Reading) Evidence {
 	return e
 }
 
-// uses are the uses of stored objects of which the ghosts have seen a sample.
+// uses returns the number of all uses of stored objects, of which the Ghost sees a sample.
 func (c *Collector) uses(meter *observe.Reading) uint64 {
 	n := c.stored.Load()
 	for i := range meter.Rows {
@@ -393,7 +404,7 @@ func (r *routeEvidence) read() RouteEvidence {
 	out := RouteEvidence{
 		Route: r.Route, Sampled: r.sampled, URLs: r.urls.count(), Reasons: maps.Clone(r.reasons), Obstacles: maps.Clone(r.obstacles),
 		Types: make(map[string]TypeEvidence), Params: make(map[string]ParamEvidence), LargeBytes: r.sizes.quantile(0.99),
-		Bursts: r.bursts, Burst: r.burst, Largest: r.largest,
+		Bursts: r.bursts, Burst: r.burst, Largest: r.largest, Cookies: r.cookies.read(),
 	}
 	if r.sizes.n > 0 {
 		out.MeanBytes = float64(r.sizes.sum) / float64(r.sizes.n)

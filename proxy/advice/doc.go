@@ -1,6 +1,8 @@
-// Package advice finds what a gateway's configuration could do better, by what its traffic shows.
+// Package advice derives advice on the configuration from a gateway's traffic.
 //
-// A [Collector] is told of requests and keeps sketches of them, whose size is bounded by the configuration and not by clients: how many URLs, which query
-// parameters, which sizes, types and codings, what kept responses out of the cache, which requests came in bursts. A [Ghost] estimates what the memory
-// tier would hit if it were half or double its size. [Advise] is a function of that evidence: it reads no clock and no configuration beyond what it is given.
+// A [Collector] records requests and keeps sketches of them. The configuration, not the clients,
+// bounds their size. They hold the number of URLs, query parameters, sizes, types and codings, the
+// reasons why responses were not cached, and bursts of requests. A [Ghost] estimates the hit ratio
+// of the memory tier at half and double its size. [Advise] is a function of this evidence: it reads
+// no clock and no configuration except its arguments.
 package advice

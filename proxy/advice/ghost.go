@@ -5,23 +5,27 @@ import (
 	"sync"
 )
 
-// ghostBytes is the size of the largest sampled cache per size of one: what is above is brought down to it by sampling.
+// ghostBytes is the largest size of a simulated cache. For larger caches a sample is simulated.
 const ghostBytes = 8 << 20
 
-// Ghost estimates the hit ratio of a cache of half, the same and double the size, by caches that hold no content and only a sample of the keys (SHARDS,
-// Waldspurger et al., FAST 2015). The sample is by the hash of the key: all uses of a key are in it, or none, so that a cache of the sampled share of the size
-// hits as often among them as the whole does among all. A key that is not in the sample costs one comparison. What it holds is least recently used,
-// which is not quite what the memory tier does: the differences between the three are what counts.
+// Ghost estimates the hit ratio of a cache of half, the same and double the size. It simulates
+// caches that hold no content and only a sample of the keys (SHARDS, Waldspurger et al., FAST
+// 2015). The hash of the key selects the sample, so it has all uses of a key or none. A cache of
+// the sampled share of the size therefore has the same hit ratio on the sample as the whole cache
+// on all keys. For a key outside the sample, Use costs one comparison. The simulation evicts the
+// least recently used object, which the memory tier does only roughly, so only the differences
+// between the three ratios are meaningful.
 //
-// What makes a sample of keys err is whether the few hottest are in it. They are hits at any size, so what the sample has too few or too many of uses, as the
-// number of all uses tells, is taken for hits (SHARDS-adj).
+// The main error of a sample is whether it has the few hottest keys. Uses of these are hits at any
+// size. Ratios therefore compares the sample's uses with the expected number, and counts the
+// difference as hits (SHARDS-adj).
 type Ghost struct {
-	mask  uint64 // keys with none of these bits are in the sample
+	mask  uint64 // a key is in the sample if all these bits are 0
 	mu    sync.Mutex
 	sizes [3]shadow
 }
 
-// NewGhost makes a Ghost for a cache of size bytes.
+// NewGhost returns a Ghost for a cache of size bytes.
 func NewGhost(size int64) *Ghost {
 	rate := int64(1)
 	for size/rate > ghostBytes {
@@ -34,7 +38,8 @@ func NewGhost(size int64) *Ghost {
 	return g
 }
 
-// Use takes note of a use of an object by the hash of its key; size is what it takes in memory, 0 where that is not known.
+// Use records a use of an object by the hash of its key. size is the number of bytes of memory that
+// it takes, or 0 if unknown.
 func (g *Ghost) Use(key uint64, size int64) {
 	if key&g.mask != 0 {
 		return
@@ -46,8 +51,9 @@ func (g *Ghost) Use(key uint64, size int64) {
 	}
 }
 
-// Ratios are the shares of all uses, of which there were total, that would have been hits at half, the same and double the size, and how many uses the
-// sample has. Uses from before the caches were full are among them: what is new is a miss at every size.
+// Ratios returns the hit ratios at half, the same and double the size, and the number of uses in
+// the sample. total is the number of all uses. Early uses, when the caches were not full, count
+// too: a new object is a miss at any size.
 func (g *Ghost) Ratios(total uint64) (half, same, double float64, uses uint64) {
 	expected := float64(total) / float64(g.mask+1)
 	g.mu.Lock()
@@ -55,17 +61,18 @@ func (g *Ghost) Ratios(total uint64) (half, same, double float64, uses uint64) {
 	return g.sizes[0].ratio(expected), g.sizes[1].ratio(expected), g.sizes[2].ratio(expected), g.sizes[1].uses
 }
 
-// Evicts reports whether a cache of the size has ever had to make room.
+// Evicts reports whether a cache of the same size would ever have evicted an object.
 func (g *Ghost) Evicts() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.sizes[1].evicted > 0
 }
 
-// shadow is a least recently used cache without content. Each entry counts with at least minObject, which bounds how many there are.
+// shadow is a least-recently-used cache without content. An entry counts at least minObject bytes,
+// which bounds the number of entries.
 type shadow struct {
 	room, used          int64
-	order               *list.List // of *mark, the last used first
+	order               *list.List // of *mark, the most recently used first
 	held                map[uint64]*list.Element
 	uses, hits, evicted uint64
 }
@@ -79,7 +86,7 @@ type mark struct {
 	size int64
 }
 
-// minObject is what an object takes at least: its head, key and places in tables.
+// minObject is the least memory that an object takes: its head, key and table entries.
 const minObject = 1 << 10
 
 func (s *shadow) use(key uint64, size int64) {
@@ -104,7 +111,7 @@ func (s *shadow) use(key uint64, size int64) {
 	}
 }
 
-// ratio is the share of hits, where expected uses were to be in the sample.
+// ratio returns the share of hits, given the expected number of uses in the sample.
 func (s *shadow) ratio(expected float64) float64 {
 	if expected <= 0 {
 		return 0

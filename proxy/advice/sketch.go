@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// distinct estimates how many different things it was told of (HyperLogLog), with an error of about 6 %.
+// distinct estimates the number of different values (HyperLogLog), with an error of about 6 %.
 type distinct [256]uint8
 
-// add takes the hash of a thing.
+// add adds the hash of a value.
 func (d *distinct) add(hash uint64) {
 	rank := uint8(bits.LeadingZeros64(hash<<8|1<<7)) + 1
 	if r := &d[hash>>56]; rank > *r {
@@ -16,7 +16,7 @@ func (d *distinct) add(hash uint64) {
 	}
 }
 
-// count is the estimate.
+// count returns the estimate.
 func (d *distinct) count() float64 {
 	const m = 256
 	sum, empty := 0.0, 0
@@ -28,12 +28,12 @@ func (d *distinct) count() float64 {
 	}
 	estimate := 0.7213 / (1 + 1.079/m) * m * m / sum
 	if estimate <= 2.5*m && empty > 0 {
-		return m * math.Log(m/float64(empty)) // the few are counted by what is still empty
+		return m * math.Log(m/float64(empty)) // for small numbers, count the empty registers (linear counting)
 	}
 	return estimate
 }
 
-// hash mixes s into h (FNV-1a, finished so that all of its bits are good).
+// hash mixes s into h: FNV-1a, with a finaliser so that all bits are usable.
 func hash(h uint64, s string) uint64 {
 	h ^= 14695981039346656037
 	for i := range len(s) {
@@ -64,7 +64,7 @@ func (s *sizes) add(size int64) {
 	s.sum += uint64(size)
 }
 
-// above is the size that a share of all do not exceed, to the next power of two.
+// quantile returns an upper bound, a power of two, for the given share of all sizes.
 func (s *sizes) quantile(share float64) int64 {
 	rest := uint64(math.Ceil(share * float64(s.n)))
 	for i, n := range s.buckets {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Setting is a key of the configuration and its value: Path as in cache.ttl.default.
+// Setting is a key of the configuration and its value. Path is, for example, cache.ttl.default.
 type Setting struct{ Path, Value string }
 
-// YAML nests settings as they stand in a file.
+// YAML nests settings as in a configuration file.
 func YAML(settings ...Setting) string {
 	root := &branch{}
 	for _, s := range settings {
@@ -21,7 +21,7 @@ func YAML(settings ...Setting) string {
 	return b.String()
 }
 
-// branch is a map of YAML, its keys in the order in which they came.
+// branch is a YAML map. Its keys keep their order of insertion.
 type branch struct {
 	keys   []string
 	values []*branch
@@ -53,7 +53,7 @@ func (b *branch) print(w *strings.Builder, indent string) {
 	}
 }
 
-// Duration is d as the configuration writes it: 1m, not 1m0s.
+// Duration formats d as in a configuration: 1m, not 1m0s.
 func Duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -8,18 +8,19 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// Fetcher asks for one part. The request has a URL without scheme and authority. An error may tell what a client is to be told of it, by the
-// methods that [Error] has.
+// Fetcher requests one part. The request's URL has no scheme and no authority. An error may have
+// the methods of [Error], which say what to tell the client.
 type Fetcher interface {
 	Fetch(ctx context.Context, req *http.Request) (*Answer, error)
 }
 
-// Gatherer is a Fetcher that gains by knowing how many calls of a foreach are about to come; done is called when they have ended.
+// Gatherer is a Fetcher that benefits from knowing how many calls of a foreach will follow. done
+// must be called when they have ended.
 type Gatherer interface {
 	Gather(n int) (done func())
 }
 
-// OnError says what stands in the place of a part that fails.
+// OnError says what replaces a part that fails.
 type OnError uint8
 
 const (
@@ -27,59 +28,64 @@ const (
 	Omit                   // the part is left out
 	Null                   // null
 	Default                // Part.Default
-	Stale                  // what is stored of it, if anything is; else the whole fails
+	Stale                  // the part's stored response; without one, the whole fails
 )
 
-// Part is one of the calls that an answer is made of.
+// Part describes one of the calls for a response.
 type Part struct {
 	Name    string
 	Fetcher Fetcher
 	URL     Template
-	// Each makes a call for each of the values that it leads to in another part, its first step; the part is the array of what they bring, in order.
-	// The zero Path: there is one call.
+	// Each is a path into another part; its first step is that part's name. One call is made for
+	// each value found there, and the part is the array of their results, in order. If Each is the
+	// zero Path, the part is one call.
 	Each    rawjson.Path
-	Limit   int           // the most values of Each; more fail the part
-	AtOnce  int           // calls of Each under way at the same time
-	Fields  []string      // of the client's request that are passed on, in canonical form
-	Timeout time.Duration // 0: the whole's alone
-	Select  rawjson.Path  // what is taken of the answer; the zero Path: all
+	Limit   int           // the maximum number of values of Each; if there are more, the part fails
+	AtOnce  int           // concurrent calls of Each
+	Fields  []string      // fields of the client's request to forward, in canonical form
+	Timeout time.Duration // 0 means only the whole's timeout applies
+	Select  rawjson.Path  // the selected value of the response; the zero Path selects all
 	OnError OnError
 	Default []byte // JSON
 }
 
-// Outcome is how asking for a part ended, for those who watch.
+// Outcome is the result of requesting a part, for observers.
 type Outcome string
 
 const (
-	Complete Outcome = "complete" // with what was asked for
-	Replaced Outcome = "replaced" // by what OnError says
-	Failed   Outcome = "failed"   // and the whole with it
+	Complete Outcome = "complete" // the requested value
+	Replaced Outcome = "replaced" // replaced according to OnError
+	Failed   Outcome = "failed"   // failed, and with it the whole
 )
 
-// Config is what an Aggregate is made of.
+// Config configures an Aggregate.
 type Config struct {
-	Parts   []Part // in the order in which the answer has them
+	Parts   []Part // in the order of the response
 	Merge   Merge
 	Timeout time.Duration
-	// Capture gives the plain text of what the route's pattern captured.
+	// Capture returns the plain text of a capture of the route's pattern.
 	Capture func(req *http.Request, name string) (string, bool)
-	// SilentTTL is how long an answer is fresh that says nothing of it.
+	// SilentTTL is the freshness lifetime of a response without explicit freshness.
 	SilentTTL time.Duration
-	TagField  string // the field that has the tags of an answer; "": none
-	// Observe is told of each part that was asked for; nil: nobody watches. It may be called concurrently.
+	TagField  string // the field that carries a response's tags; "" for no field
+	// Observe, if not nil, is called for each requested part, possibly concurrently.
 	Observe func(ctx context.Context, part string, outcome Outcome, took time.Duration)
+	// Refused, if not nil, is called with the reason why a part's content cannot be used, whatever
+	// replaces the part. It may be called concurrently.
+	Refused func(ctx context.Context, part string, err error)
 	Now     func() time.Time
 }
 
-// Aggregate is an origin that makes its answers of several others'. It is immutable and may be used concurrently.
+// Aggregate is an origin that combines its responses from those of others. It is immutable and safe
+// for concurrent use.
 type Aggregate struct {
 	Config
 	index map[string]int // of Parts
-	needs [][]int        // by part: those that its URL is made of
+	needs [][]int        // for each part, the parts whose values are in its URL
 }
 
-// New returns an Aggregate. What the configuration promises is not checked again: the parts depend on each other without a circle, and on parts
-// that are there.
+// New returns an Aggregate. It relies on the checks of the configuration: each part depends only on
+// parts that exist, and there are no cycles.
 func New(c Config) *Aggregate {
 	a := &Aggregate{Config: c, index: make(map[string]int, len(c.Parts))}
 	for i := range c.Parts {
@@ -91,7 +97,7 @@ func New(c Config) *Aggregate {
 	return a
 }
 
-// needed are the parts that the URL of p is made of.
+// needed returns the parts whose values are in the URL of p.
 func (a *Aggregate) needed(p *Part) []int {
 	var out []int
 	for _, ref := range p.URL.Refs() {
@@ -105,7 +111,7 @@ func (a *Aggregate) needed(p *Part) []int {
 	return out
 }
 
-// Error is why there is no answer, and what a client is to be told.
+// Error says why there is no response, and what to tell the client.
 type Error struct {
 	Part string
 	Code int
@@ -121,26 +127,26 @@ func (e *Error) Error() string {
 	return "part " + e.Part + ": " + e.Err.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Status is the status to answer with.
+// Status returns the status to answer with.
 func (e *Error) Status() int { return e.Code }
 
-// Detail tells a client which part is to blame, and nothing of what stands behind the gateway.
+// Detail tells the client which part is at fault, and nothing about the servers behind the gateway.
 func (e *Error) Detail() string {
-	who := "what the answer is made of"
+	subject := "a part of the response"
 	if e.Part != "" {
-		who = "part " + e.Part
+		subject = "part " + e.Part
 	}
 	switch e.Code {
 	case http.StatusGatewayTimeout:
-		return who + " did not come in time"
+		return subject + " did not arrive in time"
 	case http.StatusServiceUnavailable:
-		return who + " can't be asked for now"
+		return subject + " is not available now"
 	}
-	return who + " brought nothing that can be used"
+	return subject + " sent no usable response"
 }
 
-// ProxyStatus is the error type of RFC 9209 §2.3.
+// ProxyStatus returns the error type of RFC 9209 §2.3.
 func (e *Error) ProxyStatus() string { return e.Kind }

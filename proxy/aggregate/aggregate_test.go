@@ -15,7 +15,8 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// The whole is never reused longer, or by more, than any of its parts may be.
+// TestReuseProperty checks that the whole is never reused longer, or by more clients, than each
+// part allows.
 func TestReuseProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var u reuse
@@ -62,7 +63,7 @@ func TestReuseProperty(t *testing.T) {
 	})
 }
 
-// Whatever the value, it stays within the segment or the parameter that it was put into.
+// TestExpandProperty checks that each value stays within its path segment or parameter.
 func TestExpandProperty(t *testing.T) {
 	template, err := ParseTemplate("/a/{id}/b?q={id}&z=1")
 	if err != nil {
@@ -99,7 +100,8 @@ func TestExpandProperty(t *testing.T) {
 	})
 }
 
-// FuzzTemplate: what can be read can be filled in, and only with what it names.
+// FuzzTemplate checks that a parsed template can be filled in, and asks only for the values that it
+// names.
 func FuzzTemplate(f *testing.F) {
 	for _, seed := range []string{"/a/{id}", "/a?b={query.c}&d={x.y.0}", "/{}", "/{a.b", "a", "/{.}", "/{*}", "/a/../{b}", "/%zz{a}"} {
 		f.Add(seed, "v")
@@ -120,7 +122,7 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzSelect: what is taken of an answer is a value of its own.
+// FuzzSelect checks that a selected part of a response is a JSON value.
 func FuzzSelect(f *testing.F) {
 	f.Add([]byte(`{"a":[{"b":1},{"b":"x"}]}`), "a.#.b")
 	f.Add([]byte(`[1,2]`), "0")
@@ -136,7 +138,7 @@ func FuzzSelect(f *testing.F) {
 	})
 }
 
-// Merged objects have each member of each, and nothing else.
+// TestMergeProperty checks that a merged object has all members of its sources and no others.
 func TestMergeProperty(t *testing.T) {
 	names := rapid.SampledFrom([]string{"a", "b", "c", "d"})
 	var object func(depth int) *rapid.Generator[map[string]any]
@@ -171,7 +173,7 @@ func TestMergeProperty(t *testing.T) {
 	})
 }
 
-// union is the merge as a model.
+// union merges objects, as the model for the test.
 func union(one, two map[string]any) (out map[string]any, clash bool) {
 	out = map[string]any{}
 	for k, v := range one {

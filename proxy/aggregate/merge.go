@@ -12,16 +12,16 @@ type Merge uint8
 
 const (
 	Namespace Merge = iota // each part under its name
-	Deep                   // the parts, which are objects, as one
+	Deep                   // the parts, which are objects, merged into one
 )
 
-// named is a part's value. A nil value is of a part that is left out.
+// named is a part's value. A nil value means that the part is left out.
 type named struct {
 	name  string
 	value []byte
 }
 
-// namespace is an object with each part under its name, in their order.
+// namespace returns an object with each part under its name, in their order.
 func namespace(parts []named) []byte {
 	out := []byte{'{'}
 	for _, p := range parts {
@@ -37,7 +37,7 @@ func namespace(parts []named) []byte {
 	return append(out, '}')
 }
 
-// ConflictError lists the fields in which parts that were to be merged contradict each other.
+// ConflictError lists the fields in which merged parts contradict each other.
 type ConflictError struct{ Fields []string }
 
 // Error lists the fields.
@@ -45,7 +45,8 @@ func (e *ConflictError) Error() string {
 	return "parts contradict each other in " + strings.Join(e.Fields, ", ")
 }
 
-// deep is the parts as one object: members in the order in which their names come first, objects of one name merged. Null parts are as left out.
+// deep merges the parts into one object, and objects under the same name recursively. Members stand
+// in the order in which their names first occur. Null parts are left out.
 func deep(parts []named) ([]byte, error) {
 	var objects [][]byte
 	var wrong []string
@@ -53,7 +54,7 @@ func deep(parts []named) ([]byte, error) {
 		switch {
 		case p.value == nil, rawjson.Kind(p.value) == 'n':
 		case rawjson.Kind(p.value) != '{':
-			wrong = append(wrong, p.name+" (no object)")
+			wrong = append(wrong, p.name+" (not an object)")
 		default:
 			objects = append(objects, p.value)
 		}
@@ -76,8 +77,12 @@ func (m *merger) merge(dst []byte, objects [][]byte, at string) []byte {
 	var order []string
 	values := map[string][][]byte{}
 	for _, o := range objects {
+		own := map[string]bool{}
 		for name, v := range rawjson.Members(o) {
-			if values[name] == nil {
+			if own[name] { // readers differ in which of the two they take
+				m.wrong = append(m.wrong, fmt.Sprintf("%q (twice in one part)", strings.TrimPrefix(at+"."+name, ".")))
+			}
+			if own[name] = true; values[name] == nil {
 				order = append(order, name)
 			}
 			values[name] = append(values[name], v)
@@ -94,7 +99,7 @@ func (m *merger) merge(dst []byte, objects [][]byte, at string) []byte {
 	return append(dst, '}')
 }
 
-// member appends what one name stands for: one value, or objects to be merged.
+// member appends the value of one name, which is a single value or a merger of objects.
 func (m *merger) member(dst []byte, values [][]byte, at string) []byte {
 	if len(values) == 1 {
 		return append(dst, values[0]...)

@@ -14,19 +14,21 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// retryAfter is when a part that failed may be asked for again, where it does not say itself: as long as the cache leaves an origin alone that failed.
+// retryAfter is the time after which a failed part is requested again if it sends no Retry-After.
+// The cache uses the same time for a failed origin.
 const retryAfter = time.Second
 
-// result is what came of a part.
+// result is the result of a part.
 type result struct {
-	value   []byte        // JSON; nil: left out
-	answers []*Answer     // that it was made of
-	status  []http.Header // of all answers that came
-	err     error         // why it is missing or replaced; nil: it is complete
+	value   []byte        // JSON; nil if the part is left out
+	answers []*Answer     // the responses that it was made from
+	failed  []*Answer     // responses that could not be used or are only substitutes; see reuse.addFailure
+	status  []http.Header // headers of all received responses
+	err     error         // why the part is missing or replaced; nil if it is complete
 	retry   time.Duration
 }
 
-// statusError is an answer that is none.
+// statusError reports a response whose status is not 2xx.
 type statusError struct {
 	status int
 	answer *Answer
@@ -36,11 +38,12 @@ func (e *statusError) Error() string { return "answered with status " + strconv.
 
 var (
 	errNull    = errors.New("a value that it needs is null")
-	errMissing = errors.New("a value that it needs is not there")
-	errStale   = errors.New("the upstream fails, and what is stored stands in for its answer")
+	errMissing = errors.New("a value that it needs is missing")
+	errStale   = errors.New("the upstream fails, and its stored response replaces the answer")
 )
 
-// part asks for one part, once those that it needs are there, and puts in its place what is to stand there if it fails.
+// part requests one part after the parts that it depends on. If it fails, OnError determines its
+// value.
 func (r *run) part(ctx context.Context, p *Part) result {
 	begun := r.a.Now()
 	if p.Timeout > 0 {
@@ -53,7 +56,7 @@ func (r *run) part(ctx context.Context, p *Part) result {
 		res = r.each(ctx, p, r.results[r.a.index[name]].value, path)
 	} else {
 		res = r.one(ctx, p, nil)
-		if errors.Is(res.err, errNull) { // there is nothing to ask for: as in `manager_id: null`
+		if errors.Is(res.err, errNull) { // there is nothing to request, as with `manager_id: null`
 			res = result{value: []byte("null")}
 		}
 		res = r.stand(ctx, p, nil, res)
@@ -70,13 +73,16 @@ func (r *run) part(ctx context.Context, p *Part) result {
 	return res
 }
 
-// stand puts in the place of a failed answer what p says.
+// stand replaces a failed result according to p.OnError.
 func (r *run) stand(ctx context.Context, p *Part, element []byte, res result) result {
 	if res.err == nil {
 		return res
 	}
 	if res.retry = retryOf(res.err); errors.Is(res.err, errStale) {
-		return res // it stands in already
+		return res // it is a replacement already
+	}
+	if r.a.Refused != nil && (errors.As(res.err, new(*contentError)) || errors.As(res.err, new(*boundError))) {
+		r.a.Refused(ctx, p.Name, res.err)
 	}
 	switch p.OnError {
 	case Null:
@@ -85,20 +91,20 @@ func (r *run) stand(ctx context.Context, p *Part, element []byte, res result) re
 		res.value = p.Default
 	case Stale:
 		if old := r.stale(ctx, p, element); old.value != nil {
-			res.value, res.answers, res.status = old.value, old.answers, append(res.status, old.status...)
+			res.value, res.answers, res.failed, res.status = old.value, old.answers, old.answers, append(res.status, old.status...)
 		}
 	}
 	return res
 }
 
-// stale asks for what is stored, however old it is (RFC 9111 §5.2.1.2, §5.2.1.7).
+// stale requests the stored response, however old it is (RFC 9111 §5.2.1.2, §5.2.1.7).
 func (r *run) stale(ctx context.Context, p *Part, element []byte) result {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.a.Timeout)
 	defer cancel()
 	return r.call(ctx, p, element, http.Header{"Cache-Control": {"only-if-cached, max-stale"}})
 }
 
-// one makes the part's call and takes of the answer what is selected.
+// one makes one call of the part and selects its value.
 func (r *run) one(ctx context.Context, p *Part, element []byte) result {
 	return r.call(ctx, p, element, nil)
 }
@@ -122,41 +128,52 @@ func (r *run) call(ctx context.Context, p *Part, element []byte, directives http
 	}
 	res := result{status: []http.Header{answer.Header}}
 	if res.value, res.err = content(answer, p.Select); res.err != nil {
+		res.failed = []*Answer{answer}
 		return res
 	}
 	res.answers = []*Answer{answer}
 	if answer.Stale {
-		res.err = errStale
+		res.err, res.failed = errStale, res.answers
 	}
 	return res
 }
 
-// content is what is taken of an answer.
+// content returns the selected value of a response.
 func content(a *Answer, selected rawjson.Path) ([]byte, error) {
 	if a.Status < 200 || a.Status > 299 {
 		return nil, &statusError{a.Status, a}
 	}
-	if len(bytes.TrimSpace(a.Body)) == 0 {
-		return nil, errors.New("the answer has no content")
-	}
-	if err := rawjson.Check(a.Body); err != nil {
-		return nil, fmt.Errorf("the answer is not JSON that can be taken on: %w", err)
+	body := []byte("null") // for 204, and for 200 without content
+	if len(bytes.TrimSpace(a.Body)) > 0 {
+		var err error
+		if body, err = rawjson.Clean(a.Body); err != nil {
+			return nil, &contentError{"is not valid JSON: " + err.Error()}
+		}
 	}
 	if selected.Many() {
-		found, ok := selected.All(a.Body)
-		if !ok {
-			return nil, fmt.Errorf("the answer has no %s", selected)
+		found, ok := selected.All(body)
+		if !ok && !selected.Lacks(body) {
+			return nil, &contentError{selected.Why(body)}
 		}
 		return array(found), nil
 	}
-	value, ok := selected.Find(a.Body)
-	if !ok {
-		return nil, fmt.Errorf("the answer has no %s", selected)
+	value, ok := selected.Find(body)
+	switch {
+	case ok:
+		return value, nil
+	case selected.Lacks(body):
+		return []byte("null"), nil
 	}
-	return value, nil
+	return nil, &contentError{selected.Why(body)}
 }
 
-// array is the values as one array; those that are not there are left out.
+// contentError says why the content of a response cannot be used. It is the origin's fault, and the
+// operator needs to know of it.
+type contentError struct{ why string }
+
+func (e *contentError) Error() string { return "the answer " + e.why }
+
+// array joins the values in a JSON array, without the nil ones.
 func array(values [][]byte) []byte {
 	out := []byte{'['}
 	for _, v := range values {
@@ -171,11 +188,12 @@ func array(values [][]byte) []byte {
 	return append(out, ']')
 }
 
-// each makes a call for each of the values that path leads to in from, one for those that are equal, and joins what they bring in order.
+// each makes a call for each value that path finds in from, and joins their results in order. Equal
+// values share a call.
 func (r *run) each(ctx context.Context, p *Part, from []byte, path rawjson.Path) result {
 	values, ok := path.All(from)
-	if !ok {
-		return r.stand(ctx, p, nil, result{err: errMissing})
+	if !ok && !path.Lacks(from) {
+		return r.stand(ctx, p, nil, result{err: fmt.Errorf("the list for foreach: the part %s", path.Why(from))})
 	}
 	if len(values) > p.Limit {
 		return r.stand(ctx, p, nil, result{err: fmt.Errorf("%d values, more than the limit of %d", len(values), p.Limit)})
@@ -190,11 +208,11 @@ func (r *run) each(ctx context.Context, p *Part, from []byte, path rawjson.Path)
 	for i, v := range values {
 		text, ok := rawjson.Scalar(v)
 		switch _, had := firsts[text]; {
-		case !ok && (v == nil || rawjson.Kind(v) == 'n'): // nothing to ask for
+		case !ok && (v == nil || rawjson.Kind(v) == 'n'): // there is nothing to request
 			results[i].value = []byte("null")
 			continue
 		case !ok:
-			results[i] = r.stand(ctx, p, v, result{err: errors.New("a value of foreach is no single value")})
+			results[i] = r.stand(ctx, p, v, result{err: errors.New("a value of foreach is not a string, number or boolean")})
 			continue
 		case had:
 			continue
@@ -209,12 +227,13 @@ func (r *run) each(ctx context.Context, p *Part, from []byte, path rawjson.Path)
 	calls.Wait()
 	all := joined(values, firsts, results)
 	if p.OnError == Stale && slices.ContainsFunc(results, func(res result) bool { return res.err != nil && res.value == nil }) {
-		all.value = nil // an element that is not even there stale can't be left out unsaid
+		all.value = nil // an element without even a stale response must not be left out silently
 	}
 	return all
 }
 
-// joined is the array of what was asked for each value. The first error is that of the part; what stands in the places of the others is there.
+// joined returns the array of the results for the values. The error of the part is the first one,
+// or one without a replacement.
 func joined(values [][]byte, firsts map[string]int, results []result) result {
 	var all result
 	elements := make([][]byte, len(values))
@@ -230,6 +249,9 @@ func joined(values [][]byte, firsts map[string]int, results []result) result {
 		}
 		all.answers, all.status = append(all.answers, res.answers...), append(all.status, res.status...)
 		if res.err != nil {
+			if all.failed = append(all.failed, res.failed...); len(res.failed) == 0 {
+				all.failed = append(all.failed, new(Answer)) // no response could declare the failure public
+			}
 			if all.err == nil || res.value == nil {
 				all.err = res.err
 			}
@@ -242,7 +264,7 @@ func joined(values [][]byte, firsts map[string]int, results []result) result {
 	return all
 }
 
-// retryOf is when a failed part may be asked for again.
+// retryOf returns the time after which a failed part may be requested again.
 func retryOf(err error) time.Duration {
 	var s *statusError
 	if errors.As(err, &s) {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
 )
 
 // Answer is a part's response.
@@ -13,42 +15,51 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte        // without a content coding
-	Fresh  time.Duration // how long it stays fresh; 0 or less: it is stale, or that is not known
-	Shared bool          // it may answer others than the one it was asked for
-	Silent bool          // it may not, only because it says nothing of how long
-	Stale  bool          // it was stored, and is served because the origin fails
+	Fresh  time.Duration // remaining freshness; 0 or less if it is stale or the freshness is not known
+	Shared bool          // true if the response may be shared by several clients
+	Silent bool          // true if it may not be shared only because it has no explicit freshness
+	Stale  bool          // true if a stored response is served because the origin fails
 }
 
-// reuse is what follows from the parts for the reuse of the whole. The zero value is that of no parts.
+// reuse collects the restrictions that the parts put on the reuse of the whole. The zero value has
+// none.
 type reuse struct {
-	fresh   time.Duration // the shortest of those that say something
-	known   bool          // one says something
-	silent  bool          // one says nothing
+	fresh   time.Duration // the shortest freshness of the parts that have one
+	known   bool          // some part has a freshness
+	silent  bool          // some part has no explicit freshness
 	private bool
 	noStore bool
-	age     int64         // seconds; the largest
-	retry   time.Duration // a part is missing, and is to be asked for again after this; 0: none is
+	noCache bool          // a part must be validated before each use
+	age     int64         // seconds; the largest of the parts
+	retry   time.Duration // the time after which a missing part may be requested again; 0 if all parts are there
 	vary    []string      // canonical, sorted
 	tags    []string
+	tagged  map[string]bool // the set of tags
+	tagSize int             // bytes of all tags
 }
 
-// credentials are the fields by which an answer is one client's, whether it says so or not.
-var credentials = []string{"Authorization", "Cookie"}
+// These bounds are a stored response's limits for tags. addTags keeps one tag beyond them, so that
+// the cache sees that there are more.
+const (
+	maxTags     = 1000
+	maxTagsSize = 16 << 10
+)
 
-// add takes an answer into account that was asked for with the given fields of the client's.
+// isCredential reports whether a field identifies the client, so that a response to it may be
+// personal without saying so.
+func isCredential(name string) bool {
+	return name == "Authorization" || name == "Cookie" || cachepolicy.Identifies(name)
+}
+
+// add takes a part's response into account. passed are the client's fields that the part was
+// allowed to see.
 func (u *reuse) add(a *Answer, passed http.Header, tagField string) {
 	control := strings.ToLower(strings.Join(a.Header["Cache-Control"], ","))
-	has := func(directive string) bool {
-		for d := range strings.SplitSeq(control, ",") {
-			if name, _, _ := strings.Cut(strings.TrimSpace(d), "="); name == directive {
-				return true
-			}
-		}
-		return false
-	}
+	has := func(directive string) bool { return hasDirective(a, directive) }
 	u.noStore = u.noStore || has("no-store")
-	for _, name := range credentials {
-		if len(passed[name]) > 0 && !has("public") {
+	u.noCache = u.noCache || has("no-cache") && !strings.Contains(control, "no-cache=")
+	for name := range passed {
+		if isCredential(name) && !has("public") {
 			u.private = true
 		}
 	}
@@ -64,11 +75,52 @@ func (u *reuse) add(a *Answer, passed http.Header, tagField string) {
 		u.age = max(u.age, age)
 	}
 	u.varies(a.Header["Vary"], passed)
-	for tag := range strings.FieldsFuncSeq(strings.Join(a.Header[tagField], " "), func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
-		if !slices.Contains(u.tags, tag) {
+	for _, line := range a.Header[tagField] {
+		u.addTags(line)
+	}
+}
+
+// addTags adds the tags of a field line.
+func (u *reuse) addTags(line string) {
+	if u.tagged == nil {
+		u.tagged = make(map[string]bool)
+	}
+	for tag := range strings.FieldsFuncSeq(line, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
+		if len(u.tags) > maxTags || u.tagSize > maxTagsSize {
+			return
+		}
+		if !u.tagged[tag] {
+			u.tagged[tag] = true
 			u.tags = append(u.tags, tag)
+			u.tagSize += len(tag)
 		}
 	}
+}
+
+// addFailure takes into account that a part is missing or replaced. failed are the responses that
+// could not be used. Like a response, a failure may depend on the fields that the part saw. If it
+// saw a client's credentials, the failure is private to this client unless its response is public.
+func (u *reuse) addFailure(failed []*Answer, passed http.Header, retry time.Duration) {
+	u.missing(retry)
+	public := len(failed) > 0
+	for _, a := range failed {
+		u.private = u.private || hasDirective(a, "private")
+		u.varies(a.Header["Vary"], passed)
+		public = public && hasDirective(a, "public")
+	}
+	for name := range passed {
+		u.private = u.private || isCredential(name) && !public
+	}
+}
+
+// hasDirective reports whether the response's Cache-Control has the directive.
+func hasDirective(a *Answer, directive string) bool {
+	for d := range strings.SplitSeq(strings.ToLower(strings.Join(a.Header["Cache-Control"], ",")), ",") {
+		if name, _, _ := strings.Cut(strings.TrimSpace(d), "="); name == directive {
+			return true
+		}
+	}
+	return false
 }
 
 // atMost bounds the freshness.
@@ -79,14 +131,17 @@ func (u *reuse) atMost(fresh time.Duration) {
 	u.known = true
 }
 
-// varies adds the fields that the answer varies on, as far as they were the client's: the others are the same for all.
+// varies adds the fields of Vary that the part was allowed to see; all others are the same for all
+// clients. If a part has Vary: *, so has the whole. A cache_control rule may override no-store, but
+// it must not make a response shared that no request can select again.
 func (u *reuse) varies(lines []string, passed http.Header) {
 	for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 		_, was := passed[name]
 		switch {
 		case name == "*":
-			u.noStore = true
+			u.noStore, u.vary = true, []string{name}
+			return
 		case was && !slices.Contains(u.vary, name):
 			u.vary = append(u.vary, name)
 		}
@@ -94,21 +149,24 @@ func (u *reuse) varies(lines []string, passed http.Header) {
 	slices.Sort(u.vary)
 }
 
-// missing takes into account that a part is not there, and may be asked for again after retry.
+// missing takes into account that a part is missing and may be requested again after retry.
 func (u *reuse) missing(retry time.Duration) {
 	if u.retry == 0 || retry < u.retry {
 		u.retry = retry
 	}
 }
 
-// control is the Cache-Control of the whole. silentTTL is how long an answer is fresh that says nothing; authorized tells that the client's request
-// has Authorization, which no part needs to have seen (RFC 9111 §3.5). "": the whole says nothing either.
+// control returns the Cache-Control of the whole, or "" if no part has explicit freshness.
+// silentTTL is the lifetime of a response without explicit freshness. authorized is true if the
+// client sent Authorization, which the parts need not have seen (RFC 9111 §3.5).
 func (u *reuse) control(silentTTL time.Duration, authorized bool) string {
 	switch {
 	case u.noStore:
 		return "no-store"
 	case u.private:
 		return "private, no-cache"
+	case u.noCache:
+		return "no-cache" // with a lifetime, even an expired one, the route's stale windows could serve it
 	}
 	w := *u
 	if w.silent && w.known || w.silent && w.retry > 0 {
@@ -120,7 +178,7 @@ func (u *reuse) control(silentTTL time.Duration, authorized bool) string {
 	if !w.known {
 		return ""
 	}
-	// Age counts from when the oldest part was made, and so must the lifetime (RFC 9111 §4.2).
+	// Age counts from the time of the oldest part, so the lifetime must too (RFC 9111 §4.2).
 	control := "max-age=" + strconv.FormatInt(w.age+int64(w.fresh/time.Second), 10)
 	if authorized {
 		control += ", public"

@@ -10,15 +10,16 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// run is the making of one answer.
+// run is the construction of one response.
 type run struct {
 	a       *Aggregate
 	req     *http.Request
 	results []result
-	done    []chan struct{} // closed when the result is there
+	done    []chan struct{} // closed when the result is set
 }
 
-// RoundTrip makes the answer to req, a GET or a HEAD. It returns once all calls that it has made have ended.
+// RoundTrip constructs the response to req, a GET or a HEAD. It returns after all its calls have
+// ended.
 func (a *Aggregate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		return a.refuse(req), nil
@@ -39,41 +40,49 @@ func (a *Aggregate) RoundTrip(req *http.Request) (*http.Response, error) {
 				r.results[i] = r.part(ctx, &a.Parts[i])
 			}
 			if r.fatal(i) {
-				cancel() // the others are asked for in vain
+				cancel() // the whole fails, so the other parts are not needed
 			}
 		})
 	}
 	parts.Wait()
 	if err := req.Context().Err(); err != nil {
-		return nil, fmt.Errorf("putting an answer together: %w", err)
+		return nil, fmt.Errorf("combining the parts of a response: %w", err)
 	}
-	return r.answer()
+	return r.answer(req.Context())
 }
 
-// await waits for what a part needs, and reports what of that has failed.
+// await waits for the parts that a part depends on. It returns an error if one of them has failed.
 func (r *run) await(part int) error {
 	for _, i := range r.a.needs[part] {
-		<-r.done[i] // it ends: every call has a bound, and no part needs itself
+		<-r.done[i] // this ends: every call has a time limit, and the dependencies have no cycle
 		if r.results[i].value == nil {
-			return fmt.Errorf("part %s, which it needs, is missing", r.a.Parts[i].Name)
+			return fmt.Errorf("it depends on part %s, which is missing", r.a.Parts[i].Name)
 		}
 	}
 	return nil
 }
 
-// fatal reports whether the whole fails because of a part.
+// fatal reports whether part i makes the whole fail.
 func (r *run) fatal(i int) bool {
 	p, res := &r.a.Parts[i], &r.results[i]
 	return res.err != nil && !errors.Is(res.err, errStale) && (p.OnError == Fail || p.OnError == Stale && res.value == nil)
 }
 
-// value is the plain text that a reference stands for.
+// value returns the plain text for a reference.
 func (r *run) value(ref Ref, element []byte) (string, error) {
 	switch {
 	case ref.Query != "":
 		return r.req.URL.Query().Get(ref.Query), nil
 	case ref.Part:
-		return scalar(ref.Path.Find(r.results[r.a.index[ref.Name]].value))
+		value := r.results[r.a.index[ref.Name]].value
+		found, ok := ref.Path.Find(value)
+		switch {
+		case !ok && ref.Path.Lacks(value):
+			return "", errNull
+		case !ok:
+			return "", &contentError{"of part " + ref.Name + " " + ref.Path.Why(value)}
+		}
+		return scalar(found, true)
 	case ref.Name == "":
 		return scalar(element, true)
 	}
@@ -95,10 +104,11 @@ func scalar(value []byte, there bool) (string, error) {
 	case rawjson.Kind(value) == 'n':
 		return "", errNull
 	}
-	return "", errors.New("a value that it needs is no single value")
+	return "", errors.New("a value that it needs is not a string, number or boolean")
 }
 
-// passed are the fields of the client's request that p gets. Each that p may get is there, also where the client has not sent it.
+// passed returns the fields of the client's request that p is allowed to see and that the client
+// sent.
 func (r *run) passed(p *Part) http.Header {
 	h := make(http.Header, len(p.Fields)+1)
 	for _, name := range p.Fields {

@@ -10,16 +10,17 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// Ref is what stands within braces in a template: {id} is what the route's pattern captured, {query.page} a parameter of the client's query,
-// {user.manager_id} a field of another part, and {} the element of a foreach.
+// Ref is a reference within braces in a template: {id} is a capture of the route's pattern,
+// {query.page} a parameter of the client's query, {user.manager_id} a field of another part, and {}
+// the element of a foreach.
 type Ref struct {
-	Name  string       // the capture, or the part; "" for the element
+	Name  string       // the capture or the part; "" for the element
 	Query string       // the parameter
 	Path  rawjson.Path // within the part
 	Part  bool
 }
 
-// String is the reference as it is written.
+// String returns the reference as it is written.
 func (r Ref) String() string {
 	switch {
 	case r.Query != "":
@@ -30,7 +31,7 @@ func (r Ref) String() string {
 	return "{" + r.Name + "}"
 }
 
-// piece is fixed text, or a reference.
+// piece is fixed text or a reference.
 type piece struct {
 	text    string
 	ref     Ref
@@ -38,14 +39,15 @@ type piece struct {
 	inQuery bool
 }
 
-// Template makes the path and the query of a part's URL. It is immutable.
+// Template builds the path and query of a part's URL. It is immutable.
 type Template struct{ pieces []piece }
 
-// ParseTemplate reads a path with an optional query, such as /users/{user.manager_id} or /orders?user_id={id}.
+// ParseTemplate parses a path with an optional query, such as /users/{user.manager_id} or
+// /orders?user_id={id}.
 func ParseTemplate(s string) (Template, error) {
 	var t Template
 	if !strings.HasPrefix(s, "/") {
-		return t, errors.New("a part's path begins with /")
+		return t, errors.New("a part's path must begin with /")
 	}
 	inQuery := false
 	for rest := s; rest != ""; {
@@ -81,7 +83,7 @@ func parseRef(s string) (Ref, error) {
 	}
 	path, err := rawjson.ParsePath(field)
 	if err != nil || field == "" || name == "" || path.Many() {
-		return Ref{}, fmt.Errorf("{%s} leads to no field of a part", s)
+		return Ref{}, fmt.Errorf("{%s} does not name a field of a part", s)
 	}
 	return Ref{Name: name, Path: path, Part: true}, nil
 }
@@ -97,7 +99,19 @@ func (t Template) Refs() []Ref {
 	return refs
 }
 
-// Expand fills in the values, which are plain text, and gives the URL of it. An error of value is returned as it is.
+// maxURL bounds the path and query of a part's request: by default, servers accept a request line
+// of 8 KiB.
+const maxURL = 7 << 10
+
+// boundError is returned for a value that would make a URL longer than maxURL.
+type boundError struct{ ref Ref }
+
+func (e *boundError) Error() string {
+	return fmt.Sprintf("with the value of %s its URL would be longer than %d bytes", e.ref, maxURL)
+}
+
+// Expand fills in the values, given as plain text, and returns the URL. It returns an error of
+// value unchanged.
 func (t Template) Expand(value func(Ref) (string, error)) (*url.URL, error) {
 	var b strings.Builder
 	for _, p := range t.pieces {
@@ -113,11 +127,13 @@ func (t Template) Expand(value func(Ref) (string, error)) (*url.URL, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.ref, err)
 		}
-		b.WriteString(escaped)
+		if b.WriteString(escaped); b.Len() > maxURL {
+			return nil, &boundError{p.ref}
+		}
 	}
 	path, query, _ := strings.Cut(b.String(), "?")
 	if dotpath.Hidden(path) {
-		return nil, errors.New("a value would be a dot segment of the path, or hides one")
+		return nil, errors.New("a value is or contains a dot segment")
 	}
 	plain, err := url.PathUnescape(path)
 	if err != nil {
@@ -126,8 +142,11 @@ func (t Template) Expand(value func(Ref) (string, error)) (*url.URL, error) {
 	return &url.URL{Path: plain, RawPath: path, RawQuery: query}, nil
 }
 
-// escape makes v fit for where it stands.
+// escape escapes v for its position.
 func escape(v string, p piece) (string, error) {
+	if len(v) > maxURL { // before it is escaped
+		return "", &boundError{p.ref}
+	}
 	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return "", errors.New("the value has a control character")
 	}

@@ -6,24 +6,26 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// result is the answer to one id. It is immutable.
+// result is the response to one id. It is immutable.
 type result struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// ofEach are the fields of an answer that hold for each of its elements. Its validator, its length and its cookies do not.
+// ofEach lists the fields of a response that hold for each of its elements. Its validator, length
+// and cookies do not.
 var ofEach = []string{
 	"Access-Control-Allow-Credentials", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Age", "Cache-Control", "Cdn-Cache-Control",
 	"Content-Language", "Date", "Expires", "Last-Modified", "Vary",
 }
 
-// derived are the fields of w that hold for each element.
+// derived returns the fields of w that hold for each element.
 func (l *Loader) derived(w *whole) http.Header {
 	h := make(http.Header, len(ofEach)+4)
 	for _, names := range [][]string{ofEach, l.Fields} {
@@ -35,12 +37,12 @@ func (l *Loader) derived(w *whole) http.Header {
 	}
 	if len(w.header["Set-Cookie"]) > 0 && !l.IgnoreCookies {
 		delete(h, "Cdn-Cache-Control")
-		h["Cache-Control"] = []string{"private, no-store"} // as with the cookie, which can't be passed on
+		h["Cache-Control"] = []string{"private, no-store"} // the response was for one client; the cookie itself cannot be passed on
 	}
 	return h
 }
 
-// found is the answer to an id whose element is there.
+// found returns the response to an id with its element.
 func (l *Loader) found(w *whole, element []byte) *result {
 	h := l.derived(w)
 	sum := sha256.Sum256(element)
@@ -49,7 +51,7 @@ func (l *Loader) found(w *whole, element []byte) *result {
 	return &result{http.StatusOK, h, element}
 }
 
-// missing is the answer to an id that is not in w.
+// missing returns the response to an id that w lacks.
 func (l *Loader) missing(w *whole) *result {
 	h := l.derived(w)
 	for _, name := range []string{"Expires", "Last-Modified"} {
@@ -64,7 +66,7 @@ func (l *Loader) missing(w *whole) *result {
 	return &result{l.Missing, h, []byte(`{"error":"not found"}`)}
 }
 
-// forbids reports whether a Cache-Control keeps others from being given the response.
+// forbids reports whether Cache-Control forbids sharing the response with other requests.
 func forbids(lines []string) bool {
 	for _, line := range lines {
 		for directive := range strings.SplitSeq(line, ",") {
@@ -78,12 +80,19 @@ func forbids(lines []string) bool {
 	return false
 }
 
-// failure is the answer to an id that the origin answered with an error. What it says of it is passed on where it was asked for that id alone.
+// demanded lists the fields without which a client cannot act on an error: RFC 9110 §15 requires or
+// suggests each for some status.
+var demanded = [...]string{
+	"Accept", "Accept-Encoding", "Accept-Patch", "Accept-Ranges", "Allow", "Content-Range", "Proxy-Authenticate", "Retry-After", "Upgrade", "Www-Authenticate",
+}
+
+// failure returns the response to an id if the origin answered with an error. alone is true if the
+// call was for this id only; then the response includes the origin's body.
 func (l *Loader) failure(w *whole, alone bool) *result {
 	h := l.derived(w)
-	names := []string{"Retry-After", "Www-Authenticate"}
+	names := slices.Clone(demanded[:])
 	res := &result{w.status, h, nil}
-	if w.status < 400 { // it is a redirect, or a status that says nothing of an object: nobody follows it
+	if w.status < 400 { // a redirect, which is not followed, or a status that says nothing about an object
 		return &result{http.StatusBadGateway, http.Header{"Cache-Control": {"no-store"}}, nil}
 	}
 	if alone {
@@ -97,7 +106,7 @@ func (l *Loader) failure(w *whole, alone bool) *result {
 	return res
 }
 
-// refusal is the answer to what can't be asked for.
+// refusal returns the response to a request that cannot be sent to the origin.
 func refusal(status int, h http.Header) *result {
 	h["Cache-Control"] = []string{"no-store"}
 	return &result{status, h, nil}

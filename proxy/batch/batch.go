@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -13,59 +14,69 @@ import (
 	"github.com/penstock/penstock/proxy/rawjson"
 )
 
-// Outcome is how a call ended, for those who watch.
+// Outcome is the result of a call, for observers.
 type Outcome string
 
 const (
-	Complete Outcome = "complete" // each id has its element, or is missing
-	Retried  Outcome = "retried"  // it failed, and its members are asked for one by one
-	Failed   Outcome = "failed"   // its members are told so
+	Complete Outcome = "complete" // each id has an element or is missing
+	Retried  Outcome = "retried"  // the call failed, and its members are retried one by one
+	Failed   Outcome = "failed"   // the call failed, and its members got the error
 )
 
-// Config is what a Loader is made of.
+// Config configures a Loader.
 type Config struct {
-	Origin http.RoundTripper // is asked for many; its answers have no content coding
-	// Path is what the origin is asked for, such as /items?ids={ids}. {ids} stands in the query; other names are captures.
+	Origin http.RoundTripper // answers for many ids, without a content coding
+	// Path is the path and query for the origin, such as /items?ids={ids}. {ids} stands in the
+	// query; other names are captures.
 	Path string
-	// ID is the name of the capture that is the id.
+	// ID is the name of the capture that holds the id.
 	ID string
-	// Capture gives the plain text of what the route's pattern captured.
+	// Capture returns the plain text of a capture of the route's pattern.
 	Capture func(req *http.Request, name string) (string, bool)
-	Window  time.Duration // the longest that a read waits for others
-	Max     int           // ids of one call
-	Items   rawjson.Path  // where the array is in the answer
-	Key     rawjson.Path  // where the id is in an element
-	Missing int           // the status for an id that the answer does not have
-	MaxBody int64         // bytes of an answer; larger ones have failed
-	// Fields are those of the whole answer that hold for each element, beside the ones that HTTP itself has; in canonical form.
+	Window  time.Duration // the maximum time that a read waits for others
+	Max     int           // maximum number of ids in one call
+	Items   rawjson.Path  // the path of the array in the response
+	Key     rawjson.Path  // the path of the id in an element
+	Missing int           // the status for an id that the response lacks
+	MaxBody int64         // maximum bytes of a response; a larger one is an error
+	// Fields lists further fields of the whole response that hold for each element, in canonical
+	// form.
 	Fields []string
-	// IgnoreCookies lets elements of an answer that sets a cookie be stored, without it. Otherwise they are for those alone who asked.
+	// IgnoreCookies allows storing the elements of a response that sets a cookie, without the
+	// cookie. If it is false, such elements are private to the requesting client.
 	IgnoreCookies bool
-	// Member names what is read for in the context of a read; Members gives the names to the origin. nil: nobody wants to know.
+	// Member, if not nil, returns the name of the purpose of a read from its context. Members gives
+	// the names to the origin.
 	Member func(ctx context.Context) string
-	// Observe is told of each call; nil: nobody watches. It may be called concurrently.
+	// Refused, if not nil, is called with the reason why a response or one of its elements cannot
+	// be used. It may be called concurrently.
+	Refused func(err error)
+	// Observe, if not nil, is called for each call to the origin, possibly concurrently.
 	Observe func(size int, outcome Outcome, took time.Duration)
 	Now     func() time.Time
 }
 
 const (
-	// maxURL is the longest path and query that a call is made with: servers take 8 KiB of request line, by default.
+	// maxURL bounds the path and query of a call: by default, servers accept a request line of 8
+	// KiB.
 	maxURL = 7 << 10
-	// singles is how many of a failed call's members are asked for at the same time.
+	// singles is the number of concurrent retries of a failed call's members.
 	singles = 8
 )
 
-// Loader is an http.RoundTripper that makes one call of many reads. It may be used concurrently. It has no goroutine while no RoundTrip is under way.
+// Loader is an http.RoundTripper that makes one call from many reads. It is safe for concurrent
+// use. It has no goroutines while no RoundTrip is under way.
 type Loader struct {
 	Config
 	path template
 
-	mu     sync.Mutex
-	groups map[string]*group // those with a call that gathers or is under way
-	crowds int               // how many have said that several reads are about to come
+	misfits misfits
+	mu      sync.Mutex
+	groups  map[string]*group // groups with a pending or running call
+	crowds  int               // number of Gather announcements in force
 }
 
-// New returns a Loader, or why c can't be one.
+// New returns a Loader, or an error if c.Path is invalid.
 func New(c Config) (*Loader, error) {
 	path, err := parseTemplate(c.Path)
 	if err != nil {
@@ -74,7 +85,8 @@ func New(c Config) (*Loader, error) {
 	return &Loader{Config: c, path: path, groups: make(map[string]*group)}, nil
 }
 
-// Gather says that about n reads are going to come now, until done is called. For as long as the window then not even the first goes alone.
+// Gather announces about n reads. Until done is called, but at most for the window, a first read
+// waits for others too.
 func (l *Loader) Gather(n int) (done func()) {
 	if n < 2 {
 		return func() {}
@@ -94,21 +106,25 @@ func (l *Loader) Gather(n int) (done func()) {
 	}
 }
 
-// RoundTrip answers a read out of a call that it may share with others. It ends with the request's context; the call goes on while anybody waits for it.
+// RoundTrip answers a read from a call that it may share with others. It returns when the request's
+// context ends; the call continues while it has other members.
 func (l *Loader) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
-		_ = req.Body.Close() // nothing is read of it
+		_ = req.Body.Close() // the body is not read
 	}
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		return respond(req, refusal(http.StatusMethodNotAllowed, http.Header{"Allow": {"GET, HEAD"}})), nil
 	}
 	id, ok := l.Capture(req, l.ID)
-	if !ok || checkID(id) != nil {
+	if !ok || checkID(id) != nil || l.path.splits(id) {
 		return respond(req, refusal(http.StatusBadRequest, http.Header{})), nil
 	}
 	a, err := l.ask(req)
 	if err != nil {
 		return respond(req, refusal(http.StatusBadRequest, http.Header{})), nil
+	}
+	if len(a.before)+len(a.after)+len(url.QueryEscape(id)) > maxURL {
+		return respond(req, refusal(http.StatusRequestURITooLong, http.Header{})), nil
 	}
 	member := ""
 	if l.Member != nil {
@@ -127,18 +143,19 @@ func (l *Loader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return respond(req, s.result), nil
 }
 
-// maxNamed is how many members of a call are named.
+// maxNamed is the maximum number of members of a call that are named.
 const maxNamed = 32
 
 type membersKey struct{}
 
-// Members are the first of those that the call with this context is made for, as [Config].Member names them.
+// Members returns the names of the first members of the call with this context; see
+// [Config].Member.
 func Members(ctx context.Context) []string {
 	members, _ := ctx.Value(membersKey{}).([]string)
 	return members
 }
 
-// checkID refuses what no id is.
+// checkID returns an error if id is empty, not UTF-8 or has control characters.
 func checkID(id string) error {
 	switch {
 	case id == "":
@@ -151,20 +168,20 @@ func checkID(id string) error {
 	return nil
 }
 
-// Error is why there is no answer, and what a client is to be told.
+// Error says why there is no response, and what to tell the client.
 type Error struct {
 	Kind string // error type of RFC 9209 §2.3
 	Err  error
 }
 
-// Error says what went wrong.
-func (e *Error) Error() string { return "the answer to a batch can't be used: " + e.Err.Error() }
+// Error returns the message.
+func (e *Error) Error() string { return "the response to a batch cannot be used: " + e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Status is the status to answer with.
+// Status returns the status to answer with.
 func (e *Error) Status() int { return http.StatusBadGateway }
 
-// ProxyStatus is the error type of RFC 9209 §2.3.
+// ProxyStatus returns the error type of RFC 9209 §2.3.
 func (e *Error) ProxyStatus() string { return e.Kind }

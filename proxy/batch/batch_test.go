@@ -23,10 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// upstream answers for many after a while, and keeps what it was asked.
+// upstream answers for many ids after a delay, and records the requests.
 type upstream struct {
 	mu     sync.Mutex
-	asked  []string // the ids of each call, as they came
+	asked  []string // the ids of each call, in order of arrival
 	seen   []*http.Request
 	takes  time.Duration
 	answer func(ids []string) (*http.Response, error) // nil: an element for each id
@@ -99,7 +99,7 @@ func loader(t testing.TB, u http.RoundTripper, change ...func(*Config)) *Loader 
 	return l
 }
 
-// answer is what a read was given.
+// answer is the result of a read.
 type answer struct {
 	status int
 	body   string
@@ -121,7 +121,7 @@ func read(ctx context.Context, l *Loader, id string, fields ...string) answer {
 	return answer{resp.StatusCode, string(body), resp.Header, err, time.Now()}
 }
 
-// reads has all of them ask at once, in this order.
+// reads starts all reads at once, in this order.
 func reads(t *testing.T, l *Loader, ids ...string) []answer {
 	out := make([]answer, len(ids))
 	var all sync.WaitGroup
@@ -133,7 +133,7 @@ func reads(t *testing.T, l *Loader, ids ...string) []answer {
 	return out
 }
 
-func TestTheOnlyReadDoesNotWait(t *testing.T) {
+func TestSingleReadDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: 10 * time.Millisecond}
 		l := loader(t, u)
@@ -147,7 +147,7 @@ func TestTheOnlyReadDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestThoseThatComeMeanwhileShareACall(t *testing.T) {
+func TestReadsDuringACallShareTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: 10 * time.Millisecond}
 		l := loader(t, u)
@@ -171,7 +171,7 @@ func TestThoseThatComeMeanwhileShareACall(t *testing.T) {
 	})
 }
 
-func TestACallThatReturnsSendsTheNext(t *testing.T) {
+func TestEndOfACallSendsTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: time.Millisecond}
 		l := loader(t, u, func(c *Config) { c.Window = time.Second })
@@ -183,7 +183,7 @@ func TestACallThatReturnsSendsTheNext(t *testing.T) {
 	})
 }
 
-func TestMaxSendsAtOnceAndACrowdGathers(t *testing.T) {
+func TestMaxSendsAtOnceAndGatherWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: 10 * time.Millisecond}
 		l := loader(t, u, func(c *Config) { c.Max = 3 })
@@ -205,7 +205,7 @@ func TestMaxSendsAtOnceAndACrowdGathers(t *testing.T) {
 	})
 }
 
-func TestACrowdIsOneForAsLongAsTheWindow(t *testing.T) {
+func TestGatherLastsAtMostTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loader(t, &upstream{takes: 10 * time.Millisecond})
 		defer l.Gather(50)()
@@ -218,7 +218,7 @@ func TestACrowdIsOneForAsLongAsTheWindow(t *testing.T) {
 	})
 }
 
-func TestWhoDiffersIsNotMixed(t *testing.T) {
+func TestDifferentRequestsShareNoCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: 10 * time.Millisecond}
 		l := loader(t, u)
@@ -256,7 +256,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-func TestACookieIsForNobody(t *testing.T) {
+func TestCookiesAreNotShared(t *testing.T) {
 	u := &upstream{answer: func([]string) (*http.Response, error) {
 		return response(200, `{"data":[{"id":"1"}]}`, "Set-Cookie", "a=b"), nil
 	}}
@@ -270,7 +270,7 @@ func TestACookieIsForNobody(t *testing.T) {
 	}
 }
 
-func TestAFailedCallIsRetriedOnceByOne(t *testing.T) {
+func TestFailedCallIsRetriedOneByOne(t *testing.T) {
 	down := errors.New("down")
 	for _, tt := range []struct {
 		name   string
@@ -291,7 +291,7 @@ func TestAFailedCallIsRetriedOnceByOne(t *testing.T) {
 			return elements(ids...)
 		}, []int{200, 418, 200}, 4},
 		{"not JSON", func(ids []string) (*http.Response, error) { return response(200, "<p>"), nil }, []int{0, 0, 0}, 4},
-		{"no array", func(ids []string) (*http.Response, error) { return response(200, "{}"), nil }, []int{0, 0, 0}, 4},
+		{"no array", func(ids []string) (*http.Response, error) { return response(200, `{"data":1}`), nil }, []int{0, 0, 0}, 4},
 		{"too large", func(ids []string) (*http.Response, error) {
 			return response(200, `{"data":[]}`+strings.Repeat(" ", 1<<20)), nil
 		}, []int{0, 0, 0}, 4},
@@ -316,7 +316,7 @@ func TestAFailedCallIsRetriedOnceByOne(t *testing.T) {
 	}
 }
 
-func TestACallEndsWithItsLastMember(t *testing.T) {
+func TestCallEndsWithItsLastMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{takes: time.Hour}
 		l := loader(t, u)
@@ -393,7 +393,8 @@ func TestMethodsAndIDs(t *testing.T) {
 	}
 }
 
-// TestSplitAndEscapeProperty: whatever the ids are, each gets its own element, as it was written, and the query has one parameter.
+// TestSplitAndEscapeProperty checks that each id gets its own element unchanged, and that the query
+// has only one parameter, for any ids.
 func TestSplitAndEscapeProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[ -~äé€,&=#?/%+]{1,12}`), 1, 20, rapid.ID[string]).Draw(t, "ids")
@@ -477,7 +478,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-func TestNoTwoRequestsHaveOneKey(t *testing.T) {
+func TestKeysAreUnique(t *testing.T) {
 	seen := map[string]int{}
 	for i, a := range []asked{
 		{host: "a", before: "b"}, {host: "ab"}, {before: "ab"}, {host: "a", after: "b"},
@@ -490,7 +491,8 @@ func TestNoTwoRequestsHaveOneKey(t *testing.T) {
 	}
 }
 
-// TestManyClientsFewIDs: 10 000 reads of 200 ids by 100 clients; all are right, and calls are few.
+// TestManyClientsFewIDs makes 10 000 reads of 200 ids by 100 clients. All must be correct, with few
+// calls.
 func TestManyClientsFewIDs(t *testing.T) {
 	u := &upstream{takes: 2 * time.Millisecond}
 	l := loader(t, u)

@@ -1,23 +1,30 @@
-// Package batch makes one call of many single reads (DataLoader): a [Loader] is the origin of a route whose objects the upstream gives many at a
-// time. What it answers to a read is what the upstream would have answered to that read alone, so that whoever caches it need not know.
+// Package batch turns many single reads into one call, like DataLoader. A [Loader] is the origin of
+// a route whose upstream can return many objects at once. It answers each read as the upstream
+// would have answered it alone, so the cache in front needs not know.
 //
 // # When a call is made
 //
-// A read that is the only one about goes at once: nothing is gained by having it wait. While a call is on its way, those that come gather, and
-// become the next one as soon as the first returns, the window is over, or there are as many as one call may have. Under load the window so never
-// begins to matter where the upstream is quicker than it; where it is slower, a read waits no longer than the window. Whoever knows that several
-// reads are about to come says so with [Loader.Gather]; then the first waits for the others too.
+// If no other read is under way, a read is sent at once: waiting would gain nothing. While a call
+// is under way, further reads gather. They are sent as the next call when the first one returns,
+// when the window ends, or when they are as many as one call may have. So under load the window
+// hardly matters if the upstream is faster than the window; if it is slower, a read waits at most
+// for the window. A caller that knows that several reads will follow says so with [Loader.Gather];
+// then the first read waits for the others too.
 //
-// # Who shares a call
+// # Which reads share a call
 //
-// Only reads whose forwarded fields are equal, by value and order. Forwarded is what came, but for what is about the hop, the trace, the client's
-// address and its software (User-Agent, Referer, Sec-Fetch, Sec-CH-UA), what a cache asks with (conditions, ranges, Cache-Control) and what is
-// always the same: JSON without a content coding is asked for. The client's own query is not forwarded.
+// Only reads whose forwarded fields are equal, in values and order. All fields are forwarded,
+// except for fields about the hop, the trace, the client's address and software (User-Agent,
+// Referer, Sec-Fetch, Sec-CH-UA), and the fields of caches (conditions, ranges, Cache-Control).
+// Accept and Accept-Encoding are fixed: JSON without a content coding. The client's own query is
+// not forwarded.
 //
-// # What a read gets
+// # The response to a read
 //
-// The bytes of its element, with the fields of the whole answer that hold for each of its elements, and a validator of its own. What is missing is
-// answered with a status of its own; that the answer is fresh for an hour says nothing of what it lacks, so a missing one only keeps what forbids
-// storing it, and how long it is remembered is for the route to say. A call that fails is made again once, for each of its members alone, unless
-// the upstream asks to be left alone (429, 503); what then fails, fails with that status or error.
+// A read gets the bytes of its element, the header fields of the whole response that hold for each
+// element, and a validator of its own. A missing element gets its own status. The freshness of the
+// whole response does not apply to it, so it keeps only the directives that forbid storing; the
+// route decides how long it is cached. If a call fails, each of its reads is retried once alone,
+// unless the upstream asks for fewer requests (429, 503). A retry that fails determines the status
+// or error of its read.
 package batch

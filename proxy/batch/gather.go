@@ -11,25 +11,25 @@ import (
 type group struct {
 	*asked
 	flying  int   // calls under way
-	pending *call // one that gathers; nil: none
+	pending *call // the call that gathers reads, or nil
 }
 
-// call is one call for many. What is not said otherwise is guarded by the Loader's mu.
+// call is one call for many reads. The Loader's mu guards its fields.
 type call struct {
 	group   *group
-	slots   []*slot // in the order in which they came; once it is sent they stay
+	slots   []*slot // in order of arrival; fixed once the call is sent
 	by      map[string]*slot
-	bytes   int // of the escaped ids, with what is between them
+	bytes   int // of the escaped ids with their separators
 	members int
 	named   []string
 	sent    bool
 	timer   *time.Timer
-	ctx     context.Context // ends when all members have gone
+	ctx     context.Context // ends when all members have left
 	cancel  context.CancelFunc
 	ended   chan struct{}
 }
 
-// slot is one id of a call, and what came of it. result and err are set before done is closed.
+// slot is one id of a call and its result. result and err are set before done is closed.
 type slot struct {
 	id, escaped string
 	members     int // guarded by the Loader's mu
@@ -38,7 +38,7 @@ type slot struct {
 	err         error
 }
 
-// join enters a read for id by member, and sends the call where there is nothing to wait for.
+// join adds a read for id to the pending call, and sends the call if there is no reason to wait.
 func (l *Loader) join(a *asked, id, member string) (*call, *slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +73,7 @@ func (l *Loader) join(a *asked, id, member string) (*call, *slot) {
 	return c, s
 }
 
-// open begins a call that gathers.
+// open starts a call that gathers reads.
 func (l *Loader) open(g *group, alone bool) {
 	c := &call{group: g, by: make(map[string]*slot), ended: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -92,7 +92,7 @@ func (l *Loader) expire(c *call) {
 	}
 }
 
-// send makes the call that gathers.
+// send starts the pending call.
 func (l *Loader) send(c *call) {
 	c.stopTimer()
 	c.group.pending, c.sent = nil, true
@@ -106,7 +106,8 @@ func (c *call) stopTimer() {
 	}
 }
 
-// leave takes out a member that does not wait any longer. The last to leave a call sees it to its end.
+// leave removes a member that no longer waits. The last member to leave cancels the call and waits
+// for its end.
 func (l *Loader) leave(c *call, s *slot) {
 	l.mu.Lock()
 	s.members--
@@ -132,14 +133,14 @@ func (l *Loader) leave(c *call, s *slot) {
 	}
 }
 
-// wanted are the slots that anybody waits for.
+// wanted returns the slots that still have members.
 func (l *Loader) wanted(slots []*slot) []*slot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(slots), func(s *slot) bool { return s.members == 0 })
 }
 
-// landed ends a call that was sent, and sends the one that has gathered behind it.
+// landed ends a call that was sent, and sends the call that has gathered behind it.
 func (l *Loader) landed(c *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +153,7 @@ func (l *Loader) landed(c *call) {
 	close(c.ended)
 }
 
-// forget drops a group that nobody is in.
+// forget drops a group without calls.
 func (l *Loader) forget(g *group) {
 	if g.flying == 0 && g.pending == nil {
 		delete(l.groups, g.key)

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// unforwarded are the fields of a read that a call for many does not have: see the package.
+// unforwarded lists the fields of a read that a call does not forward; see the package comment.
 var unforwarded = map[string]bool{
-	// about the hop, and a content that is not there
+	// fields about the hop, and about content, which reads do not have
 	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Expect": true, "Http2-Settings": true, "Keep-Alive": true,
 	"Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	// what a cache asks with
+	// the fields of caches
 	"Cache-Control": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true, "If-Range": true, "If-Unmodified-Since": true, "Pragma": true, "Range": true,
 	// the trace
 	"B3": true, "Baggage": true, "Traceparent": true, "Tracestate": true, "Uber-Trace-Id": true, "X-Amzn-Trace-Id": true, "X-Cloud-Trace-Context": true,
 	"X-Correlation-Id": true, "X-Request-Id": true,
-	// where the client is, and what it is
+	// the client's address and software
 	"Dnt": true, "Forwarded": true, "Priority": true, "Referer": true, "Sec-Gpc": true, "Upgrade-Insecure-Requests": true, "User-Agent": true, "Via": true,
 	"X-Forwarded-For": true, "X-Forwarded-Port": true, "X-Forwarded-Prefix": true, "X-Real-Ip": true,
-	// always the same
+	// fixed fields
 	"Accept": true, "Accept-Encoding": true,
 }
 
@@ -31,15 +31,15 @@ func forwards(name string) bool {
 	return !unforwarded[name] && !slices.ContainsFunc(unforwardedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
-// asked is what a read wants beside its id.
+// asked is a read's request without its id.
 type asked struct {
-	key           string // what has the same may share a call
+	key           string // reads with equal keys may share a call
 	host          string
-	before, after string // of the ids in the URL
+	before, after string // the ids in the URL
 	header        http.Header
 }
 
-// ask is what req wants.
+// ask returns the shared part of req, or an error if its captures cannot go into a URL.
 func (l *Loader) ask(req *http.Request) (*asked, error) {
 	a := &asked{host: req.Host, header: make(http.Header, len(req.Header))}
 	var err error
@@ -54,12 +54,12 @@ func (l *Loader) ask(req *http.Request) (*asked, error) {
 	a.key = a.groupKey()
 	a.header["Accept"], a.header["Accept-Encoding"] = []string{"application/json"}, []string{"identity"}
 	if via := req.Header["Via"]; len(via) > 0 {
-		a.header["Via"] = via // one member's: that calls go round in a circle is seen by it
+		a.header["Via"] = via // one read's Via is enough to detect a loop
 	}
 	return a, nil
 }
 
-// groupKey has every text with its length before it, so that no two different requests have one key.
+// groupKey precedes every text with its length, so that different requests never have the same key.
 func (a *asked) groupKey() string {
 	b := appendText(nil, a.host)
 	b = appendText(b, a.before)

@@ -14,7 +14,7 @@ const (
 	maxWindow     = time.Hour
 	defaultWindow = 10 * time.Second
 	defaultSeries = 5 * time.Minute
-	// writeTime is how long a stream's client may take to read an event before it is given up.
+	// writeTime bounds the time in which a stream's client must read an event.
 	writeTime = 10 * time.Second
 )
 
@@ -36,7 +36,7 @@ func (b *Board) Handler() http.Handler {
 	return mux
 }
 
-// windowOf reads ?window=, or answers that it can't.
+// windowOf parses ?window=. If it is invalid, windowOf answers the request and returns false.
 func windowOf(w http.ResponseWriter, r *http.Request, otherwise, least time.Duration) (time.Duration, bool) {
 	text := r.URL.Query().Get("window")
 	if text == "" {
@@ -44,7 +44,7 @@ func windowOf(w http.ResponseWriter, r *http.Request, otherwise, least time.Dura
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < least || d > maxWindow {
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("window is a duration from %v to %v, such as 5m", least, maxWindow))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("window must be a duration from %v to %v, such as 5m", least, maxWindow))
 		return 0, false
 	}
 	return d, true
@@ -53,7 +53,7 @@ func windowOf(w http.ResponseWriter, r *http.Request, otherwise, least time.Dura
 func answer(w http.ResponseWriter, v any) {
 	header(w, "application/json")
 	enc := json.NewEncoder(w)
-	_ = enc.Encode(v) // only a client that has gone makes it fail
+	_ = enc.Encode(v) // fails only if the client is gone
 }
 
 func refuse(w http.ResponseWriter, status int, hint string) {
@@ -69,7 +69,7 @@ func header(w http.ResponseWriter, contentType string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// stream sends the figures with each sample, until the client goes or the board ends.
+// stream sends the figures after each sample, until the client leaves or the board closes.
 func (b *Board) stream(w http.ResponseWriter, r *http.Request) {
 	d, ok := windowOf(w, r, defaultWindow, time.Second)
 	if !ok {
@@ -79,11 +79,11 @@ func (b *Board) stream(w http.ResponseWriter, r *http.Request) {
 	case b.streams <- struct{}{}:
 		defer func() { <-b.streams }()
 	default:
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("there are %d streams already", maxStreams))
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("all %d streams are in use", maxStreams))
 		return
 	}
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // the listener's is for requests; where there is none to lift, none is set
+	_ = c.SetReadDeadline(time.Time{}) // the listener's deadline is for ordinary requests; ignore an error, since then there is no deadline
 	header(w, "text/event-stream")
 	for next := b.next(); ; next = b.next() {
 		_ = c.SetWriteDeadline(time.Now().Add(writeTime)) // as above

@@ -14,18 +14,18 @@ const (
 	coarseCount = 360
 )
 
-// Config is what a Board shows. All functions may be called concurrently.
+// Config configures a Board. All its functions must be safe for concurrent use.
 type Config struct {
 	Read      func() observe.Reading
 	Slow      *Slow
-	Upstreams func() []Upstream // nil: none
-	Tiers     func() []Tier     // nil: none
-	Ready     func() bool       // nil: always
+	Upstreams func() []Upstream // may be nil
+	Tiers     func() []Tier     // may be nil
+	Ready     func() bool       // nil means always ready
 	Version   string
 	Now       func() time.Time
 }
 
-// Board keeps the figures of the last hour. It may be used concurrently.
+// Board keeps the figures of the last hour. It is safe for concurrent use.
 type Board struct {
 	Config
 	began time.Time
@@ -35,15 +35,15 @@ type Board struct {
 	fine   ring
 	coarse ring
 	due    int           // fine samples since the last coarse one
-	tick   chan struct{} // closed with each sample, and replaced
+	tick   chan struct{} // closed after each sample, and replaced
 
 	stop    chan struct{}
 	running sync.WaitGroup
-	streams chan struct{} // holds one for each stream
+	streams chan struct{} // one element for each open stream
 	closing sync.Once
 }
 
-// ring holds the last samples.
+// ring holds the most recent samples.
 type ring struct {
 	samples []*sample
 	most    int
@@ -57,7 +57,7 @@ func (r *ring) push(s *sample) {
 	r.samples = append(r.samples, s)
 }
 
-// since are the samples that end after a moment.
+// since returns the samples that end after t.
 func (r *ring) since(t time.Time) []*sample {
 	i := len(r.samples)
 	for i > 0 && r.samples[i-1].at.After(t) {
@@ -66,7 +66,7 @@ func (r *ring) since(t time.Time) []*sample {
 	return append([]*sample(nil), r.samples[i:]...)
 }
 
-// New returns a Board that takes a sample each second. Close ends it.
+// New returns a Board that takes a sample each second, until Close.
 func New(c Config) *Board {
 	b := &Board{
 		Config: c, began: c.Now(), last: c.Read(), fine: ring{most: fineCount}, coarse: ring{most: coarseCount},
@@ -95,7 +95,7 @@ func (b *Board) run() {
 	}
 }
 
-// sample takes what came since the last one.
+// sample adds the difference between the counters now and at the previous sample.
 func (b *Board) sample() {
 	now := b.Read()
 	now.At = b.Now()
@@ -111,18 +111,19 @@ func (b *Board) sample() {
 	b.tick = make(chan struct{})
 }
 
-// next is closed with the next sample.
+// next returns a channel that is closed by the next sample.
 func (b *Board) next() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.tick
 }
 
-// window gives the samples of the last so much time: fine ones where they reach back far enough, else coarse ones and the fine ones since the last of those.
+// window returns the samples of the last d: fine ones if they reach back far enough, else coarse
+// ones and the fine ones since the last coarse one.
 func (b *Board) window(d time.Duration) []*sample {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	from := b.last.At.Add(fineStep/2 - d) // a sample that ends at the window's beginning is not in it, however late its tick came
+	from := b.last.At.Add(fineStep/2 - d) // excludes a sample that ends at the window's beginning, even if its tick was late
 	if d <= fineCount*fineStep {
 		return b.fine.since(from)
 	}

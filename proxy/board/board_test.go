@@ -31,7 +31,7 @@ func start(m *observe.Meter) *Board {
 	return New(Config{Read: m.Read, Slow: NewSlow(time.Now), Now: time.Now, Version: "test"})
 }
 
-// TestWindows: what went through is in the windows that reach back to it, and in no others.
+// TestWindows checks that requests count in the windows that include them, and in no others.
 func TestWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := observe.NewMeter()
@@ -40,7 +40,7 @@ func TestWindows(t *testing.T) {
 		defer b.Close()
 		step := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
 		if s := b.Stats(10 * time.Second); s.Total.Requests != 0 || s.Total.HitRatio != nil || s.Last != nil || len(s.Routes) != 0 {
-			t.Errorf("before anything: %+v", s)
+			t.Errorf("before the first request: %+v", s)
 		}
 		for range 80 {
 			finish(m, "api", observe.CacheHit, 200, 100*time.Microsecond, 1000)
@@ -86,7 +86,7 @@ func TestWindows(t *testing.T) {
 	})
 }
 
-// TestHistory: the points of a series add up to the window, for all routes and for one.
+// TestHistory checks that the points of a series add up to the window, for all routes and for one.
 func TestHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := observe.NewMeter()
@@ -125,7 +125,8 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// TestManyRoutes: of more routes than are kept the quiet ones are counted together, and nothing is lost.
+// TestManyRoutes uses more routes than are kept. The quiet ones are counted together, and no
+// request is lost.
 func TestManyRoutes(t *testing.T) {
 	m := observe.NewMeter()
 	older := m.Read()
@@ -160,7 +161,8 @@ func slowRequest(s *Slow, took time.Duration, path string) {
 	s.Finish(&observe.Event{Start: time.Now().Add(-took), Took: took, Method: "GET", Route: "api", Host: "example.com", Status: 200, Cache: "miss", Err: fmt.Errorf("hunter2")}, r)
 }
 
-// TestSlow keeps the slowest of each minute, for an hour, and nothing of a query.
+// TestSlow checks that the slowest requests of each minute are kept for an hour, without their
+// queries.
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSlow(time.Now)
@@ -191,7 +193,7 @@ func TestSlow(t *testing.T) {
 	})
 }
 
-// TestSlowNamesItsTrace where one is recorded, and no other.
+// TestSlowNamesItsTrace checks that a slow request has a trace ID only if its trace was recorded.
 func TestSlowNamesItsTrace(t *testing.T) {
 	tracer := observe.NewTracer(noop.NewTracerProvider().Tracer(""), observe.TraceConfig{Slow: 50 * time.Millisecond})
 	s := NewSlow(time.Now)
@@ -210,7 +212,8 @@ func TestSlowNamesItsTrace(t *testing.T) {
 	}
 }
 
-// TestSlowHits: hits that a connection answers cost no allocation, and are kept where they are slow, without their query.
+// TestSlowHits checks that a connection's hits do not allocate, and that slow ones are kept without
+// queries.
 func TestSlowHits(t *testing.T) {
 	s := NewSlow(time.Now)
 	h := &observe.Hit{Route: "api", Method: "GET", Status: 200, Head: []byte("GET /a?secret=1 HTTP/1.1\r\nHost: a\r\n\r\n"), Start: time.Now(), Took: 30 * time.Microsecond}
@@ -224,7 +227,7 @@ func TestSlowHits(t *testing.T) {
 	}
 }
 
-// TestAPI holds status codes and the form of the answers.
+// TestAPI checks the status codes and the form of the responses.
 func TestAPI(t *testing.T) {
 	m := observe.NewMeter()
 	b := start(m)
@@ -245,13 +248,14 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestStream: an event at once and one a second; it ends with the board, and so do all others; there are only so many.
+// TestStream checks that a stream sends an event at once and one a second, that closing the board
+// ends all streams, and that their number is bounded.
 func TestStream(t *testing.T) {
 	m := observe.NewMeter()
 	m.Declare("api")
 	b := start(m)
 	s := httptest.NewUnstartedServer(b.Handler())
-	s.Config.ReadTimeout = 500 * time.Millisecond // which is no limit of a stream
+	s.Config.ReadTimeout = 500 * time.Millisecond // does not apply to a stream
 	s.Start()
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

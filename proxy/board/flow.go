@@ -8,7 +8,7 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// flow is what went through a route, or all, in some time.
+// flow is the traffic of one route, or of all routes, in some period.
 type flow struct {
 	requests, hits, errors, unrouted   uint64
 	originRequests                     uint64
@@ -16,17 +16,17 @@ type flow struct {
 	savedByCache, savedByCompression   uint64
 	cache                              [len(cacheWords)]uint64
 	status                             [len(statusWords)]uint64
-	latency                            []bucket // rising, those that are not empty
+	latency                            []bucket // the buckets that are not empty, ascending
 	latencySum                         time.Duration
 }
 
-// bucket is one of a histogram that is not empty.
+// bucket is a bucket of a histogram that is not empty.
 type bucket struct {
 	index uint16
 	count uint64
 }
 
-// The words that are counted apart, in the order in which they are shown.
+// The words that have counters of their own, in the order in which they are shown.
 var (
 	cacheWords = [...]string{
 		observe.CacheHit, observe.CacheStale, observe.CacheRefreshed, observe.CacheCollapsed, observe.CacheRevalidated, observe.CacheMiss, observe.CachePass, observe.CacheNone,
@@ -34,10 +34,11 @@ var (
 	statusWords = [...]string{"2xx", "3xx", "4xx", "5xx", "1xx", "none"}
 )
 
-// answeredHere is how many of cacheWords, from the first, need no call to the origin of their own.
+// answeredHere is the number of cacheWords, from the first, for requests that cause no origin call
+// of their own.
 const answeredHere = 4
 
-// add takes a row of the meter, or the difference of two, into f.
+// add adds a row of the meter, or the difference of two rows, to f.
 func (f *flow) add(s *observe.Series, c *observe.Counts) {
 	f.requests += c.Requests
 	if i := slices.Index(cacheWords[:], s.Cache); i >= 0 {
@@ -97,7 +98,7 @@ func sparse(h *observe.Histogram) []bucket {
 	return out
 }
 
-// plus is the sum of two, in memory of its own where it is neither.
+// plus returns the sum of a and b. If both have buckets, it allocates a new slice.
 func plus(a, b []bucket) []bucket {
 	switch {
 	case len(b) == 0:
@@ -120,7 +121,7 @@ func plus(a, b []bucket) []bucket {
 	return append(append(out, a...), b...)
 }
 
-// histogram is the latency in the meter's form.
+// histogram returns the latency in the meter's form.
 func (f *flow) histogram() *observe.Histogram {
 	h := &observe.Histogram{Sum: f.latencySum}
 	for _, b := range f.latency {
@@ -136,22 +137,22 @@ type routeFlow struct {
 	flow
 }
 
-// sample is what went through all routes from one reading to the next, by route in the order of their names. It does not change.
+// sample is the traffic between two readings, by route, sorted by route name. It is immutable.
 type sample struct {
 	from, at time.Time
 	routes   []routeFlow
 }
 
 const (
-	// keptRoutes bounds the routes of a sample: what goes through others is counted under OtherRoutes.
+	// keptRoutes bounds the routes of a sample. Others are counted under OtherRoutes.
 	keptRoutes = 200
-	// OtherRoutes stands for the routes that have the least traffic where there are too many.
+	// OtherRoutes is the name for the routes with the least traffic, if there are too many.
 	OtherRoutes = "(others)"
-	// NoRoute stands for requests that no route matched, and for those that were refused before one was looked for.
+	// NoRoute is the name for requests that match no route or are refused before routing.
 	NoRoute = "(no route)"
 )
 
-// difference is what came between two readings, whose rows are in one order.
+// difference returns the traffic between two readings. Their rows must be in the same order.
 func difference(older, newer observe.Reading) *sample {
 	before := make(map[observe.Series]*observe.Counts, len(older.Rows))
 	for i := range older.Rows {
@@ -202,7 +203,7 @@ func since(c observe.Counts, o *observe.Counts) observe.Counts {
 	return c
 }
 
-// bound keeps the routes with the most requests, sorts them by name, and counts the others together.
+// bound keeps the routes with the most requests, counts the others together, and sorts by name.
 func (s *sample) bound() {
 	if len(s.routes) > keptRoutes {
 		slices.SortFunc(s.routes, func(a, b routeFlow) int { return int(b.requests) - int(a.requests) })
@@ -215,7 +216,7 @@ func (s *sample) bound() {
 	slices.SortFunc(s.routes, func(a, b routeFlow) int { return strings.Compare(a.route, b.route) })
 }
 
-// joined is all samples as one; nil where there is none.
+// joined merges samples into one. It returns nil for no samples.
 func joined(samples []*sample) *sample {
 	if len(samples) == 0 {
 		return nil
@@ -239,7 +240,7 @@ func joined(samples []*sample) *sample {
 	return out
 }
 
-// total is the flow of all routes, or of one where it is named.
+// total returns the flow of the named route, or of all routes if route is "".
 func (s *sample) total(route string) flow {
 	var f flow
 	for i := range s.routes {

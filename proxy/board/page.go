@@ -5,15 +5,16 @@ import (
 	"net/http"
 )
 
-// pageFiles are the page: everything that it needs, and nothing from elsewhere.
+// pageFiles are all files of the page. It loads nothing from other servers.
 //
 //go:embed page
 var pageFiles embed.FS
 
-// Nothing from elsewhere is loaded, run, framed or sent to.
+// pagePolicy forbids loading, running, framing or sending anything from or to another origin.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Page serves the page at / and its parts under /board/. It holds no figures: those come from the API, which asks for the token.
+// Page serves the page at / and its files under /board/. It holds no figures: the page reads them
+// from the API with the admin token.
 func Page() http.Handler {
 	mux := http.NewServeMux()
 	for path, file := range map[string]string{

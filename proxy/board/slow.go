@@ -16,67 +16,69 @@ import (
 const (
 	slowWindow  = time.Minute
 	slowWindows = 60
-	slowCount   = 16                    // requests of a window
-	slowFloor   = 10 * time.Millisecond // nothing shorter is slow
+	slowCount   = 16                    // requests of one window
+	slowFloor   = 10 * time.Millisecond // shorter requests are never kept
 	maxPath     = 256
 )
 
-// SlowRequest is a request that was among the slowest of its minute. Of its URL it has the path alone: queries hold secrets.
+// SlowRequest is one of the slowest requests of its minute. It has the path of its URL but not the
+// query, because queries may hold secrets.
 type SlowRequest struct {
-	At           time.Time `json:"at"`   // its end
+	At           time.Time `json:"at"`   // when it ended
 	Took         float64   `json:"took"` // milliseconds
 	Method       string    `json:"method"`
 	Host         string    `json:"host"`
 	Path         string    `json:"path"` // escaped, cut at 256 bytes
 	Route        string    `json:"route"`
-	Status       int       `json:"status"` // 0: the client left before there was a response
+	Status       int       `json:"status"` // 0 if the client left before there was a response
 	BytesOut     int64     `json:"bytes_out"`
-	Cache        string    `json:"cache"`  // what the cache did
-	Reason       string    `json:"reason"` // why
+	Cache        string    `json:"cache"`  // the action of the cache
+	Reason       string    `json:"reason"` // the reason for the action
 	Tier         string    `json:"tier,omitempty"`
 	KeyHash      string    `json:"key_hash,omitempty"`
 	Age          float64   `json:"age_s"`
 	TTL          float64   `json:"ttl_s"`
 	Stored       bool      `json:"stored"`
-	ForwardedFor string    `json:"forwarded_for,omitempty"` // why it went to the origin, as in Cache-Status
+	ForwardedFor string    `json:"forwarded_for,omitempty"` // why the request went to the origin, as in Cache-Status
 	Upstream     string    `json:"upstream,omitempty"`
 	Target       string    `json:"target,omitempty"`
 	OriginStatus int       `json:"origin_status,omitempty"`
 	Tries        int       `json:"tries,omitempty"`
-	FirstByte    float64   `json:"first_byte"` // of the origin, milliseconds
+	FirstByte    float64   `json:"first_byte"` // time to the first byte of the origin's response, in milliseconds
 	Coding       string    `json:"coding,omitempty"`
 	Error        string    `json:"error,omitempty"`    // as in Proxy-Status
-	TraceID      string    `json:"trace_id,omitempty"` // where a trace of it was recorded
+	TraceID      string    `json:"trace_id,omitempty"` // "" if no trace was recorded
 }
 
 // SlowList is the body of GET /api/slow.
 type SlowList struct {
-	Window   float64       `json:"window_s"`   // the slowest of each such window are kept
-	PerEach  int           `json:"per_window"` // so many
-	Floor    float64       `json:"floor"`      // milliseconds: what is shorter is never kept
-	Requests []SlowRequest `json:"requests"`   // the latest first
+	Window   float64       `json:"window_s"`   // the length of a window; the slowest of each are kept
+	PerEach  int           `json:"per_window"` // how many are kept for each window
+	Floor    float64       `json:"floor"`      // milliseconds; shorter requests are never kept
+	Requests []SlowRequest `json:"requests"`   // the most recent first
 }
 
-// Slow keeps the slowest requests of each minute of the last hour. It is a Sink, and costs a request that is not slow one comparison.
+// Slow keeps the slowest requests of each minute of the last hour. It is a Sink. For a request that
+// is not slow it costs one comparison.
 type Slow struct {
 	now   func() time.Time
-	least atomic.Int64 // nanoseconds that a request must have taken
-	until atomic.Int64 // when the minute ends, in nanoseconds since 1970
+	least atomic.Int64 // nanoseconds; shorter requests are not kept
+	until atomic.Int64 // the end of the current minute, in nanoseconds since 1970
 
 	mu      sync.Mutex
-	minutes [][]SlowRequest // the last is the current one; each the slowest first
+	minutes [][]SlowRequest // the current one is the last; each is sorted, the slowest first
 }
 
 var _ observe.Sink = (*Slow)(nil)
 
-// NewSlow returns a Slow that has kept nothing.
+// NewSlow returns an empty Slow.
 func NewSlow(now func() time.Time) *Slow {
 	s := &Slow{now: now}
 	s.least.Store(int64(slowFloor))
 	return s
 }
 
-// Finish looks at a request that a handler answered.
+// Finish considers a request that a handler answered.
 func (s *Slow) Finish(e *observe.Event, r *http.Request) {
 	end := e.Start.Add(e.Took)
 	if !s.wants(e.Took, end) {
@@ -90,9 +92,9 @@ func (s *Slow) Finish(e *observe.Event, r *http.Request) {
 	}, e.Took, end)
 }
 
-// Hit looks at a request that a connection answered, which is slow when the client is.
+// Hit considers a hit that a connection answered. It is slow only if the client is.
 func (s *Slow) Hit(h *observe.Hit) {
-	if h.Took < slowFloor { // nearly all
+	if h.Took < slowFloor { // almost all hits
 		return
 	}
 	end := h.Start.Add(h.Took)
@@ -105,7 +107,7 @@ func (s *Slow) Hit(h *observe.Hit) {
 	}, h.Took, end)
 }
 
-// pathOf is the path of a request line.
+// pathOf returns the path of a request line.
 func pathOf(head []byte) string {
 	line, _, _ := bytes.Cut(head, []byte("\r\n"))
 	_, rest, _ := strings.Cut(string(line), " ")
@@ -142,7 +144,7 @@ func (s *Slow) keep(r *SlowRequest, took time.Duration, end time.Time) {
 	}
 }
 
-// turn begins a new minute.
+// turn starts a new minute.
 func (s *Slow) turn(now time.Time) {
 	if len(s.minutes) == slowWindows {
 		s.minutes = slices.Delete(s.minutes, 0, 1)
@@ -152,7 +154,7 @@ func (s *Slow) turn(now time.Time) {
 	s.until.Store(now.Truncate(slowWindow).Add(slowWindow).UnixNano())
 }
 
-// List gives what was kept of the last hour, the latest first.
+// List returns the slow requests of the last hour, the most recent first.
 func (s *Slow) List() *SlowList {
 	from := s.now().Add(-slowWindow * slowWindows)
 	out := &SlowList{Window: slowWindow.Seconds(), PerEach: slowCount, Floor: milliseconds(slowFloor), Requests: []SlowRequest{}}

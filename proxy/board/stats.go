@@ -8,13 +8,13 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// Figures are what went through a route, or all, in a window.
+// Figures are the figures of one route, or of all routes, in a window.
 type Figures struct {
 	Requests     uint64   `json:"requests"`
 	PerSecond    float64  `json:"per_second"`
-	Hits         uint64   `json:"hits"`           // answered without a call to the origin of their own: hit, stale, refreshed and collapsed
-	HitRatio     *float64 `json:"hit_ratio"`      // hits by requests that came to a route
-	ByteHitRatio *float64 `json:"byte_hit_ratio"` // bytes of content that came from what is stored, by all bytes to clients
+	Hits         uint64   `json:"hits"`           // requests without an origin call of their own: hit, stale, refreshed and collapsed
+	HitRatio     *float64 `json:"hit_ratio"`      // hits / requests that reached a route
+	ByteHitRatio *float64 `json:"byte_hit_ratio"` // body bytes from stored responses / body bytes to clients
 	Errors       uint64   `json:"errors"`         // 5xx
 	ErrorRatio   *float64 `json:"error_ratio"`
 
@@ -30,52 +30,52 @@ type Figures struct {
 	P99  *float64 `json:"p99"`
 	Mean *float64 `json:"mean"`
 
-	Cache  map[string]uint64 `json:"cache"`  // requests by what the cache did: hit, stale, refreshed, collapsed, revalidated, miss, pass, none
+	Cache  map[string]uint64 `json:"cache"`  // requests by the action of the cache: hit, stale, refreshed, collapsed, revalidated, miss, pass, none
 	Status map[string]uint64 `json:"status"` // requests by status class
 }
 
 // Route is the figures of a route.
 type Route struct {
-	Route string `json:"route"` // or OtherRoutes, NoRoute
+	Route string `json:"route"` // a name, OtherRoutes or NoRoute
 	Figures
 }
 
-// Upstream is how an upstream is.
+// Upstream is the state of an upstream.
 type Upstream struct {
 	Name     string   `json:"name"`
 	Protocol string   `json:"protocol"`
 	Balance  string   `json:"balance"`
-	InFlight int      `json:"in_flight"` // exchanges that run or wait for a connection
-	Limit    int      `json:"limit"`     // of connections to each target; 0: none
+	InFlight int      `json:"in_flight"` // attempts that run or wait for a connection
+	Limit    int      `json:"limit"`     // maximum connections to each target; 0 if unlimited
 	Targets  []Target `json:"targets"`
 }
 
-// Target is how one server of an upstream is.
+// Target is the state of one server of an upstream.
 type Target struct {
 	URL       string     `json:"url"`
 	Weight    int        `json:"weight"`
-	State     string     `json:"state"` // "unused", "up" or "failing": what the last exchange says
+	State     string     `json:"state"` // "unused", "up" or "failing", according to the last attempt
 	InFlight  int        `json:"in_flight"`
-	Requests  uint64     `json:"requests"` // since the pool was made
-	Failures  uint64     `json:"failures"` // no answer
+	Requests  uint64     `json:"requests"` // since the pool was created
+	Failures  uint64     `json:"failures"` // attempts without a response
 	FailedAt  *time.Time `json:"failed_at"`
 	LastError string     `json:"last_error,omitempty"`
 }
 
-// Tier is how a tier of the cache is.
+// Tier is the state of a cache tier.
 type Tier struct {
 	Name     string     `json:"name"`  // "memory" or "redis"
 	State    string     `json:"state"` // "up" or "degraded"
 	Objects  int64      `json:"objects,omitempty"`
 	Bytes    int64      `json:"bytes,omitempty"`
-	Size     int64      `json:"size,omitempty"` // bytes that it may take
-	Hits     int64      `json:"hits,omitempty"` // lookups that found their object
+	Size     int64      `json:"size,omitempty"` // its capacity in bytes
+	Hits     int64      `json:"hits,omitempty"` // successful lookups
 	Misses   int64      `json:"misses,omitempty"`
-	Evicted  int64      `json:"evicted,omitempty"`  // objects that made room
+	Evicted  int64      `json:"evicted,omitempty"`  // objects removed for lack of space
 	Rejected int64      `json:"rejected,omitempty"` // objects that were not admitted
 	Expired  int64      `json:"expired,omitempty"`
 	Server   string     `json:"server,omitempty"`
-	Since    *time.Time `json:"since,omitempty"` // of the state
+	Since    *time.Time `json:"since,omitempty"` // when the state began
 	Error    string     `json:"error,omitempty"`
 }
 
@@ -85,22 +85,22 @@ type Stats struct {
 	Version   string     `json:"version"`
 	Ready     bool       `json:"ready"`
 	Uptime    float64    `json:"uptime_s"`
-	Window    float64    `json:"window_s"`  // that was asked for
-	Covered   float64    `json:"covered_s"` // of it, what there is: less after a start
+	Window    float64    `json:"window_s"`  // the requested window
+	Covered   float64    `json:"covered_s"` // the part of it that has data; it is shorter after a start
 	Total     Figures    `json:"total"`
-	Routes    []Route    `json:"routes"` // by requests, the busiest first
-	Last      *Point     `json:"last"`   // the last second; null: there is none yet
+	Routes    []Route    `json:"routes"` // sorted by requests, the busiest first
+	Last      *Point     `json:"last"`   // the last second; null before the first sample
 	Upstreams []Upstream `json:"upstreams"`
 	Tiers     []Tier     `json:"tiers"`
 }
 
-// Point is a step of a series.
+// Point is one step of a series.
 type Point struct {
-	At              int64       `json:"at_ms"` // its end
+	At              int64       `json:"at_ms"` // the end of the step
 	Step            float64     `json:"step_s"`
 	Requests        uint64      `json:"requests"`
 	Hits            uint64      `json:"hits"`
-	Routed          uint64      `json:"routed"` // requests that came to a route
+	Routed          uint64      `json:"routed"` // requests that reached a route
 	Errors          uint64      `json:"errors"`
 	OriginRequests  uint64      `json:"origin_requests"`
 	BytesOut        uint64      `json:"bytes_out"`
@@ -108,15 +108,15 @@ type Point struct {
 	BytesFromCache  uint64      `json:"bytes_from_cache"`
 	P50             *float64    `json:"p50"`
 	P99             *float64    `json:"p99"`
-	Latency         [][2]uint64 `json:"latency"` // pairs of the number of a bucket and the requests in it
+	Latency         [][2]uint64 `json:"latency"` // pairs of a bucket's number and its requests
 }
 
-// Series is how it went: the body of GET /api/stats/history.
+// Series is the body of GET /api/stats/history.
 type Series struct {
 	Route  string    `json:"route,omitempty"`
 	Window float64   `json:"window_s"`
-	Step   float64   `json:"step_s"` // 1 for up to five minutes, else 10
-	Bounds []float64 `json:"bounds"` // of the buckets of Point.Latency: their ends, in milliseconds; the last bucket has none
+	Step   float64   `json:"step_s"` // 1 for windows up to five minutes, else 10
+	Bounds []float64 `json:"bounds"` // the ends of the buckets of Point.Latency, in milliseconds; the last bucket has no end
 	Points []Point   `json:"points"` // the oldest first
 }
 
@@ -181,7 +181,7 @@ func point(s *sample, route string) Point {
 	return p
 }
 
-// Stats gives the figures of the last so much time.
+// Stats returns the figures of the last window.
 func (b *Board) Stats(window time.Duration) *Stats {
 	samples := b.window(window)
 	now := b.Now()
@@ -213,7 +213,8 @@ func (b *Board) Stats(window time.Duration) *Stats {
 	return out
 }
 
-// History gives the last so much time step by step, of one route where it is named.
+// History returns the figures of the last window step by step, of the named route or, if route is
+// "", of all routes.
 func (b *Board) History(window time.Duration, route string) *Series {
 	out := &Series{Route: route, Window: window.Seconds(), Step: fineStep.Seconds(), Points: []Point{}}
 	if window > fineCount*fineStep {

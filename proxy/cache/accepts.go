@@ -7,7 +7,9 @@ import (
 	"github.com/penstock/penstock/compress"
 )
 
-// accepts remembers what some values of Accept-Encoding fold to. There are few that clients really send.
+// accepts caches the parsed form of Accept-Encoding values. Clients send only a few different
+// values, so a small table is enough. An entry is replaced if another value falls into its slot. It
+// may be used concurrently.
 type accepts [64]atomic.Pointer[folded]
 
 type folded struct {
@@ -15,9 +17,11 @@ type folded struct {
 	accept compress.Accept
 }
 
-// maxLine is the longest value that is remembered.
+// maxLine is the length of the longest value that accepts keeps. A longer value is parsed each
+// time.
 const maxLine = 128
 
+// fold returns the parsed form of the Accept-Encoding value line, from the table if it is there.
 func (a *accepts) fold(line string) compress.Accept {
 	if line == "" || len(line) > maxLine {
 		return compress.Canonical([]string{line})

@@ -1,17 +1,25 @@
-// Package cache is where the client's side and the origin's side meet: it looks up, asks cachepolicy, obeys, stores and delivers.
+// Package cache connects the client's side and the origin's side: it looks up, asks cachepolicy,
+// carries out the decision, stores and delivers.
 //
-// It decides nothing about reuse or storing: those questions go to cachepolicy's Decide and Settle. It knows nothing of routing,
-// configuration or connections: a Resource carries what a route compiled to, and an origin is an http.RoundTripper. A request is turned
-// into a Reply, which says what will be delivered and why; only then is a byte written.
+// Decisions about reuse and storing belong to cachepolicy's Decide and Settle. This package knows
+// neither routing nor configuration nor connections: a Resource carries the compiled route, and an
+// origin is an http.RoundTripper. A request becomes a Reply, which names the response to deliver
+// and the reason. Only then does the package write a byte.
 //
-// What is fetched for the cache is fetched by a fill, which belongs to no client: a goroutine with a context of its own, whose response all
-// who wait read along as it grows. A fill never waits for a client, but for the readers of a body that is too large to be kept.
+// A fill fetches a response for the cache. It belongs to no client: it is a goroutine with a
+// context of its own, and all waiting clients read its response while it grows. A fill waits for
+// clients only in one case: if the body is too large to be stored, the fill waits for the body's
+// readers.
 //
-// There are two tiers: the memory of the process, and, where instances share one, that of all of them ([Shared]). The second is asked where the
-// first has no answer, and what it has is taken into the first. With a lease one instance fills for all, and the others take what it has shared;
-// without one, or without the tier, each goes to the origin by itself. A request loses no more to the tier than its budget.
+// There are two tiers: the memory of the process and, if the operator configures it, a tier that
+// all instances share ([Shared]). The shared tier is asked if the memory has no answer, and a
+// response found there is copied into the memory. The instance that holds a lease fills for all
+// instances, and the others take the response that it has shared. Without a lease or without the
+// tier each instance goes to the origin by itself. A request spends no more time on the shared tier
+// than its budget.
 //
-// What is stored is judged by the history of purges ([store.Epochs]) each time it is looked up: it carries the epoch at which its fill began.
+// Each lookup checks the stored response against the history of purges ([store.Epochs]). For this
+// the response carries the epoch at which its fill began.
 package cache
 
 import (
@@ -25,52 +33,60 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Config is what a Cache is made of.
+// Config holds the parts of a Cache.
 type Config struct {
 	Store  store.Store // the tier within the process
-	Shared Shared      // the tier of all instances; nil: there is none
-	// SharedBudget is what one request may lose to Shared in all.
+	Shared Shared      // the tier of all instances; nil: no such tier
+	// SharedBudget bounds the time that one request may spend on Shared in all.
 	SharedBudget time.Duration
-	Epochs       *store.Epochs // what purges have left of stored responses; nil: there are no purges
-	// Applied is the moment up to which this instance has applied all purges that there are, of the other instances' too. nil: Epochs.Now.
+	Epochs       *store.Epochs // the history of purges; nil: there are no purges
+	// Applied returns the moment up to which this instance has applied all purges, including those
+	// of other instances. nil: Epochs.Now.
 	Applied func() store.Epoch
-	// Used is told of one in UsedSample hits, which then counts for as many; nil: nobody wants to know.
+	// Used is called for one in UsedSample hits and counts for that many uses. nil: not called.
 	Used       func(k cachepolicy.Key, uses int)
 	UsedSample int
-	// Filled is told of each fill that has ended. It must not keep the Event. nil: nobody wants to know.
+	// Filled is called after each fill. It must not keep the Event. nil: not called.
 	Filled func(*observe.Event)
 	Now    func() time.Time // the clock, read once per decision
-	Random func() float64   // in [0,1): jitter and early refresh
+	Random func() float64   // in [0,1), for jitter and early refresh
 	Log    *slog.Logger
-	Name   string // how the cache calls itself in Cache-Status (RFC 9211 §2)
-	// WriteError answers with an error of the gateway's own making; kind is an error type of RFC 9209, or "".
+	Name   string // the name of the cache in Cache-Status (RFC 9211 §2)
+	// WriteError writes an error response of the gateway itself. kind is an error type of RFC 9209,
+	// or "".
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)
-	// Rewritten reports the request fields that don't come to the cache as the client sent them; nil: none.
+	// Rewritten reports whether a request field reaches the cache in another form than the client
+	// sent it. nil: no field does.
 	Rewritten func(name string) bool
-	// WithInterim returns a context under which origins hand interim responses to deliver while RoundTrip runs. nil: they are dropped.
+	// WithInterim returns a context for RoundTrip. With this context the origin's RoundTripper
+	// passes interim responses to deliver. nil: interim responses are dropped.
 	WithInterim func(ctx context.Context, deliver func(status int, h http.Header)) context.Context
 }
 
-// Cache answers requests from a store and fills it from origins. It may be used concurrently and by any number of Resources.
+// Cache answers requests from a store and fills the store from origins. It may be used
+// concurrently, with any number of Resources.
 type Cache struct {
 	Config
 	flights     flight.Group[flightKey, *landing]
-	coded       flight.Group[uint64, struct{}] // coded bodies of fills under way
+	coded       flight.Group[uint64, struct{}] // coded bodies of running fills
 	unshareable *unshareable
 	doomed      *doomed
 	setbacks    *setbacks
-	deriving    sync.Map      // derivation → struct{}: codings being made
-	coders      chan struct{} // holds one for each coding that is made in the background
-	tunnels     tunnels
+	revisions   revisions
+	pending     *pending
+	deriving    sync.Map       // derivation → struct{}: codings in progress
+	coders      chan struct{}  // holds one element for each coding in the background
+	server      deliver.Server // writes the responses
 	serial      atomic.Uint64
 	waiting     atomic.Int64
 
-	base    context.Context // of fills and refreshes, which belong to no client
+	base    context.Context // the parent of the contexts of fills and refreshes, which belong to no client
 	stop    context.CancelFunc
 	mu      sync.Mutex // guards closed against new fills
 	closed  bool
@@ -79,7 +95,7 @@ type Cache struct {
 
 var errClosed = errors.New("the gateway is shutting down")
 
-// New returns a Cache. Close ends its background work.
+// New returns a Cache. The caller must call Close to end its background work.
 func New(cfg Config) *Cache {
 	base, stop := context.WithCancel(context.Background())
 	if cfg.WithInterim == nil {
@@ -90,13 +106,14 @@ func New(cfg Config) *Cache {
 	}
 	return &Cache{
 		Config: cfg, base: base, stop: stop,
-		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), setbacks: new(setbacks),
+		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), setbacks: new(setbacks), pending: new(pending),
+		server: deliver.Server{Name: cfg.Name, Now: cfg.Now, Log: cfg.Log, WriteError: cfg.WriteError},
 		coders: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
 
-// Close waits for fills and refreshes to end until ctx is done, then cancels what is left and waits for it. Upgraded connections are
-// ended at once.
+// Close waits for fills and refreshes to end until ctx is done, then cancels the rest and waits for
+// them. It ends upgraded connections at once. It returns ctx.Err() if it had to cancel.
 func (c *Cache) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
@@ -115,7 +132,8 @@ func (c *Cache) Close(ctx context.Context) error {
 	}
 }
 
-// enter announces work that Close is to wait for; whoever gets true calls filling.Done. It is false once the cache is closed.
+// enter announces work for which Close waits. If it returns true, the caller must call filling.Done
+// at the end of the work. It returns false once the cache is closed.
 func (c *Cache) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +143,8 @@ func (c *Cache) enter() bool {
 	return !c.closed
 }
 
-// background runs f on a goroutine that Close waits for. It reports false, and does nothing, once the cache is closed.
+// background runs f on a goroutine for which Close waits. Once the cache is closed it does nothing
+// and returns false.
 func (c *Cache) background(f func(ctx context.Context)) bool {
 	if !c.enter() {
 		return false
@@ -137,8 +156,15 @@ func (c *Cache) background(f func(ctx context.Context)) bool {
 	return true
 }
 
-// Flights is the number of fills under way.
+// Flights returns the number of running fills.
 func (c *Cache) Flights() int { return c.flights.Len() }
 
-// Waiting is the number of requests that wait for the answer to another's call.
+// Waiting returns the number of requests that wait for the answer to another request's call.
 func (c *Cache) Waiting() int { return int(c.waiting.Load()) }
+
+// LeaveTunnels sends a close frame with the status 1001 to both sides of each WebSocket, so that
+// both sides can end the connection in order (RFC 6455 section 7.4.1).
+func (c *Cache) LeaveTunnels() { c.server.Tunnels.Leave() }
+
+// CloseTunnels ends all upgraded connections. New ones are refused afterwards.
+func (c *Cache) CloseTunnels() { c.server.Tunnels.Close() }

@@ -9,34 +9,38 @@ import (
 	"github.com/penstock/penstock/proxy/flight"
 )
 
-// codedSlack is how much more of a coded body is held than may be stored: enough for a follower who is still about to open its reader while
-// the body it follows outgrows what is kept.
+// codedSlack is how many more bytes of a coded body are held than may be stored. A follower that
+// has not opened its reader yet needs these bytes if the body outgrows the limit at that moment.
 const codedSlack = 2 << 20
 
-// errWhole is how a coder is told that the body has ended.
+// errWhole tells a coder that the body is complete.
 var errWhole = errors.New("the body is whole")
 
-// coder codes a fill's body once, beside the fill, for all who read along under that coding, and flushes when it has coded all that has come.
+// coder codes the body of a fill once, while the fill runs, for all readers that want this coding.
+// It flushes each time it has coded all received bytes.
 //
-// It reads the body as any other reader does. So a slow reader of a coded body that is too large to be kept makes the coder slow, and then
-// the coder is cut off as any slow reader is, before it can harm those who read the body as it is. A nil coder does nothing.
+// It reads the body as any other reader does, but does not count as a client. If the coded body is
+// too large to be stored, a slow reader of it slows the coder down. The fill then cuts the coder
+// off as it does any slow reader, before it can slow down the readers of the uncoded body. A nil
+// coder does nothing.
 type coder struct {
 	spool  *flight.Flight[uint64, struct{}]
 	source *flight.Reader
 	writer compress.Writer
 
-	ctx     context.Context // ends with errWhole when size is known
+	ctx     context.Context // ends with errWhole once size is known
 	stop    context.CancelCauseFunc
-	size    int64       // set before ctx ends with errWhole
-	detach  func() bool // from the fill's context
+	size    int64       // of the body; set before ctx ends with errWhole
+	detach  func() bool // stops watching the fill's context
 	started bool
 	done    chan struct{}
 	err     error // set before done is closed
 }
 
-// newCoder prepares the coding that the leader would like best, if the body is to be coded at all, and enters it into l.
+// newCoder returns a coder for the coding that the leader prefers and enters it into l. It returns
+// nil if the body is not to be coded.
 func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
-	if l.derive == 0 || l.coding != compress.Identity {
+	if l.derive == 0 || l.Coding != compress.Identity {
 		return nil
 	}
 	res := j.x.res
@@ -48,10 +52,11 @@ func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
 	if err != nil {
 		return nil
 	}
+	spool.Watch(j.attended.change)
 	spool.Announce(struct{}{}, res.MaxObject+codedSlack)
 	l.spool, l.coded = spool, coding
 	k := &coder{
-		spool: spool, source: j.flight.Reader(ctx), writer: compress.NewWriter(spool, coding, res.Compress.Level[coding]),
+		spool: spool, source: j.flight.Tap(ctx), writer: compress.NewWriter(spool, coding, res.Compress.Level[coding]),
 		done: make(chan struct{}),
 	}
 	k.ctx, k.stop = context.WithCancelCause(ctx)
@@ -59,7 +64,7 @@ func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
 	return k
 }
 
-// start begins to code. finish, fail or abort waits for its end.
+// start starts the coding on a goroutine. finish, fail and abort wait for its end.
 func (k *coder) start() {
 	if k == nil {
 		return
@@ -75,7 +80,8 @@ func (k *coder) start() {
 	}()
 }
 
-// code codes what comes until it has coded all.
+// code codes the body while it arrives, until the whole body is coded. It returns nil if the coded
+// body is complete.
 func (k *coder) code() error {
 	ctx, coded, flushed := k.ctx, int64(0), true
 	for {
@@ -97,7 +103,7 @@ func (k *coder) code() error {
 		case context.Cause(k.ctx) != errWhole || ctx != k.ctx:
 			return err
 		default:
-			ctx = context.WithoutCancel(k.ctx) // what is left is there already
+			ctx = context.WithoutCancel(k.ctx) // the remaining bytes are already in the source
 		}
 		if ctx != k.ctx && coded == k.size {
 			return k.writer.Close()
@@ -105,7 +111,8 @@ func (k *coder) code() error {
 	}
 }
 
-// finish waits until all of the body, of size bytes, is coded, and returns the coded body, or nil where there is none to keep.
+// finish waits until the whole body of size bytes is coded. It returns the coded body, or nil if
+// the coding failed or the coded body is too large to be stored.
 func (k *coder) finish(size int64) [][]byte {
 	if k == nil {
 		return nil
@@ -120,14 +127,15 @@ func (k *coder) finish(size int64) [][]byte {
 	return segments
 }
 
-// end lets those who read the coded body have its end.
+// end marks the end of the coded body for its readers.
 func (k *coder) end() {
 	if k != nil {
 		k.spool.End(flight.Shared, k.err)
 	}
 }
 
-// fail tells those who read the coded body that the rest of it will not come.
+// fail tells the readers of the coded body that the rest will not arrive, and waits until the coder
+// has ended.
 func (k *coder) fail(err error) {
 	if k == nil {
 		return
@@ -139,7 +147,8 @@ func (k *coder) fail(err error) {
 	}
 }
 
-// abort ends what neither end nor fail has ended.
+// abort releases the coder, however the fill ends. If neither end nor fail has run, the readers get
+// io.ErrUnexpectedEOF.
 func (k *coder) abort() {
 	if k == nil {
 		return

@@ -10,14 +10,17 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// combine joins a 206 with the parts that are stored (RFC 9111 §3.4) and answers all who wait from the union. The parts are bounded by what
-// is stored at most, so the new one is read before the first byte goes out. It reports whether the whole is to be asked for instead, because
-// the part has less than what was asked for.
-func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) (again bool) {
-	defer discard(resp)
+// combine joins a 206 with the stored parts (RFC 9111 §3.4) and answers all waiting requests from
+// the union. The stored object limit also bounds the parts, so combine reads the new part
+// completely before the gateway sends a byte. It returns true if the fill must ask for the whole
+// response instead: the part has no usable Content-Range, is too large, has another coding, or does
+// not complete the requested bytes.
+func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) (again bool) {
+	defer deliver.Discard(resp)
 	part, _, ok := cachepolicy.ParseContentRange(resp.Header.Get("Content-Range"))
 	if !ok || part.Len() > j.x.res.MaxObject || compress.HeaderCoding(resp.Header) != j.stored.Representations[0].Coding {
 		return true
@@ -31,27 +34,27 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 		err = fmt.Errorf("%d bytes came of a part of %d", len(body), part.Len())
 	}
 	if err != nil {
-		c.failed(j, &failure{
-			status: http.StatusBadGateway, proxyError: "http_response_incomplete", detail: failureDetail(http.StatusBadGateway),
-			err: fmt.Errorf("reading a part of the origin's response: %w", err),
+		c.failed(j, &deliver.Failure{
+			Status: http.StatusBadGateway, ProxyError: "http_response_incomplete", Detail: deliver.FailureDetail(http.StatusBadGateway),
+			Err: fmt.Errorf("reading a part of the origin's response: %w", err),
 		})
 		return false
 	}
 	e := combined(j.stored, body, part, v, j.to)
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
-		c.keep(ctx, j.to, e)
-		j.kept, out.Stored = e, true
+		j.kept, out.Stored = e, c.keep(ctx, j.to, e) || c.shares(j.x.res)
 	}
 	c.landEntry(j, e, nil, out)
 	return false
 }
 
-// combined is e with the bytes of part added. The fields of the new response take the place of the stored ones (RFC 9111 §3.4).
+// combined returns e with the bytes of part added. The fields of the new response replace the
+// stored fields (RFC 9111 §3.4).
 func combined(e *store.Entry, body []byte, part cachepolicy.Span, v *cachepolicy.Verdict, p place) *store.Entry {
 	res, rep := p.res, &e.Representations[0]
 	h := v.Header.Clone()
 	res.Rules.StripUnstorable(h)
-	tags := retagged(e, h, p)
+	tags := retagged(e, p)
 	ensureDate(h, v.Meta.Received)
 	segments, size := mergeParts(e, body, part)
 	union := &store.Entry{Meta: v.Meta, Tags: tags}
@@ -66,7 +69,8 @@ func combined(e *store.Entry, body []byte, part cachepolicy.Span, v *cachepolicy
 	return union
 }
 
-// mergeParts lays the stored parts and the new one end to end in the order of their positions. Where both have a byte the new one counts.
+// mergeParts lays the stored parts and the new part end to end in the order of their positions. If
+// both have a byte, the new part's byte counts.
 func mergeParts(e *store.Entry, body []byte, part cachepolicy.Span) (segments [][]byte, size int64) {
 	type piece struct {
 		span cachepolicy.Span

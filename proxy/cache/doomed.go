@@ -5,25 +5,27 @@ import (
 	"sync/atomic"
 )
 
-// doomedMost bounds how many invalidations are remembered one by one.
+// doomedMost bounds the number of invalidated objects that doomed remembers individually.
 const doomedMost = 1 << 16
 
-// doomed remembers which objects were invalidated while fills were under way, on a clock that counts invalidations. A fill that began
-// before the invalidation of its object must not store what it fetched. Safe for concurrent use.
+// doomed remembers which objects were invalidated while fills were running. Its clock counts
+// invalidations. A fill that began before the invalidation of its object must not store the fetched
+// response. It may be used concurrently.
 type doomed struct {
 	clock atomic.Uint64
 	mu    sync.Mutex
 	at    map[[16]byte]uint64
-	// floor stands for all that was forgotten: whoever began at or before it counts as doomed.
+	// floor is the clock when at was last emptied. A fill that began before it counts as doomed,
+	// whatever its object.
 	floor uint64
 }
 
 func newDoomed() *doomed { return &doomed{at: make(map[[16]byte]uint64)} }
 
-// now is the time at which a fill begins.
+// now returns the current time of the clock. A fill keeps it as its start.
 func (d *doomed) now() uint64 { return d.clock.Load() }
 
-// add invalidates what fills of the object fetch that have begun by now.
+// add invalidates the responses of all running fills of the object.
 func (d *doomed) add(object [16]byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -35,7 +37,7 @@ func (d *doomed) add(object [16]byte) {
 	d.at[object] = t
 }
 
-// since reports whether the object was invalidated after begun.
+// since reports whether the object was invalidated after the time begun.
 func (d *doomed) since(object [16]byte, begun uint64) bool {
 	if d.clock.Load() == begun {
 		return false
@@ -45,7 +47,8 @@ func (d *doomed) since(object [16]byte, begun uint64) bool {
 	return d.at[object] > begun || d.floor > begun
 }
 
-// of is when the object was last invalidated, 0 if it was not.
+// of returns the time of the object's last invalidation. It returns 0 if there was none. It returns
+// floor if floor is later, because doomed may have forgotten an invalidation up to then.
 func (d *doomed) of(object [16]byte) uint64 {
 	if d.clock.Load() == 0 {
 		return 0

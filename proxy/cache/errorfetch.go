@@ -3,117 +3,89 @@ package cache
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/penstock/penstock/proxy/observe"
 )
 
 const (
-	// pageRetry is how long a fetched error page, or that it could not be fetched, holds at least: errors come in herds.
+	// pageRetry is how long the gateway does not fetch an error page again after a failure. Errors
+	// come in large numbers, and each would cause a fetch.
 	pageRetry = time.Second
-	// maxPageHosts is for how many hosts of a route the page is held.
+	// maxPageHosts bounds the number of hosts of a route whose failures are remembered.
 	maxPageHosts = 64
 )
 
-// pageCopies holds what the path of an ErrorPage gave when it was last fetched, by the host that it was fetched for.
-type pageCopies struct {
-	calls singleflight.Group
-	mu    sync.Mutex
-	by    map[string]*pageCopy
+// pageFailures remembers, by host, that a page could not be fetched a moment ago. It holds no
+// content: a fetched page is in the store. It may be used concurrently.
+type pageFailures struct {
+	mu sync.Mutex
+	by map[string]pageFailure
 }
 
-// pageCopy is a fetched page, or why there is none. It is immutable.
-type pageCopy struct {
-	header  http.Header
-	content []byte
-	err     error
-	until   time.Time
+type pageFailure struct {
+	err   error
+	until time.Time
 }
 
-func (p *pageCopies) get(host string, now time.Time) *pageCopy {
+// get returns the error of the last fetch for host, or nil if the page may be fetched now.
+func (p *pageFailures) get(host string, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if held := p.by[host]; held != nil && now.Before(held.until) {
-		return held
+	if f, ok := p.by[host]; ok && now.Before(f.until) {
+		return f.err
 	}
 	return nil
 }
 
-func (p *pageCopies) put(host string, page *pageCopy) {
+// put makes get return err for host until the given time. If maxPageHosts hosts are remembered
+// already, it forgets all of them first.
+func (p *pageFailures) put(host string, err error, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.by == nil || len(p.by) >= maxPageHosts {
-		p.by = make(map[string]*pageCopy)
+		p.by = make(map[string]pageFailure)
 	}
-	p.by[host] = page
+	p.by[host] = pageFailure{err, until}
 }
 
-// fetchPage is the page that Serve names, from the origin of x's route: one call for all that need it, which no client's leaving ends.
-func (c *Cache) fetchPage(ctx context.Context, x *exchange, page *ErrorPage) (*pageCopy, error) {
-	host, res := x.r.Host, x.res
-	held := page.fetched.get(host, c.Now())
-	if held == nil {
-		call := page.fetched.calls.DoChan(host, func() (any, error) {
-			if !c.enter() {
-				return nil, errClosed
-			}
-			defer c.filling.Done()
-			ev := x.pageEvent(c.Now())
-			got := res.pageCopy(observe.NewContext(c.base, ev), page, host)
-			ev.BytesFromOrigin = int64(len(got.content))
-			c.filled(ev)
-			got.until = c.Now().Add(max(page.CacheFor, pageRetry))
-			page.fetched.put(host, got)
-			return got, nil
-		})
-		select {
-		case done := <-call:
-			if done.Err != nil {
-				return nil, done.Err
-			}
-			held = done.Val.(*pageCopy)
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	return held, held.err
-}
+// PageHeader is a request field in the key of error pages, and no client's request has it. So the
+// page and the response of its URL are two objects: the route sets the lifetime of the page, and
+// the origin sets the lifetime of the response.
+const PageHeader = "Penstock-Error-Page"
 
-// pageEvent is the Event of the call that fetches an error page for the route of x.
-func (x *exchange) pageEvent(now time.Time) *observe.Event {
-	return &observe.Event{Start: now, Route: x.res.Rules.Route, Method: http.MethodGet, Cache: observe.CachePass, Background: true}
-}
+// selectingPage lists the client's fields that the origin may use to choose among the forms of a
+// page. These fields do not identify the client.
+var selectingPage = [...]string{"Accept", "Accept-Language"}
 
-// pageCopy fetches page for host.
-func (res *Resource) pageCopy(ctx context.Context, page *ErrorPage, host string) *pageCopy {
-	target, err := url.ParseRequestURI(page.Serve)
-	if err != nil {
-		return &pageCopy{err: err}
+// fetchPage returns the page at Serve, from the store or from the origin of x's route. All clients
+// that need the page share one call. It returns an error if the origin fails or answers with a
+// status other than 200, and without a call if the last fetch failed within pageRetry.
+func (c *Cache) fetchPage(ctx context.Context, x *request, page *ErrorPage) (*Fetched, error) {
+	host := x.r.Host
+	if err := page.failures.get(host, c.Now()); err != nil {
+		return nil, err
 	}
+	u := *page.URL
 	req := &http.Request{
-		Method: http.MethodGet, URL: target, Host: host, Header: http.Header{"Accept-Encoding": {"identity"}}, Body: http.NoBody,
+		Method: http.MethodGet, URL: &u, Host: host, Header: http.Header{"Accept-Encoding": {"identity"}}, Body: http.NoBody,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	resp, err := res.Origin.RoundTrip(req.WithContext(ctx))
+	copyFields(req.Header, x.r.Header, selectingPage[:]...)
+	ctx, ev := observe.StartPart(ctx, "cache.errorpage")
+	ev.Scheme, ev.Host = x.q.Scheme, x.q.Host
+	got, err := c.Fetch(ctx, page.Page, req, page.Page.MaxObject)
+	ev.EndPart(err)
+	if err == nil && got.Status != http.StatusOK {
+		err = fmt.Errorf("the upstream answers %d", got.Status)
+	}
 	if err != nil {
-		return &pageCopy{err: err}
+		if ctx.Err() == nil {
+			page.failures.put(host, err, c.Now().Add(pageRetry))
+		}
+		return nil, err
 	}
-	defer discard(resp)
-	if resp.StatusCode != http.StatusOK {
-		return &pageCopy{err: fmt.Errorf("the upstream answers %d", resp.StatusCode)}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, res.MaxObject+1))
-	if err == nil && int64(len(body)) > res.MaxObject {
-		err = fmt.Errorf("it is larger than %d bytes", res.MaxObject)
-	}
-	if res.Respond != nil {
-		res.Respond(resp.Header)
-	}
-	return &pageCopy{header: resp.Header, content: body, err: err}
+	return got, nil
 }

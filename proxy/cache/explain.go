@@ -1,114 +1,26 @@
 package cache
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Inquiry is what an Explainer is asked beside the request, and where it leaves its answer.
-type Inquiry struct {
-	// Response is what the origin is taken to answer, as it comes from there; its body is not read. nil: nothing is known of it.
-	Response *http.Response
-	// Fetch has the origin asked instead, for a GET or HEAD. What it answers is not stored.
-	Fetch bool
-	// Found is set by the Explainer, unless something in front of it answers the request.
-	Found *Explanation
-}
-
-type questionKey struct{}
-
-// WithQuestion returns a context that carries q to an Explainer.
-func WithQuestion(ctx context.Context, q *Inquiry) context.Context {
-	return context.WithValue(ctx, questionKey{}, q)
-}
-
-// Explanation says what the cache does with a request, and by what.
-type Explanation struct {
-	Rules   *cachepolicy.Rules
-	Request cachepolicy.Request
-	Now     time.Time
-
-	// Refusal is why the request has no target upstream, and goes no further; "": it has one.
-	Refusal string
-	// Target is the upstream's path and query.
-	Target string
-	// Key is set for a request that may be answered from the cache.
-	Key    cachepolicy.Key
-	Params []cachepolicy.Param
-	Asks   []cachepolicy.Ground // the request's own directives
-	Stored *Stored              // what it selects of what is stored; nil: nothing
-	Other  []Variant            // what is stored under the key beside it
-	// Decision is what Decide says of it; it is there where the request has a key.
-	Decision cachepolicy.Decision
-	// Early is the share of such requests that refresh what is stored ahead of its end.
-	Early float64
-	// HeldDown is set when the origin failed a moment ago and is not asked again just now.
-	HeldDown bool
-	// Alone is set when such responses proved to be for one client alone: nobody waits for another's call.
-	Alone bool
-	// Asked are the fields that a fill adds to the request: conditions, or the range that is missing.
-	Asked http.Header
-
-	// Response is what is known of the origin's answer; nil: nothing, or it is not asked.
-	Response *Response
-	// Outcome is what Cache-Status is going to say. Whole is false where that depends on an answer of the origin which is not known.
-	Outcome cachepolicy.Outcome
-	Whole   bool
-	// Status is that of the client's answer; 0: not known.
-	Status int
-	// Coding is how the content is sent.
-	Coding Coding
-	// CacheStatus is the field's value as far as it is known.
-	CacheStatus string
-}
-
-// Stored is a stored response as an explanation shows it.
-type Stored struct {
-	Tier  string
-	Entry *store.Entry
-	Soft  bool // a soft purge has ended its life
-	Vary  []cachepolicy.VaryField
-}
-
-// Variant is a stored response that the request does not get.
-type Variant struct {
-	Vary   []cachepolicy.VaryField
-	Purged bool
-}
-
-// Response is the origin's answer, and what Settle and its steps make of it.
-type Response struct {
-	Assumed bool // nothing is known of it: it is taken for a 200 that says nothing of caching
-	Fetched bool
-	Err     error // why there is none
-	Status  int
-	Header  http.Header // after the route's changes
-	// Rule is the index of the cache_control rule that holds for it, -1 for none; Rewritten says whether it changed anything.
-	Rule      int
-	Rewritten bool
-	Page      *ErrorPage // takes its place
-	Verdict   cachepolicy.Verdict
-	Ruled     cachepolicy.Ruled
-	Remedies  []cachepolicy.Remedy
-	Cacheable bool // with the remedies, if there are any
-}
-
-// Explainer leaves in the request's Inquiry what the cache would do with it. It asks the same questions of the same functions as Handler does, but
-// stores, delivers and promotes nothing, and asks the origin only where it is told to.
+// Explainer returns a handler that writes an Explanation into the request's Inquiry: the cache's
+// treatment of the request. It makes the same plan as Handler, but does not carry it out. It
+// stores, delivers and promotes nothing, and asks the origin only if the Inquiry says so.
 func (c *Cache) Explainer(res *Resource) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		question, ok := r.Context().Value(questionKey{}).(*Inquiry)
 		if !ok {
 			return
 		}
-		x, err := newExchange(res, r)
-		x.ev = new(observe.Event) // nothing of it is the client's
+		x, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
+		x.ev = new(observe.Event) // the explanation must not change the client's Event
 		e := &Explanation{Rules: res.Rules, Request: x.q, Now: c.Now()}
 		question.Found = e
 		if err != nil {
@@ -121,7 +33,7 @@ func (c *Cache) Explainer(res *Resource) http.Handler {
 	})
 }
 
-// explaining is one request that is being explained.
+// explaining holds the state of one explanation.
 type explaining struct {
 	c *Cache
 	x *exchange
@@ -129,127 +41,97 @@ type explaining struct {
 	e *Explanation
 }
 
-// explain follows the way of do.
+// explain records the plan and the treatment of the answers to which the plan leads. It plans
+// without chance, because the explanation gives an early refresh as a probability.
 func (g *explaining) explain() {
-	x, e := g.x, g.e
+	x, e, p := g.x, g.e, &g.x.plan
 	e.Params = x.res.Rules.Params(x.q.RawQuery)
 	e.Asks = x.res.Rules.ExplainRequest(&x.q)
-	out := cachepolicy.Outcome{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonUpgrade}
-	passes := x.upgrade() != ""
-	if !passes {
-		out, passes = x.identify()
+	g.c.plan(p, &x.request, &x.budget, moment{now: e.Now})
+	if p.keyed {
+		e.Key = x.key
 	}
-	if passes {
-		e.Outcome, e.Decision = out, cachepolicy.Decision{Action: cachepolicy.Pass, Reason: out.Reason}
-		if !x.res.Rules.Enabled {
+	if p.looked {
+		g.lookedUp(p)
+	}
+	e.Outcome, e.Decision, e.Alone = p.outcome, p.decision, p.alone
+	g.acted(p)
+}
+
+// lookedUp records the stored response that the plan uses, and the other variants under the key.
+func (g *explaining) lookedUp(p *Plan) {
+	f := &p.memory
+	if p.tier == tierShared {
+		f = &p.shared
+	}
+	if f.object == nil {
+		return
+	}
+	alive := g.c.alive(g.x.key, f.ruled, g.c.Now())
+	for _, v := range f.object.Variants {
+		vary := v.Vary.Describe(&g.x.q)
+		switch {
+		case v != f.stored || alive == nil:
+			g.e.Other = append(g.e.Other, Variant{Vary: vary, Purged: g.c.alive(g.x.key, v, g.c.Now()) == nil})
+		case f.entry == nil:
+			g.e.Other = append(g.e.Other, Variant{Vary: vary, Cookie: true})
+		default:
+			doubted := g.c.Epochs != nil && g.c.Epochs.Doubts()
+			g.e.Stored = &Stored{Tier: p.tier, Entry: f.entry, Soft: f.entry != f.ruled && !doubted, Doubted: doubted, Vary: vary}
+		}
+	}
+}
+
+// acted explains the step of the plan.
+func (g *explaining) acted(p *Plan) {
+	e := g.e
+	switch p.step {
+	case stepPass:
+		if !p.looked || p.transient {
+			e.Decision = cachepolicy.Decision{Action: cachepolicy.Pass, Reason: p.outcome.Reason}
+		}
+		if !g.x.res.Rules.Enabled {
 			e.Decision.Reason = cachepolicy.ReasonDisabled
 		}
 		g.passed(nil)
-		return
-	}
-	e.Key = x.key
-	stored := g.stored()
-	g.decided(stored)
-}
-
-// stored finds what x selects, in both tiers, as consider does, and leaves everything where it is.
-func (g *explaining) stored() *store.Entry {
-	c, x := g.c, g.x
-	var found *store.Entry
-	if x.res.Tiers.Memory {
-		object, err := c.Store.Get(x.ctx, x.key)
-		if err == nil {
-			found = g.selected(object, tierMemory)
+	case stepQueued:
+		e.Decision = cachepolicy.Decision{Action: cachepolicy.Serve, Reason: cachepolicy.ReasonQueued}
+		if p.queued.Entry == nil {
+			e.Whole, e.Status = true, p.queued.failure.Status
+			return
 		}
-	}
-	g.e.Decision = g.decide(found)
-	if d := g.e.Decision; d.Action != cachepolicy.Fetch && d.Action != cachepolicy.Revalidate || !c.shares(x.res) || c.unshareable.has(c.flightKey(x, found)) {
-		return found
-	}
-	ctx, cancel, ok := c.budgeted(x.ctx, x)
-	if !ok {
-		return found
-	}
-	defer cancel()
-	object, err := c.Shared.Get(ctx, x.key, &x.q)
-	if err != nil {
-		return found
-	}
-	before := *g.e
-	if s := g.selected(object, tierShared); s != nil && (found == nil || s.Received.After(found.Received)) {
-		g.e.Decision = g.decide(s)
-		return s
-	}
-	g.e.Stored, g.e.Other = before.Stored, before.Other
-	return found
-}
-
-// selected is the variant of object that x gets, with what purges have left of it.
-func (g *explaining) selected(object *store.Object, tier string) *store.Entry {
-	chosen := g.c.choose(g.x, object)
-	alive := g.c.alive(g.x.key, chosen)
-	g.e.Stored, g.e.Other = nil, nil
-	for _, v := range object.Variants {
-		switch {
-		case v != chosen || alive == nil:
-			g.e.Other = append(g.e.Other, Variant{Vary: v.Vary.Describe(&g.x.q), Purged: g.c.alive(g.x.key, v) == nil})
-		default:
-			g.e.Stored = &Stored{Tier: tier, Entry: alive, Soft: alive != chosen, Vary: v.Vary.Describe(&g.x.q)}
-		}
-	}
-	return alive
-}
-
-// decide asks without chance: an early refresh is explained by its probability.
-func (g *explaining) decide(e *store.Entry) cachepolicy.Decision {
-	return g.x.res.Rules.Decide(&g.x.q, metaOf(e), g.e.Now, 0)
-}
-
-// decided follows the way of attempt.
-func (g *explaining) decided(stored *store.Entry) {
-	c, x, e := g.c, g.x, g.e
-	switch d := e.Decision; d.Action {
-	case cachepolicy.Serve, cachepolicy.ServeStale, cachepolicy.ServeAndRefresh:
-		e.Early = x.res.Rules.EarlyRefreshShare(&stored.Meta, d.TTL)
-		g.served(stored, hitOutcome(d))
-		g.learn(stored)
-		return
-	case cachepolicy.Refuse:
-		e.Outcome, e.Whole, e.Status = c.refuse(d).outcome, true, http.StatusGatewayTimeout
+		g.served(p.queued.Entry)
+	case stepServe:
+		e.Early = g.x.res.Rules.EarlyRefreshShare(&p.entry.Meta, p.decision.TTL)
+		g.served(p.entry)
+		g.learn(p.entry)
+	case stepBackOff:
+		e.HeldDown, e.Decision = true, p.stale
+		g.served(p.entry)
+	case stepRefuse:
+		e.Whole, e.Status = true, http.StatusGatewayTimeout
 		g.learn(nil)
-		return
-	case cachepolicy.Pass:
-		e.Outcome = cachepolicy.Outcome{Forward: d.Reason.Forward(), Reason: d.Reason}
-		g.passed(nil)
-		return
+	case stepHead:
+		g.passed(p.entry)
+	case stepFill:
+		g.filled(p.entry)
 	}
-	if reply := c.holdDown(x, stored, e.Decision); reply != nil {
-		e.HeldDown, e.Decision = true, reply.decision
-		g.served(stored, reply.outcome)
-		return
-	}
-	e.Alone = x.res.Coalesce.Enabled && c.unshareable.has(c.flightKey(x, stored))
-	if x.q.Method == http.MethodHead {
-		e.Outcome = cachepolicy.Outcome{Forward: c.forwardOf(x, e.Decision), Reason: e.Decision.Reason}
-		g.passed(stored)
-		return
-	}
-	g.filled(stored)
 }
 
-// served is for an answer from the store.
-func (g *explaining) served(stored *store.Entry, out cachepolicy.Outcome) {
+// served explains an answer from the store.
+func (g *explaining) served(stored *store.Entry) {
 	e := g.e
-	e.Outcome, e.Whole, e.Status = out, true, g.delivered(stored)
+	e.Whole, e.Status = true, g.delivered(stored)
 	e.Coding = g.storedCoding(stored)
 }
 
-// delivered is the status with which a stored response is delivered: its own, or what the request's conditions and ranges make of it.
+// delivered returns the status with which a stored response is delivered: its own status, or the
+// status that the request's conditions and ranges lead to.
 func (g *explaining) delivered(stored *store.Entry) int {
 	if status := g.conditional(&stored.Meta); status != stored.Status {
 		return status
 	}
-	if len(g.x.r.Header["Range"]) == 0 && stored.Complete() || g.x.needsDecoding(stored) {
+	if len(g.x.r.Header["Range"]) == 0 && stored.Complete() || deliver.NeedsDecoding(stored, g.x.r.Header["Accept-Encoding"]) {
 		return stored.Status
 	}
 	switch cachepolicy.PlanBody(&g.x.q, &stored.Meta, stored.Representations[0].Body.Size).Kind {
@@ -261,7 +143,8 @@ func (g *explaining) delivered(stored *store.Entry) int {
 	return stored.Status
 }
 
-// conditional is the status of a response, or what the request's conditions make of it.
+// conditional returns the status of a response, or the status that the request's conditions lead
+// to.
 func (g *explaining) conditional(m *cachepolicy.Meta) int {
 	switch cachepolicy.Evaluate(&g.x.q, m) {
 	case cachepolicy.NotModified:
@@ -272,7 +155,9 @@ func (g *explaining) conditional(m *cachepolicy.Meta) int {
 	return m.Status
 }
 
-// learn looks at what the origin would say where it is not asked now: when it is told to, or when nothing is known that would say more.
+// learn explains the origin's answer although the plan does not ask the origin. It asks the origin
+// or uses the given response if the Inquiry says so. Otherwise it describes the stored response, or
+// an assumed answer if stored is nil.
 func (g *explaining) learn(stored *store.Entry) {
 	if g.q.Fetch || g.q.Response != nil {
 		g.answered(g.answer(nil, g.plainRequest()), nil)
@@ -288,74 +173,73 @@ func (g *explaining) learn(stored *store.Entry) {
 	g.e.Response = r
 }
 
-// filled follows the way of a fill.
+// filled follows the steps of a fill.
 func (g *explaining) filled(stored *store.Entry) {
-	c, x, e := g.c, g.x, g.e
-	j := x.job(nil, flightKey{}, stored, e.Decision)
+	x, e := g.x, g.e
+	j := x.job(nil, flightKey{})
 	e.Target = j.outgoing(x.ctx).URL.RequestURI()
 	e.Asked = make(http.Header)
 	copyFields(e.Asked, j.header, conditionals[:]...)
-	e.Outcome = cachepolicy.Outcome{Forward: c.forwardOf(x, e.Decision)}
+	e.Outcome.Reason = cachepolicy.ReasonNone // the answer determines it
 	a := g.answer(j.stored, j.outgoing(x.ctx))
 	if a == nil {
 		g.answered(g.assumed(), nil)
 		return
 	}
 	v := g.answered(a, j.stored)
+	if g.q.Fetch && delivers(v.Effect) && j.narrow(a) {
+		j.ask()
+		a = g.answer(j.stored, j.outgoing(x.ctx))
+		v = g.answered(a, j.stored)
+	}
+	came := a
 	if page := x.res.page(a, v.Effect); page != nil {
 		e.Response.Page = page
 		a = page.supposed(a)
 		v = x.res.Rules.Settle(&x.q, nil, &a.facts, e.Now, 0)
 	}
-	g.landed(a, stored, &v)
+	g.used(j, stored, &taken{came: came, a: a, v: &v})
 }
 
-// landed is the outcome of a fill whose answer, or what takes its place, has the verdict v.
-func (g *explaining) landed(a *answer, stored *store.Entry, v *cachepolicy.Verdict) {
-	c, x, e := g.c, g.x, g.e
-	e.Whole = v.Effect != cachepolicy.Refetch && v.Effect != cachepolicy.Combine
-	if a.err != nil && v.Effect != cachepolicy.KeepStale {
-		e.Status = failureOf(a.err).status
+// used explains the fill j's use of an answer. stored is the response that the fill began with.
+func (g *explaining) used(j *job, stored *store.Entry, t *taken) {
+	e, a := g.e, t.a
+	how, out := j.useOf(t, e.Now)
+	e.Whole = how != useNone && how != useCombine
+	switch how {
+	case useFailure:
+		e.Status = deliver.FailureOf(a.err).Status
 		return
-	}
-	out := cachepolicy.Outcome{Forward: e.Outcome.Forward, ForwardStatus: a.facts.Status, Reason: v.Reason}
-	switch v.Effect {
-	case cachepolicy.KeepStale:
-		out.TTL, out.HasTTL = staleDecision(stored, e.Now, v.Reason).TTL, true
+	case useMisplaced304:
+		e.Status = http.StatusBadGateway
+		return
+	case useStale, useFreshen:
 		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
-	case cachepolicy.Freshen:
-		out.TTL, out.HasTTL = v.Meta.Lifetime-v.Meta.Age(e.Now), true
-		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
-	case cachepolicy.Store:
-		e.Status, e.Coding = g.conditional(&v.Meta), g.answerCoding(a)
-		if x.res.outgrows(&v.Meta, a.resp.ContentLength) {
-			out.Reason = cachepolicy.ReasonTooLarge
-			e.Status = g.relayed(a)
-			break
+	case useStream, useStreamAlone:
+		e.Status, e.Coding = g.conditional(&t.v.Meta), g.answerCoding(a)
+		size := a.resp.ContentLength
+		if size < 0 && !g.q.Fetch {
+			size = 0 // only the head is given: the content counts as small
 		}
-		out, _ = c.streamed(x.ctx, x, &v.Meta, a.resp.ContentLength, out)
+		out, _ = g.c.streamed(j.x, &t.v.Meta, size, out)
 	default:
-		if a.facts.Status == http.StatusNotModified { // of a condition that nobody has set
-			e.Status = http.StatusBadGateway
-			return
-		}
 		e.Status, e.Coding = g.relayed(a), g.answerCoding(a)
 	}
 	e.Outcome = out
 }
 
-// relayed is the status of a fill's answer that is relayed.
+// relayed returns the status of a fill's answer that is relayed.
 func (g *explaining) relayed(a *answer) int {
-	if g.x.unchanged(a.resp, g.e.Now) {
+	if deliver.Unchanged(&g.x.q, a.resp, g.e.Now) {
 		return http.StatusNotModified
 	}
 	return a.facts.Status
 }
 
-// passed follows the way of forward.
+// passed follows the steps of forward.
 func (g *explaining) passed(stored *store.Entry) {
 	x, e := g.x, g.e
-	a := g.answer(stored, g.passedRequest())
+	a := g.answer(stored, g.passedRequest(stored))
 	if a == nil {
 		g.answered(g.assumed(), nil)
 		return
@@ -364,7 +248,7 @@ func (g *explaining) passed(stored *store.Entry) {
 	out := &e.Outcome
 	out.ForwardStatus, e.Whole = a.facts.Status, true
 	if v.Effect == cachepolicy.KeepStale {
-		d := staleDecision(stored, e.Now, v.Reason)
+		d := g.x.res.staleDecision(stored, e.Now, v.Reason)
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
 		return
@@ -379,18 +263,19 @@ func (g *explaining) passed(stored *store.Entry) {
 	}
 }
 
-var errNoFetch = errors.New("only a GET or HEAD without content is sent to the origin for an explanation")
+var errNoFetch = errors.New("only a GET or HEAD without content and upgrade is sent to the origin for an explanation")
 
-// answer is what the origin says, if it is to be asked or that is given; nil: it is not known.
+// answer returns the origin's answer if the Inquiry asks for a fetch, or the answer given in the
+// Inquiry. It returns nil if neither is possible. Then the answer is not known.
 func (g *explaining) answer(stored *store.Entry, out *http.Request) *answer {
 	x := g.x
 	switch {
-	case g.q.Fetch && (x.q.HasBody || x.q.Method != http.MethodGet && x.q.Method != http.MethodHead):
+	case g.q.Fetch && (x.q.HasBody || x.plan.protocol != "" || x.q.Method != http.MethodGet && x.q.Method != http.MethodHead):
 		g.e.Response = &Response{Err: errNoFetch, Rule: -1}
 		return nil
 	case g.q.Fetch:
 		a := new(answer)
-		g.c.ask(a, x, out.WithContext(g.c.WithInterim(observe.NewContext(x.ctx, x.ev), func(int, http.Header) {})), stored)
+		g.c.ask(a, &x.request, out.WithContext(g.c.WithInterim(observe.NewContext(x.ctx, x.ev), func(int, http.Header) {})), stored)
 		a.discard()
 		return a
 	case g.q.Response != nil:
@@ -401,42 +286,47 @@ func (g *explaining) answer(stored *store.Entry, out *http.Request) *answer {
 	return nil
 }
 
-// assumed is a 200 that says nothing of caching.
+// assumed returns a 200 without any caching fields.
 func (g *explaining) assumed() *answer {
 	resp := &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), ContentLength: -1, Body: http.NoBody}
 	return &answer{resp: resp, facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now}}
 }
 
-// passedRequest is the request for the origin as forward sends it.
-func (g *explaining) passedRequest() *http.Request {
-	header := g.x.r.Header.Clone()
-	g.x.res.acceptEncoding(header)
-	return g.x.outgoing(g.x.ctx, header)
+// passedRequest returns the request as forward sends it to the origin. stored is the response that
+// the answer to a HEAD may update.
+func (g *explaining) passedRequest(stored *store.Entry) *http.Request {
+	if protocol := g.x.plan.protocol; protocol != "" {
+		return g.x.outgoing(g.x.ctx, g.x.upgradeHeader(protocol))
+	}
+	return g.x.outgoing(g.x.ctx, g.x.headHeader(stored))
 }
 
-// plainRequest is the request for the origin of a fill that has nothing to go by.
+// plainRequest returns the origin request of a fill without a stored response.
 func (g *explaining) plainRequest() *http.Request {
 	if g.x.q.Method == http.MethodHead {
-		return g.passedRequest()
+		return g.passedRequest(nil)
 	}
-	return g.x.job(nil, flightKey{}, nil, cachepolicy.Decision{Action: cachepolicy.Fetch}).outgoing(g.x.ctx)
+	x := *g.x
+	x.plan.entry, x.plan.decision = nil, cachepolicy.Decision{Action: cachepolicy.Fetch}
+	return x.job(nil, flightKey{}).outgoing(x.ctx)
 }
 
-// answered explains a, which is shaped as an answer is that has come, and returns what Settle says of it.
+// answered explains a and returns Settle's verdict on it. It applies the route's changes to a as if
+// a had just arrived.
 func (g *explaining) answered(a *answer, stored *store.Entry) cachepolicy.Verdict {
 	x, e := g.x, g.e
 	r := &Response{Rule: -1, Fetched: g.q.Fetch, Err: a.err}
 	if e.Response != nil {
-		r.Err = e.Response.Err // why the origin was not asked
+		r.Err = e.Response.Err // the reason for not asking the origin
 	}
 	r.Assumed = !r.Fetched && g.q.Response == nil || r.Err != nil && a.err == nil
 	if a.resp != nil {
 		before := a.resp.Header.Clone()
 		if x.res.Respond != nil {
-			x.res.Respond(before)
+			x.res.Respond(&x.q, observe.FromContext(x.ctx), before)
 		}
 		r.Rule, r.Rewritten = x.res.Rules.ExplainCacheControl(&x.q, a.resp.StatusCode, before)
-		a.receive(x)
+		a.receive(&x.request)
 	}
 	r.Status, r.Header = a.facts.Status, a.facts.Header
 	r.Verdict = x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, e.Now, 0)
@@ -446,13 +336,13 @@ func (g *explaining) answered(a *answer, stored *store.Entry) cachepolicy.Verdic
 	return r.Verdict
 }
 
-// supposed is substitute for a page that is taken to be there.
+// supposed is substitute without the fetch: it assumes that the page is available.
 func (p *ErrorPage) supposed(a *answer) *answer {
 	instead := &http.Response{StatusCode: a.status(), Header: make(http.Header), ContentLength: int64(len(p.Body)), Body: http.NoBody}
 	if p.As != 0 {
 		instead.StatusCode = p.As
 	}
+	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: p.policy(instead.Header), Sent: a.facts.Sent, Received: a.facts.Received}
 	p.describe(instead.Header)
-	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: instead.Header, Sent: a.facts.Sent, Received: a.facts.Received}
 	return &answer{facts: facts, resp: instead}
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Coding says how the content of an answer is coded, and why.
+// Coding is the content coding of an answer, with the reason for it.
 type Coding struct {
 	Known     bool
 	Sent      compress.Coding
-	Held      compress.Set      // what is stored, or comes from the origin
-	Derivable compress.Set      // what can be made of it
-	Preferred []compress.Coding // of the route
-	Accepted  bool              // false: the client accepts nothing of it, and gets what there is
-	Why       compress.Reason   // why none is made; ReasonNone: one may be
+	Held      compress.Set      // the stored codings, or the coding that the origin sends
+	Derivable compress.Set      // the codings that the gateway can make from it
+	Preferred []compress.Coding // the route's order of preference
+	Accepted  bool              // false: the client accepts no available coding, and gets one all the same
+	Why       compress.Reason   // why the gateway makes no coding; ReasonNone: it may make one
 }
 
-// storedCoding is the choice of represent for x.
+// storedCoding returns the coding that represent chooses for x.
 func (g *explaining) storedCoding(e *store.Entry) Coding {
 	first := &e.Representations[0]
-	k := Coding{Known: true, Sent: first.Coding, Held: heldCodings(e), Derivable: e.Derivable, Preferred: g.x.res.encodings(), Accepted: true}
+	k := Coding{Known: true, Sent: first.Coding, Held: heldCodings(e) & g.x.res.offered(e), Derivable: e.Derivable & g.x.res.offered(e), Preferred: g.x.res.encodings(), Accepted: true}
 	if e.Derivable != 0 {
 		if want, ok := compress.Canonical(g.x.r.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
 			k.Sent = want
@@ -33,7 +33,7 @@ func (g *explaining) storedCoding(e *store.Entry) Coding {
 	return k
 }
 
-// answerCoding is the choice for a response that comes from the origin.
+// answerCoding returns the coding of a response from the origin.
 func (g *explaining) answerCoding(a *answer) Coding {
 	res, h := g.x.res, a.resp.Header
 	coding := compress.HeaderCoding(h)
@@ -48,7 +48,8 @@ func (g *explaining) answerCoding(a *answer) Coding {
 	return k
 }
 
-// whyNone tells why no coding is made of a response.
+// whyNone returns the reason why the gateway makes no coding of a response, or ReasonNone if it may
+// make one.
 func (res *Resource) whyNone(status int, h http.Header, size int64, coding compress.Coding) compress.Reason {
 	if res.Compress == nil {
 		return compress.ReasonOff

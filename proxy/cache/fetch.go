@@ -8,37 +8,40 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// Fetched is a response that something within the gateway asked for: whole, and without a content coding. Its header and content are the
-// caller's to read, not to change.
+// Fetched is a response to a request from within the gateway. It is complete and has no content
+// coding. The caller may read its header and content, but must not change them.
 type Fetched struct {
 	Status int
-	Header http.Header // with Age and Cache-Status, as a client would get them
+	Header http.Header // with Age and Cache-Status, as a client gets them
 	Body   []byte
-	// Fresh is how long it stays fresh from now on; 0 or less: it is stale, or nothing is known of that.
+	Tags   []string // set if the response is stored or shared
+	// Fresh is how long the response stays fresh from now on. 0 or less: it is stale, or its
+	// lifetime is not known.
 	Fresh time.Duration
-	// Shared is set where the response may answer others than the one it was asked for.
+	// Shared is true if the response may answer other requests as well.
 	Shared bool
-	// Stale is set where it is served only because the origin fails.
+	// Stale is true if the response is served only because the origin fails.
 	Stale bool
-	// Silent is set where it may not be reused only because it says nothing of how long.
+	// Silent is true if the only reason against reuse is that the response names no lifetime.
 	Silent bool
 }
 
-// ErrContentTooLarge is returned for a response whose content is larger than its taker holds.
+// ErrContentTooLarge is returned if the content of a response is larger than the caller's limit.
 var ErrContentTooLarge = errors.New("the content is larger than what is taken of it")
 
-// FetchError is why there is no response: what a client would have been told.
+// FetchError tells why there is no response. It holds the error response that a client would get.
 type FetchError struct {
 	Code   int    // the status code
-	Kind   string // error type of RFC 9209 §2.3, "" where none fits
+	Kind   string // error type of RFC 9209 §2.3; "": no type fits
 	Detail string
 	Err    error // the cause; may be nil
 }
 
-// Error says what went wrong, for logs.
+// Error returns the cause, or Detail if there is no cause. It is for logs.
 func (e *FetchError) Error() string {
 	if e.Err != nil {
 		return e.Err.Error()
@@ -46,30 +49,34 @@ func (e *FetchError) Error() string {
 	return e.Detail
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FetchError) Unwrap() error { return e.Err }
 
-// Status is the status to answer with.
+// Status returns the status for the error response.
 func (e *FetchError) Status() int { return e.Code }
 
-// ProxyStatus is the error type of RFC 9209 §2.3.
+// ProxyStatus returns the error type of RFC 9209 §2.3.
 func (e *FetchError) ProxyStatus() string { return e.Kind }
 
-// Fetch asks res as a client would: what is stored answers, requests for the same share one call, and what comes is stored. req is in canonical form,
-// its header is left alone, and observe.Event of ctx tells whose request it is made for. No more than limit bytes of content are taken.
-// It may be called concurrently. What the call brings is noted in the Event of its own that Filled is told of.
+// Fetch asks res as a client would. A stored response answers, equal requests share one call, and
+// the response is stored if its policy allows it. req must be in canonical form, and Fetch does not
+// change its header. The observe.Event in ctx names the request on whose behalf Fetch asks. Fetch
+// may be called concurrently.
+//
+// If the content exceeds limit bytes, the error is ErrContentTooLarge. If the gateway would answer
+// a client with an error of its own, or the answer breaks off, it is a *FetchError. The facts of
+// the call are in an Event of its own, which Filled receives.
 func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, limit int64) (got *Fetched, err error) {
 	ctx, ev := observe.StartPart(ctx, "cache.fetch")
 	ev.Start, ev.Route, ev.Method, ev.Background = c.Now(), res.Rules.Route, req.Method, true
 	defer func() { ev.EndPart(err) }()
 	r := req.WithContext(ctx)
 	r.Header = req.Header.Clone()
-	x := &exchange{ctx: ctx, res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL, interim: func(int, http.Header) {}}
-	if res.Target != nil {
-		if x.target, err = res.Target(r); err != nil {
-			return nil, &FetchError{Code: http.StatusBadRequest, Kind: "http_request_error", Detail: err.Error(), Err: err}
-		}
+	x, err := newExchange(res, r, ev, nil)
+	if err != nil {
+		return nil, &FetchError{Code: http.StatusBadRequest, Kind: "http_request_error", Detail: err.Error(), Err: err}
 	}
+	x.interim = func(int, http.Header) {}
 	reply := c.do(x)
 	w := &taker{header: make(http.Header), limit: limit}
 	defer func() {
@@ -81,11 +88,11 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 		}
 	}()
 	if f := reply.failure; f != nil {
-		return nil, f.asFetchError(ctx)
+		return nil, fetchErrorOf(ctx, f)
 	}
 	c.deliver(w, x, reply)
 	if reply.response != nil && reply.call == nil {
-		c.filled(ev) // it was passed: no fill has told of the call
+		c.filled(ev) // the request was passed, so no fill has reported the call
 	}
 	if w.over {
 		return nil, ErrContentTooLarge
@@ -93,7 +100,7 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 	return c.fetched(w, reply), nil
 }
 
-// fetched is what was taken, with what is known of its reuse.
+// fetched returns the taken response with the facts about its reuse.
 func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	got := &Fetched{Status: w.status, Header: w.header, Body: w.body}
 	switch reply.outcome.Reason {
@@ -103,9 +110,9 @@ func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	var m *cachepolicy.Meta
 	switch {
 	case reply.Entry != nil:
-		m = &reply.Entry.Meta
+		m, got.Tags = &reply.Entry.Meta, reply.Entry.Tags
 	case reply.landing != nil:
-		m = reply.landing.meta()
+		m, got.Tags = reply.landing.meta(), reply.landing.tags
 	default:
 		why := reply.outcome.Reason
 		got.Silent = why == cachepolicy.ReasonNoFreshness || why == cachepolicy.ReasonStatus || why == cachepolicy.ReasonErrorStatus
@@ -118,15 +125,16 @@ func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	return got
 }
 
-// asFetchError is f for a caller within the gateway.
-func (f *failure) asFetchError(ctx context.Context) error {
-	if f.gone {
+// fetchErrorOf converts f into an error for a caller within the gateway. If the caller has given
+// up, the error wraps the cause from ctx.
+func fetchErrorOf(ctx context.Context, f *deliver.Failure) error {
+	if f.Gone {
 		return fmt.Errorf("waiting for an answer: %w", context.Cause(ctx))
 	}
-	return &FetchError{Code: f.status, Kind: f.proxyError, Detail: f.detail, Err: f.err}
+	return &FetchError{Code: f.Status, Kind: f.ProxyError, Detail: f.Detail, Err: f.Err}
 }
 
-// taker takes a response into memory.
+// taker is an http.ResponseWriter that takes a response into memory.
 type taker struct {
 	header http.Header
 	status int
@@ -135,17 +143,18 @@ type taker struct {
 	over   bool
 }
 
-// Header is the header section.
+// Header returns the header section.
 func (w *taker) Header() http.Header { return w.header }
 
-// WriteHeader takes the status; interim responses are for clients.
+// WriteHeader takes the status. It ignores interim responses, which are for clients.
 func (w *taker) WriteHeader(status int) {
 	if status >= http.StatusOK && w.status == 0 {
 		w.status = status
 	}
 }
 
-// Write takes content up to the limit. Beyond it the writer is a client that has gone.
+// Write takes content up to the limit. Beyond the limit it fails, as the writer of a client that
+// has left does.
 func (w *taker) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if int64(len(w.body))+int64(len(b)) > w.limit {
@@ -156,7 +165,8 @@ func (w *taker) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// brokenOff is the error of a response that was not delivered to its end.
+// brokenOff returns the error for a response that was not delivered to its end: ErrContentTooLarge
+// if the content exceeds the limit, and else a *FetchError with cause.
 func (w *taker) brokenOff(cause error) error {
 	if w.over {
 		return ErrContentTooLarge

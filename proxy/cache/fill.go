@@ -8,54 +8,64 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// fill asks the origin and carries out what Settle says of its answer. It always ends the flight.
+// fill asks the origin and carries out Settle's verdict on its answer. It always ends the flight.
 func (c *Cache) fill(ctx context.Context, j *job) {
 	j.ev.Start = c.Now()
 	defer c.filled(j.ev)
-	ctx, cancel := context.WithCancel(observe.NewContext(ctx, j.ev))
-	held := &holder{cancel: cancel}
+	ctx, cancel := context.WithCancelCause(observe.NewContext(ctx, j.ev))
+	held := &holder{cancel: func() { cancel(nil) }}
 	defer held.release()
 	defer c.rescue(j)
+	j.attend(func() { cancel(errDeserted) })
+	defer j.attended.close()
 	j.to = c.place(j.x)
-	j.to.tags, j.to.fence = j.tags, j.x.fence
+	j.to.tags, j.to.fence = j.tags, j.fence
 	lease, landed := c.holdLease(ctx, j)
-	j.noteLease(lease, landed)
 	if landed {
 		return
 	}
-	// A fill that is told to end may be waiting for a reader of its body; the end of the flight wakes it.
+	// A cancelled fill may be waiting for a reader of its body. The end of the flight wakes it.
 	defer context.AfterFunc(ctx, func() { j.flight.End(flight.Retry, context.Cause(ctx)) })()
-	if lease != nil {
+	if j.lease = lease; lease != nil {
+		j.ev.Lease = observe.LeaseHeld
 		j.to.fence = lease.Token()
 	}
 	j.result = store.Failed
-	defer func() { c.release(ctx, lease, c.share(ctx, j)) }()
+	defer func() {
+		result := c.share(ctx, j)
+		c.release(ctx, j.lease, result)
+	}()
 	ctx = c.WithInterim(ctx, j.leader.tell)
-	for range 2 {
+	for range maxCalls {
 		if !c.settle(ctx, j, held) {
 			return
 		}
-		j.plain()
 	}
-	c.failed(j, invalid("the origin answers a plain request with a part or a 304"))
+	c.failed(j, deliver.Invalid("the origin answers a plain request with a part or a 304"))
 }
 
-// noteLease notes what came of asking for the lease of all instances, where that was asked for and did not come to nothing.
-func (j *job) noteLease(lease Lease, landed bool) {
-	switch {
-	case landed:
-		j.ev.Lease = observe.LeaseShared
-	case lease != nil:
-		j.ev.Lease = observe.LeaseHeld
+// attend starts to count the clients of the fill. Some time after the last client has left, end is
+// called. A fill stays useful without a client if no client waits for it from the beginning, or if
+// it updates a stored response: later clients get the result.
+func (j *job) attend(end func()) {
+	if j.leader != nil && j.stored == nil {
+		j.attended.grace = headGrace
 	}
+	j.leader.attend(j.attended)
+	j.flight.Watch(j.attended.change)
+	j.attended.mu.Lock()
+	j.attended.end = end
+	j.attended.review(false)
+	j.attended.mu.Unlock()
 }
 
-// filled tells of the end of a fill, whose facts are in ev.
+// filled reports the end of a fill, whose facts are in ev, to Filled.
 func (c *Cache) filled(ev *observe.Event) {
 	if c.Filled == nil {
 		return
@@ -64,7 +74,8 @@ func (c *Cache) filled(ev *observe.Event) {
 	c.Filled(ev)
 }
 
-// rescue ends the flight of a fill that panicked. Those who follow start over, once.
+// rescue ends the flight of a fill that panicked. The followers start over; restart bounds how
+// often.
 func (c *Cache) rescue(j *job) {
 	p := recover()
 	if p == nil {
@@ -72,119 +83,190 @@ func (c *Cache) rescue(j *job) {
 	}
 	c.Log.Error("a fill panicked; its requests start over", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	j.flight.End(flight.Retry, fmt.Errorf("the fill of this resource failed: %v", p))
-	j.leader.give(&Reply{failure: &failure{
-		status: http.StatusBadGateway, proxyError: "proxy_internal_error", detail: failureDetail(http.StatusBadGateway),
+	j.leader.give(&Reply{failure: &deliver.Failure{
+		Status: http.StatusBadGateway, ProxyError: "proxy_internal_error", Detail: deliver.FailureDetail(http.StatusBadGateway),
 	}})
 }
 
-// settle makes one call and carries out its verdict. It reports whether the call is to be made again without conditions.
+// maxCalls bounds the calls of one fill. A call without conditions follows if an answer does not
+// fit the stored response. A call with the client's own Accept-Encoding follows if the answer has a
+// coding that the client does not accept.
+const maxCalls = 3
+
+// settle makes one call and carries out its verdict. It returns true if the fill must make another
+// call, for which settle has prepared j.
 func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	x := j.x
 	a := new(answer)
 	c.call(a, x, j.outgoing(ctx), j.stored)
+	if context.Cause(ctx) == errDeserted { // which says nothing about the origin
+		a.discard()
+		j.flight.End(flight.Retry, errDeserted) // a client that has joined at the last moment starts over
+		j.leader.give(&Reply{failure: &deliver.Failure{Gone: true, Err: errDeserted}})
+		return false
+	}
+	j.to.lifted = a.tags
 	c.setbacks.note(x.key.Hash, &a.facts)
 	v := x.res.Rules.Settle(&x.q, metaOf(j.stored), &a.facts, c.Now(), c.Random())
+	if delivers(v.Effect) && j.narrow(a) {
+		a.discard()
+		j.ask()
+		return true
+	}
+	if v.Effect == cachepolicy.Relay && j.stored == nil {
+		c.supersede(ctx, j, a, v.Reason)
+	}
+	if v.Effect == cachepolicy.Drop {
+		c.Drop(ctx, x.key)
+	}
+	came := a // before a page replaces it
 	if page := x.res.page(a, v.Effect); page != nil {
-		if v.Effect == cachepolicy.Drop {
-			c.Drop(ctx, x.key)
-		}
-		a = c.substitute(ctx, x, page, a)
+		var substituted bool
+		a, substituted = c.substitute(ctx, x, page, a)
 		v = x.res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), c.Random())
+		if j.to.lifted = a.tags; substituted {
+			v.Meta.Flags |= cachepolicy.FlagSubstitute
+		}
 	}
 	v.Meta.Seq = c.serial.Add(1)
-	out := cachepolicy.Outcome{Forward: c.forwardOf(x, j.d), ForwardStatus: a.facts.Status, Reason: v.Reason}
-	switch v.Effect {
-	case cachepolicy.KeepStale:
+	return c.carryOut(ctx, j, held, &taken{came: came, a: a, v: &v})
+}
+
+// carryOut carries out the verdict on an answer. Like settle, it returns true if the fill must make
+// another call.
+func (c *Cache) carryOut(ctx context.Context, j *job, held *holder, t *taken) (again bool) {
+	a := t.a
+	use, out := j.useOf(t, c.Now())
+	switch use {
+	case useStale:
 		a.discard()
 		c.landEntry(j, j.stored, a, out)
-	case cachepolicy.Freshen:
+	case useFreshen:
 		a.discard()
 		if !j.ev.Background {
 			j.ev.Cache = observe.CacheRevalidated
 		}
-		j.kept = c.freshen(ctx, j.to, j.stored, &v)
+		j.personal = j.x.res.Rules.Personal(a.facts.Header)
+		j.kept = c.freshen(ctx, j.to, j.stored, t.v)
 		c.landEntry(j, j.kept, nil, out)
-	case cachepolicy.Combine:
-		return c.combine(ctx, j, a.resp, &v, out)
-	case cachepolicy.Refetch:
+	case useCombine:
+		again = c.combine(ctx, j, a.resp, t.v, out)
+	case useNone:
 		a.discard()
-		return true
-	case cachepolicy.Store:
-		if x.res.outgrows(&v.Meta, a.resp.ContentLength) {
-			// It is not kept, and so large that those who read it along would have to go at the pace of the slowest: each gets its own.
-			out.Reason = cachepolicy.ReasonTooLarge
-			c.relay(j, a, held, out)
-			return false
-		}
-		if c.reusable(j, &v.Meta) {
-			c.stream(ctx, j, a.resp, &v, out)
-		} else {
-			c.streamAlone(ctx, j, a.resp, &v, out)
-		}
-	case cachepolicy.Drop:
-		c.Drop(ctx, x.key)
+		again = true
+	case useStream:
+		c.stream(ctx, j, a.resp, t.v, out)
+	case useStreamAlone:
+		c.streamAlone(ctx, j, a.resp, t.v, out)
+	case useTooLarge:
+		c.supersede(ctx, j, a, out.Reason)
 		c.relay(j, a, held, out)
-	default:
+	case useFailure:
+		c.failed(j, deliver.FailureOf(a.err))
+	case useMisplaced304:
+		a.discard()
+		c.failed(j, deliver.Invalid("the origin answers a plain request with a 304")) // the fill did not forward the client's own conditions
+	case useRefusal:
+		c.refused(j, t.came, a, held, out)
+	case useRelay:
 		c.relay(j, a, held, out)
 	}
-	return false
+	if again {
+		j.plain()
+	}
+	return again
 }
 
-// outgrows reports whether a complete response of size bytes (-1: not known) is more than may be kept.
+// delivers reports whether a verdict with this effect delivers the content of the answer unchanged.
+func delivers(effect cachepolicy.Effect) bool {
+	return effect == cachepolicy.Store || effect == cachepolicy.Relay || effect == cachepolicy.Drop
+}
+
+// supersede removes the stored response with which j began if an answer that is not stored has
+// ended its life.
+func (c *Cache) supersede(ctx context.Context, j *job, a *answer, why cachepolicy.Reason) {
+	x, old := j.x, j.replaces
+	if a.err == nil && old != nil && x.res.Rules.Supersedes(&x.q, &old.Meta, a.facts.Status, why, c.Now()) {
+		c.Drop(ctx, x.key)
+	}
+}
+
+// outgrows reports whether a complete response of size bytes (-1: not known) is too large to be
+// stored.
 func (res *Resource) outgrows(m *cachepolicy.Meta, size int64) bool {
 	return m.Complete() && size > res.MaxObject
 }
 
-// reusable reports whether what has come may answer other requests than the one it came for. One that is stored to be validated on every use
-// may not (RFC 9111 §4): each that waits has it validated for itself.
-func (c *Cache) reusable(j *job, m *cachepolicy.Meta) bool {
-	d := j.x.res.Rules.Decide(&cachepolicy.Request{Method: http.MethodGet}, m, c.Now(), 0)
-	return !m.Complete() || d.Action == cachepolicy.Serve || d.Action == cachepolicy.ServeAndRefresh
-}
-
-// landEntry answers all who wait with e. instead is the failure in whose place it is served; nil: none.
-func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepolicy.Outcome) {
-	d := staleDecision(e, c.Now(), out.Reason)
+// landEntry answers all waiting requests with e. instead is the failure in whose place e is served;
+// nil: there is no failure. If there is no failure and e may not be reused without validation, only
+// the leader gets e, and the followers go on alone.
+func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepolicy.CacheStatus) {
+	d := j.x.res.staleDecision(e, c.Now(), out.Reason)
 	if instead == nil {
 		d.Action = cachepolicy.Serve
 	}
 	out.TTL, out.HasTTL = d.TTL, true
-	if instead != nil || c.reusable(j, &e.Meta) {
+	if instead != nil || e.Reusable(c.Now()) {
 		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead, fill: j.ev.SpanContext()}, 0)
 		j.flight.End(flight.Shared, nil)
 	} else {
 		c.unshareable.add(j.key)
 		j.flight.End(flight.Solo, nil)
 	}
-	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, call: callOf(j.ev)})
-}
-
-// staleDecision is the decision to serve e, which need not be fresh, for the given reason.
-func staleDecision(e *store.Entry, now time.Time, why cachepolicy.Reason) cachepolicy.Decision {
-	age := e.Age(now)
-	return cachepolicy.Decision{Action: cachepolicy.ServeStale, Reason: why, Age: age, TTL: e.Lifetime - age}
-}
-
-// relay gives the answer to the leader alone: those who wait go on alone, and the key is remembered as not worth waiting for. A failure is
-// shared with all.
-func (c *Cache) relay(j *job, a *answer, held *holder, out cachepolicy.Outcome) {
-	switch {
-	case a.err != nil:
-		c.failed(j, failureOf(a.err))
-	case a.facts.Status == http.StatusNotModified:
-		a.discard()
-		c.failed(j, invalid("the origin answers a plain request with a 304")) // the client's own conditions were not forwarded
-	default:
-		c.unshareable.add(j.key)
-		j.result = store.Unshareable
-		j.flight.End(flight.Solo, nil)
-		held.keep(a.resp)
-		j.leader.give(&Reply{response: a.resp, outcome: out, call: callOf(j.ev)})
+	j.leader.give(&Reply{Entry: e, personal: j.personal, decision: d, outcome: out, call: callOf(j.ev)})
+	if instead == nil {
+		j.flight.Nudge(j.key)
 	}
 }
 
-// failed shares the failure with all who wait.
-func (c *Cache) failed(j *job, f *failure) {
+// staleDecision returns the decision to serve e for the reason why. e need not be fresh. If the
+// route's rules have changed since e's head was written, e has no lifetime left.
+func (res *Resource) staleDecision(e *store.Entry, now time.Time, why cachepolicy.Reason) cachepolicy.Decision {
+	age := e.Age(now)
+	ttl := e.Lifetime - age
+	if !res.headRuled(e) {
+		ttl = min(ttl, 0)
+	}
+	return cachepolicy.Decision{Action: cachepolicy.ServeStale, Reason: why, Age: age, TTL: ttl}
+}
+
+// relay gives the answer to the leader alone. The followers go on alone, and later requests for the
+// key do not wait for each other for some time.
+func (c *Cache) relay(j *job, a *answer, held *holder, out cachepolicy.CacheStatus) {
+	if !answersCondition(a.facts.Status) { // such an answer does not tell which clients may have the whole response
+		c.unshareable.add(j.key)
+	}
+	j.result = store.Unshareable
+	j.flight.End(flight.Solo, nil)
+	held.keep(a.resp)
+	j.leader.give(&Reply{response: a.resp, outcome: out, call: callOf(j.ev)})
+}
+
+// answersCondition reports whether status answers a condition of the client.
+func answersCondition(status int) bool {
+	return status == http.StatusNotModified || status == http.StatusPreconditionFailed
+}
+
+// refused gives the leader the error came, or a, the error page in its place. The error may be due
+// to the leader's own request. So one of the followers tries for itself, then another, and if these
+// calls fail too, all get the failure. Later requests for the key still wait for each other,
+// because an origin that fails must not get all requests at once.
+func (c *Cache) refused(j *job, came, a *answer, held *holder, out cachepolicy.CacheStatus) {
+	f, outcome := came.failure(), flight.Retry
+	if came.err != nil {
+		outcome = flight.Failed
+	}
+	if a != came {
+		f.Page, _ = deliver.PageOf(a.resp) // the page is in memory, so reading it does not fail
+	}
+	c.setbacks.share(j.x.key.Hash, f)
+	j.flight.End(outcome, f)
+	held.keep(a.resp)
+	j.leader.give(&Reply{response: a.resp, outcome: out, call: callOf(j.ev)})
+}
+
+// failed shares the failure with all waiting requests.
+func (c *Cache) failed(j *job, f *deliver.Failure) {
 	j.flight.End(flight.Failed, f)
-	j.leader.give(&Reply{failure: f, outcome: cachepolicy.Outcome{Forward: c.forwardOf(j.x, j.d)}, call: callOf(j.ev)})
+	j.leader.give(&Reply{failure: f, outcome: cachepolicy.CacheStatus{Forward: j.forwardOf(j.d)}, call: callOf(j.ev)})
 }

@@ -196,17 +196,16 @@ func TestRefreshThatComesLate(t *testing.T) {
 	})
 	b.get("/")
 	r := httptest.NewRequest("GET", "/", nil)
-	x, err := newExchange(b.res, r.WithContext(observe.NewContext(r.Context(), &observe.Event{Scheme: "http"})))
+	x, err := newExchange(b.res, r, &observe.Event{Scheme: "http"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.identify()
-	old, d := b.consider(x)
+	b.plan(&x.plan, &x.request, &x.budget, b.moment(x))
 	b.advance(61 * time.Second)
 	if w := b.get("/"); w.Body.String() != "2" {
 		t.Fatalf("got %q", w.Body)
 	}
-	b.refresh(x, old, d)
+	b.refresh(x)
 	for end := time.Now().Add(10 * time.Second); b.Flights() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}

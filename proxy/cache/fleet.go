@@ -5,155 +5,177 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Shared is the tier that the instances of a fleet have in common. All methods may be called concurrently, and none takes longer than the
-// tier's own timeout. An error is a tier that can't be asked: the request goes on without it.
+// Shared is the tier that the instances of a fleet have in common. All methods may be called
+// concurrently. A call takes at most the tier's own timeout. An error means that the tier cannot be
+// asked, and the request goes on without it.
 type Shared interface {
-	// Usable reports whether the tier is worth asking: it answers, and all purges of it are known here.
+	// Usable reports whether the tier is worth asking: it answers, and this instance knows all of
+	// the tier's purges.
 	Usable() bool
-	// Get returns what is stored under k, with at least the variant that q selects, or store.ErrMiss.
+	// Get returns the responses that are stored under k, with at least the variant that q selects.
+	// It returns store.ErrMiss if there is no such variant.
 	Get(ctx context.Context, k cachepolicy.Key, q *cachepolicy.Request) (*store.Object, error)
-	// Put stores e, unless a newer fill has stored already (store.ErrFenced).
+	// Put stores e. It returns store.ErrFenced if a newer fill has stored its response already.
 	Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error
-	// Delete removes all that is stored under k.
+	// Delete removes all responses that are stored under k.
 	Delete(ctx context.Context, k cachepolicy.Key) error
-	// Fence gives a token that is greater than those of all leases on the object so far: what their fills still bring comes too late.
+	// Fence returns a token that is greater than the tokens of all leases on the object so far.
+	// Responses from fills under these leases are then too late to be stored.
 	Fence(ctx context.Context, k cachepolicy.Key) (uint64, error)
-	// Acquire takes the lease on one fill of an object, or a place in which the end of another instance's is awaited.
+	// Acquire takes the lease on one fill of an object. If another instance holds it, Acquire
+	// returns a Waiter for the end of that lease instead.
 	Acquire(ctx context.Context, k cachepolicy.Key, flight string) (Lease, Waiter, error)
 }
 
-// Lease is the right to fill for all instances.
+// Lease is the right of one instance to fill for all instances.
 type Lease interface {
-	// Token orders the fills of an object: that of a later lease is greater.
+	// Token orders the fills of an object: a later lease has a greater token.
 	Token() uint64
-	// Release gives the lease back and tells those who wait what has come of it.
+	// Release gives the lease back and tells the waiting instances the result r.
 	Release(ctx context.Context, r store.LeaseResult) error
 }
 
-// Waiter awaits the end of another instance's lease.
+// Waiter waits for the end of another instance's lease and returns the result of its fill.
 type Waiter interface {
 	For(ctx context.Context) store.LeaseResult
 }
 
-// shares reports whether x may use the tier that instances share.
+// shares reports whether requests of res may use the shared tier.
 func (c *Cache) shares(res *Resource) bool {
 	return res.Tiers.Shared && c.Shared != nil && c.Shared.Usable()
 }
 
-// budgeted returns ctx with what is left of the time that x may lose to the shared tier, however many calls it makes. It is false where nothing is
-// left: x goes on without the tier.
-func (c *Cache) budgeted(ctx context.Context, x *exchange) (context.Context, context.CancelFunc, bool) {
-	now := time.Now() // the time that passes for the client, not the clock of responses
-	if x.sharedUntil.IsZero() {
-		x.sharedUntil = now.Add(c.SharedBudget)
-	}
-	if !now.Before(x.sharedUntil) {
-		return nil, nil, false
-	}
-	ctx, cancel := context.WithDeadlineCause(ctx, x.sharedUntil, store.ErrBudget)
-	return ctx, cancel, true
-}
-
-// lookupShared is the response that x selects of what the instances share, or nil. It is taken into memory, with the life that it has left.
-func (c *Cache) lookupShared(ctx context.Context, x *exchange) *store.Entry {
-	bounded, cancel, ok := c.budgeted(ctx, x)
-	if !ok {
-		return nil
-	}
-	defer cancel()
-	ev := observe.FromContext(ctx)
-	step := ev.Step(observe.StepRedis, "GET")
-	object, err := c.Shared.Get(bounded, x.key, &x.q)
-	ev.EndStep(step, failed(err))
-	if err != nil {
-		if !errors.Is(err, store.ErrMiss) {
-			x.sharedUntil = time.Now() // it says itself what ails it; this request asks it for nothing more
-		}
-		return nil
-	}
-	e := c.choose(x, object)
-	if e == nil {
-		return nil
-	}
-	e.Seq = c.serial.Add(1) // orders what this instance has stored; e has just been decoded and is known to nobody else
-	if x.res.Tiers.Memory {
-		if err := c.Store.Put(ctx, x.key, e, x.res.MaxVariants); err != nil {
-			c.Log.Debug("a shared response was not taken into memory", "route", x.res.Rules.Route, "error", err)
-		}
-	}
-	x.tier = tierShared
-	return c.alive(x.key, e)
-}
-
-// failed is err, unless it only says that there is nothing.
-func failed(err error) error {
-	if errors.Is(err, store.ErrMiss) {
-		return nil
-	}
-	return err
-}
-
-// holdLease takes the lease on j's fill for all instances. It returns the lease, which the fill releases; or true when there is nothing left to do,
-// since another instance has filled and all who wait have been answered from that; or neither, when the fill goes on by itself.
+// holdLease takes the lease on j's fill for all instances. There are three results:
+//   - the lease, which the caller must release
+//   - true, if all waiting requests have their answer: the response of another instance, a stale
+//     response or an error. Then the fill has nothing left to do.
+//   - neither, if the fill goes on without a lease
 func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	res := j.x.res
 	if !res.Coalesce.Enabled || !res.Coalesce.AcrossInstances || j.x.impatient || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {
 		return nil, false
 	}
-	j.ev.Lease = observe.LeaseFailed // until it is known better
-	ctx, cancel := context.WithTimeout(ctx, res.Coalesce.Wait)
-	defer cancel()
-	x := *j.x // the leader's is its client's to change
-	for ctx.Err() == nil {
-		lease, wait, ok := c.acquire(ctx, &x, j.key.name())
+	j.ev.Lease = observe.LeaseFailed // until the lease is held or shared
+	b := j.budget
+	generation := j.flight.Generation()
+	until := time.Now().Add(c.leaseWait(j, generation))
+	for {
+		lease, wait, ok := c.acquire(ctx, j.x, &b, j.key.name(generation))
 		switch {
 		case !ok:
 			return nil, false
 		case lease != nil:
-			// Between the lookup and the lease another instance may have filled and ended.
-			if c.landShared(ctx, j, &x) {
+			// Another instance may have filled between the lookup and the lease.
+			if c.landShared(ctx, j, &b) {
 				c.release(ctx, lease, store.Filled)
 				return nil, true
 			}
 			return lease, false
 		}
-		step := j.ev.Step(observe.StepLeaseWait, "lease.wait")
-		result := wait.For(ctx)
-		j.ev.EndStep(step, nil)
-		x.sharedUntil = time.Time{} // the wait was for the fill, not for the tier
-		switch result {
-		case store.Filled:
-			return nil, c.landShared(ctx, j, &x)
-		case store.Unshareable:
+		result, late := c.awaitLease(ctx, j, wait, until)
+		b = budget{} // the wait was for the fill, not for the tier
+		switch {
+		case ctx.Err() != nil:
+			return nil, false
+		case result == store.Filled:
+			return nil, c.landShared(ctx, j, &b)
+		case result == store.Unshareable:
 			c.goAlone(j)
 			return nil, false
-		case store.Failed:
-			return nil, false
+		case (late || result == store.Failed) && c.landStale(j):
+			return nil, true
+		case late:
+			// One more instance goes to the origin, and the others wait for that instance: see
+			// outwait.
+			if generation++; generation >= maxRounds {
+				c.giveUp(j)
+				return nil, true
+			}
+			until = time.Now().Add(c.leaseWait(j, generation))
+		case result == store.Failed:
+			// One of the waiting instances takes the place of the failed instance, then another.
 		}
 	}
-	return nil, false
 }
 
-// goAlone has those who wait for j go on alone at once: another instance has found that they can't be answered from one call. The leader goes on with
-// a flight that nobody else has joined.
+// leaseWait returns how long j waits for another instance's fill. After this time j, or another
+// waiting instance, goes to the origin as well.
+func (c *Cache) leaseWait(j *job, generation int) time.Duration {
+	if j.stored != nil && c.outlasts(j) {
+		return staleAfter
+	}
+	return lockAge(j.x.res.Coalesce.Wait, generation)
+}
+
+// awaitLease waits for the end of another instance's lease and returns the result. late is true if
+// the lease has not ended at the time until. Meanwhile the leader counts as waiting for another
+// request's call, as its followers do.
+func (c *Cache) awaitLease(ctx context.Context, j *job, wait Waiter, until time.Time) (r store.LeaseResult, late bool) {
+	if j.leader != nil {
+		c.waiting.Add(1)
+		defer c.waiting.Add(-1)
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	step := j.ev.Step(observe.StepLeaseWait, "lease.wait")
+	r = wait.For(ctx)
+	j.ev.EndStep(step, nil)
+	return r, r == store.Vanished && ctx.Err() != nil
+}
+
+// outlasts reports whether the stored response may be served if the origin's answer does not arrive
+// in time.
+func (c *Cache) outlasts(j *job) bool {
+	facts := timedOut
+	return j.x.res.Rules.Settle(&j.x.q, &j.stored.Meta, &facts, c.Now(), 0).Effect == cachepolicy.KeepStale
+}
+
+// landStale answers all waiting requests with the stored response. It returns false if the stored
+// response may not be served while the instance that asks the origin has no answer or has failed.
+func (c *Cache) landStale(j *job) bool {
+	if j.stored == nil || !c.outlasts(j) {
+		return false
+	}
+	now := c.Now()
+	a := &answer{facts: cachepolicy.Answer{Failure: cachepolicy.FailureTimeout, Sent: now, Received: now, Stored: headerOf(j.stored)}}
+	c.setbacks.note(j.x.key.Hash, &a.facts)
+	c.landEntry(j, j.stored, a, cachepolicy.CacheStatus{Forward: j.forwardOf(j.d), Reason: cachepolicy.ReasonTimeout})
+	return true
+}
+
+// giveUp answers all waiting requests with 503. The origin has left the maximum number of calls for
+// one object unanswered, and otherwise all waiting instances would make their own calls now.
+func (c *Cache) giveUp(j *job) {
+	f := &deliver.Failure{Status: http.StatusServiceUnavailable, ProxyError: "connection_limit_reached", RetryAfter: 1, Detail: slowness}
+	j.flight.End(flight.Failed, f)
+	j.leader.give(&Reply{failure: f, outcome: cachepolicy.CacheStatus{Reason: cachepolicy.ReasonOverload}})
+}
+
+// goAlone makes the followers of j go on alone at once, because another instance has found that one
+// call cannot answer them. The leader goes on with a new flight that no other request can join.
 func (c *Cache) goAlone(j *job) {
 	c.unshareable.add(j.key)
 	j.flight.End(flight.Solo, nil)
 	j.flight = c.solo(j.key)
+	j.flight.Watch(j.attended.change)
 }
 
-// acquire is Shared.Acquire within x's budget. It is false where the fill is to go on without the others.
-func (c *Cache) acquire(ctx context.Context, x *exchange, name string) (Lease, Waiter, bool) {
-	bounded, cancel, ok := c.budgeted(ctx, x)
-	if !ok {
+// acquire is Shared.Acquire within the budget b. ok is false if the tier failed or the budget is
+// used up. The fill then goes on without the other instances.
+func (c *Cache) acquire(ctx context.Context, x *request, b *budget, name string) (Lease, Waiter, bool) {
+	bounded, cancel, err := b.bound(ctx, c.SharedBudget)
+	if err != nil {
 		return nil, nil, false
 	}
 	defer cancel()
@@ -164,24 +186,25 @@ func (c *Cache) acquire(ctx context.Context, x *exchange, name string) (Lease, W
 	return lease, wait, err == nil
 }
 
-// landShared answers all who wait with what another instance has stored since, if that may be used. x is a copy of the leader's.
-func (c *Cache) landShared(ctx context.Context, j *job, x *exchange) bool {
-	e := c.lookupShared(ctx, x)
-	if e == nil || j.stored != nil && !e.Received.After(j.stored.Received) {
+// landShared answers all waiting requests with the response that another instance has stored
+// meanwhile. It returns false if there is no newer response or it may not be used.
+func (c *Cache) landShared(ctx context.Context, j *job, b *budget) bool {
+	found := c.consultShared(ctx, j.x, b, moment{now: c.Now(), jitter: c.Random()})
+	c.promote(ctx, j.x, &found.sighting)
+	e, d := found.entry, found.decision
+	if e == nil || j.stored != nil && !e.Received.After(j.stored.Received) || d.Action != cachepolicy.Serve {
 		return false
 	}
-	d := j.x.res.Rules.Decide(&j.x.q, &e.Meta, c.Now(), 0)
-	if d.Action != cachepolicy.Serve {
-		return false
-	}
-	out := cachepolicy.Outcome{Hit: true, TTL: d.TTL, HasTTL: true}
+	j.ev.Lease = observe.LeaseShared
+	out := cachepolicy.CacheStatus{Hit: true, TTL: d.TTL, HasTTL: true}
 	j.flight.Announce(&landing{entry: e, decision: d, outcome: out, fill: j.ev.SpanContext()}, 0)
 	j.flight.End(flight.Shared, nil)
 	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, tier: tierShared})
 	return true
 }
 
-// release gives lease back. A fill that was told to end tells the others all the same.
+// release gives lease back. It does so even if ctx has ended, so that the other instances learn the
+// result of a cancelled fill.
 func (c *Cache) release(ctx context.Context, lease Lease, r store.LeaseResult) {
 	if lease == nil {
 		return
@@ -191,14 +214,26 @@ func (c *Cache) release(ctx context.Context, lease Lease, r store.LeaseResult) {
 	}
 }
 
-// share gives the instances what j has stored, after this instance's own clients have it.
+// yield gives j's lease back before the end of j. It is for a response that the other instances
+// cannot use, so that their requests make their own calls now. It does not keep j waiting.
+func (c *Cache) yield(j *job) {
+	lease := j.lease
+	if lease == nil {
+		return
+	}
+	j.lease = nil
+	c.background(func(ctx context.Context) { c.release(ctx, lease, store.Unshareable) }) // if the process ends first, the lease expires
+}
+
+// share gives j's stored response to the other instances and returns the result for the lease. The
+// fill calls it after this instance's own clients have their reply.
 func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	e := j.kept
-	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) {
+	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) || j.x.res.changes(ctx, j.x.key) {
 		return j.result
 	}
-	if c.alive(j.x.key, e) == nil {
-		return store.Failed // purged on its way: it would take the place of what may have been stored since
+	if c.alive(j.x.key, e, c.Now()) == nil {
+		return store.Failed // a purge has hit it meanwhile: it would replace a newer response
 	}
 	step := j.ev.Step(observe.StepRedis, "SET")
 	err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants)
@@ -213,21 +248,32 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	return store.Filled
 }
 
-// forgetFenced takes out of memory what j has stored there too late: another instance has a newer response, which the next request finds.
+// forgetFenced removes from memory the response that j stored there too late. Another instance has
+// a newer response, and the next request finds it.
 func (c *Cache) forgetFenced(ctx context.Context, j *job) {
 	if err := c.Store.Delete(ctx, j.x.key); err != nil {
 		c.Log.Debug("an outdated response was not removed", "error", err)
 	}
 }
 
-// name tells the fills of one object apart, alike in all instances.
-func (k *flightKey) name() string {
-	sum := sha256.Sum256([]byte(string(k.vary) + "\x00" + k.span))
+// name returns a name for the fills under k, which is the same in all instances. It differs for
+// each kind of fill of one object. A fill that goes to the origin beside a slow one has another
+// generation.
+func (k *flightKey) name(generation int) string {
+	name := string(k.vary) + "\x00" + k.span
+	if k.cookies {
+		name += "\x00cookies"
+	}
+	if generation > 0 {
+		name += "\x00" + strconv.Itoa(generation)
+	}
+	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:8])
 }
 
-// alive is e as purges have left it: itself, with its life cut short by a soft purge, or nil.
-func (c *Cache) alive(k cachepolicy.Key, e *store.Entry) *store.Entry {
+// alive returns e as it is after all purges. That is e itself, e with a shortened lifetime after a
+// soft purge, e with a duty to validate if this instance may have missed a purge, or nil.
+func (c *Cache) alive(k cachepolicy.Key, e *store.Entry, now time.Time) *store.Entry {
 	if e == nil || c.Epochs == nil {
 		return e
 	}
@@ -235,14 +281,30 @@ func (c *Cache) alive(k cachepolicy.Key, e *store.Entry) *store.Entry {
 	case store.Alive:
 		return e
 	case store.Soft:
-		return softened(e, at)
+		return softened(e, at, now)
+	case store.Doubtful:
+		return doubted(e)
 	}
 	return nil
 }
 
-// softened is e with a lifetime that ended at the time of a soft purge: stale since then, with its windows after that.
-func softened(e *store.Entry, at time.Time) *store.Entry {
+// doubted returns a copy of e that answers no request before the origin has validated it.
+func doubted(e *store.Entry) *store.Entry {
+	d := clone(e)
+	d.Flags |= cachepolicy.FlagMustRevalidate
+	d.Lifetime, d.StaleRevalid, d.StaleError = 0, 0, -1
+	return d
+}
+
+// softened returns a copy of e whose lifetime ended at the time at of a soft purge. If the clock
+// was set back to before that time since, the lifetime ends now. The stale windows follow the
+// lifetime.
+//
+// softened measures at and now from Born, which has no monotonic reading, so both distances follow
+// the wall clock. A direct comparison of at and now would use their monotonic readings, which do
+// not show that the clock was set back.
+func softened(e *store.Entry, at, now time.Time) *store.Entry {
 	soft := clone(e)
-	soft.Lifetime = min(e.Lifetime, max(0, at.Sub(e.Born)))
+	soft.Lifetime = min(e.Lifetime, max(0, min(at.Sub(e.Born), now.Sub(e.Born))))
 	return soft
 }

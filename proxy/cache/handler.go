@@ -4,46 +4,40 @@ import (
 	"maps"
 	"net/http"
 
+	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// Handler answers requests of one route. The request is in canonical form and carries an observe.Event.
+// Handler returns a handler for the requests of one route. Each request must be in canonical form,
+// and its context must carry an observe.Event.
 func (c *Cache) Handler(res *Resource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x, err := newExchange(res, r)
+		x, err := newExchange(res, r, observe.FromContext(r.Context()), edge.LocatedOf(r.Context()))
 		if err != nil {
-			c.deliver(w, x, &Reply{failure: &failure{status: http.StatusBadRequest, proxyError: "http_request_error", detail: err.Error()}})
+			c.deliver(w, x, &Reply{failure: &deliver.Failure{Status: http.StatusBadRequest, ProxyError: "http_request_error", Detail: err.Error()}})
 			return
 		}
-		x.interim = func(status int, h http.Header) { writeInterim(w, r, status, h) }
-		x.watchBody(w)
-		defer x.noteBody()
+		x.interim = func(status int, h http.Header) {
+			res.Tags.hide(h)
+			writeInterim(w, r, status, h)
+		}
+		x.r, x.body = deliver.WatchBody(w, r)
+		defer x.body.NoteRead(x.ev)
 		c.deliver(w, x, c.do(x))
 	})
 }
 
-// newExchange is r on its way through res. It is there with an error too, which says why r has no target upstream.
-func newExchange(res *Resource, r *http.Request) (*exchange, error) {
-	ev := observe.FromContext(r.Context())
-	x := &exchange{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL}
-	if res.Target == nil {
-		return x, nil
-	}
-	target, err := res.Target(r)
-	if err == nil {
-		x.target = target
-	}
-	return x, err
-}
-
-// writeInterim sends a 1xx response. Its fields are not those of the final one. HTTP/1.0 does not know such responses (RFC 9110 §15.2).
+// writeInterim sends a 1xx response with its own fields, and then restores the fields of the final
+// response. It sends nothing to an HTTP/1.0 client, because HTTP/1.0 has no such responses (RFC
+// 9110 §15.2).
 func writeInterim(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 	if !r.ProtoAtLeast(1, 1) {
 		return
 	}
 	own := w.Header()
 	final := maps.Clone(own)
-	setHeader(own, h)
+	deliver.SetHeader(own, h)
 	w.WriteHeader(status)
-	setHeader(own, final)
+	deliver.SetHeader(own, final)
 }

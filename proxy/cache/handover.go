@@ -6,20 +6,26 @@ import (
 	"sync"
 )
 
-// maxInterim is how many interim responses wait for a client to take them; more are dropped, as any recipient may (RFC 9110 §15.2).
+// maxInterim is the number of interim responses that can wait for a client. Further ones are
+// dropped, as RFC 9110 §15.2 allows.
 const maxInterim = 16
 
-// handover is where a fill leaves the reply for the client that leads it, and the interim responses that come before. The fill never waits
-// for that client: one that is slow or has gone must not keep the others waiting. A nil handover is that of a refresh: nobody takes anything.
+// handover passes the reply of a fill, and the interim responses before it, to the client that
+// leads the fill. The fill never waits for that client, so that a client that is slow or has left
+// cannot delay the others. A nil handover belongs to a refresh: it drops all replies. It may be
+// used concurrently.
 type handover struct {
-	reply   chan *Reply  // holds the one
-	interim chan interim // holds maxInterim
+	reply   chan *Reply  // has room for the only reply
+	interim chan interim // has room for maxInterim
 
 	mu   sync.Mutex
-	over bool // the reply was given, or the client has left
+	over bool // true if the reply was given or the client has left
+	// attended is set while the leader counts as a client of the fill. The leader stops counting if
+	// it has left, or if it has a reader of the body, which counts from then on.
+	attended *attendance
 }
 
-// interim is a 1xx response on its way to the leader.
+// interim is a 1xx response for the leader.
 type interim struct {
 	status int
 	header http.Header
@@ -29,7 +35,8 @@ func newHandover() *handover {
 	return &handover{reply: make(chan *Reply, 1), interim: make(chan interim, maxInterim)}
 }
 
-// give leaves reply for the client. Where there is none, or it has been given one already, reply is dropped.
+// give passes reply to the client. It drops reply if there is no client, or if the client has left
+// or already has a reply.
 func (h *handover) give(reply *Reply) {
 	if h == nil {
 		reply.drop()
@@ -39,7 +46,7 @@ func (h *handover) give(reply *Reply) {
 	over := h.over
 	h.over = true
 	if !over {
-		h.reply <- reply // there is room for the first
+		h.reply <- reply // the channel has room for the first reply
 	}
 	h.mu.Unlock()
 	if over {
@@ -47,7 +54,34 @@ func (h *handover) give(reply *Reply) {
 	}
 }
 
-// tell leaves an interim response for the client.
+// attend adds the client to the clients that a counts, unless the client has left or has its reply.
+func (h *handover) attend(a *attendance) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.over {
+		h.attended = a
+		a.change(1)
+	}
+}
+
+// unattend ends the counting of the client. Further calls do nothing.
+func (h *handover) unattend() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	a := h.attended
+	h.attended = nil
+	h.mu.Unlock()
+	if a != nil {
+		a.change(-1)
+	}
+}
+
+// tell passes an interim response to the client. It drops the response if too many are waiting.
 func (h *handover) tell(status int, header http.Header) {
 	if h == nil {
 		return
@@ -58,14 +92,15 @@ func (h *handover) tell(status int, header http.Header) {
 	}
 }
 
-// wait hands interim responses to deliver until the reply is there, and returns that, or nil when ctx ends first.
+// wait passes interim responses to deliver until the reply arrives, and returns the reply. It
+// returns nil if ctx ends first.
 func (h *handover) wait(ctx context.Context, deliver func(status int, h http.Header)) *Reply {
 	for {
 		select {
 		case i := <-h.interim:
 			deliver(i.status, i.header)
 		case reply := <-h.reply:
-			for len(h.interim) > 0 { // they came before it
+			for len(h.interim) > 0 { // they arrived before the reply
 				i := <-h.interim
 				deliver(i.status, i.header)
 			}
@@ -77,11 +112,12 @@ func (h *handover) wait(ctx context.Context, deliver func(status int, h http.Hea
 	}
 }
 
-// leave says that the client has gone.
+// leave records that the client has left, and drops a reply that is waiting for it.
 func (h *handover) leave() {
 	h.mu.Lock()
 	h.over = true
 	h.mu.Unlock()
+	h.unattend()
 	select {
 	case reply := <-h.reply:
 		reply.drop()

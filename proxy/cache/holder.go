@@ -6,19 +6,20 @@ import (
 	"net/http"
 )
 
-// holder owns the context of a call to the origin: it ends with the fill, or with the body where that goes to one client.
+// holder owns the context of a call to the origin. The context ends with the fill. If the body goes
+// to one client alone, the context ends with the body instead.
 type holder struct {
 	cancel context.CancelFunc
 	given  bool
 }
 
-// keep hands the context on to resp's body.
+// keep passes the context on to resp's body, which ends the context when it is closed.
 func (h *holder) keep(resp *http.Response) {
 	h.given = true
 	resp.Body = &heldBody{ReadCloser: resp.Body, cancel: h.cancel}
 }
 
-// release ends the context if it is still the fill's.
+// release ends the context unless keep has passed it on.
 func (h *holder) release() {
 	if !h.given {
 		h.cancel()
@@ -29,10 +30,22 @@ func (h *holder) release() {
 type heldBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
+	untie  func() bool // nil: no client's context ends the call
+}
+
+// tie ends the call when ctx ends. ctx is the context of the response's only client. Without it a
+// read that waits for a silent origin would not notice that the client has left.
+func tie(ctx context.Context, resp *http.Response) {
+	if body, ok := resp.Body.(*heldBody); ok {
+		body.untie = context.AfterFunc(ctx, body.cancel)
+	}
 }
 
 // Close closes the body and ends the call.
 func (b *heldBody) Close() error {
 	defer b.cancel()
+	if b.untie != nil {
+		b.untie()
+	}
 	return b.ReadCloser.Close()
 }

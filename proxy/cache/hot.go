@@ -4,115 +4,142 @@ import (
 	"context"
 	"encoding/binary"
 	"net/http"
-	"strings"
+	"net/netip"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Question is a request of which a connection asks whether it can be answered at once: a GET or HEAD in origin-form, without a body and without
-// Cache-Control, Pragma, Range, Authorization, Upgrade and conditions other than the two. It is valid until the answer is there, but that
-// Method and Scheme may be kept.
+// Question is a request that a connection may be able to answer at once: a GET or HEAD in
+// origin-form, without a body. It has no Cache-Control, Pragma, Range, Authorization or Upgrade,
+// and no conditions except If-None-Match and If-Modified-Since. It is valid until the answer is
+// there. Only Method and Scheme may be kept longer.
 type Question struct {
 	Method, Scheme string
-	Host, Target   string // exactly as they came
+	Host, Target   string // exactly as received
 	Fields         Fields
-	Conditional    bool // it has If-None-Match or If-Modified-Since
+	Conditional    bool // true if it has one of these two conditions
+	Client         netip.Addr
 	Now            time.Time
 }
 
 // Fields are the field lines of a request.
 type Fields interface {
-	// Line is the value of the only line of that name, which is in canonical form, and how many lines there are.
+	// Line returns the number of lines with the given name, which is in canonical form, and the
+	// line's value if there is exactly one.
 	Line(name string) (value string, lines int)
+	// Any reports whether is returns true for the name of any line. The names are in the case in
+	// which they were sent.
+	Any(is func(name string) bool) bool
 }
 
-// Answer is what answers a Question.
+// Answer is the response to a Question.
 type Answer struct {
-	Head     []byte   // with the empty line
+	Head     []byte   // including the empty line
 	Body     [][]byte // nil for HEAD
 	Route    string
 	Host     string // canonical
 	Status   int
 	Age, TTL time.Duration
-	Key      uint64 // the beginning of the key's hash
-	// ContentType and ETag are of the representation.
+	Key      uint64 // the first 8 bytes of the key's hash
+	// ContentType and ETag are fields of the representation.
 	ContentType, ETag string
 	Coding            string // "" for identity
-	// Chance is set where nothing is answered because a refresh is due by this draw: what answers then is to go by it too.
+	// Chance is the random draw that called for an early refresh, in which case nothing was
+	// answered here. The handler must reuse it: drawing again would make refreshes too rare.
 	Chance float64
+	// Located is set if the request was not answered here but its place is known.
+	Located *edge.Located
 }
 
-// Answer answers q from memory if the slow path would do so with a fresh response as it is: it asks the store, the history of purges and
-// [cachepolicy.Rules.Decide] as that does, and writes the same fields in the same order. The head is appended to a.Head. It allocates nothing for what
-// is remembered, but for what of the memo it learns; what is not is found by Locate, if that can tell where.
+// Answer answers q from memory, if the handler would answer it with a fresh stored response as it
+// is, and reports whether it did. It asks the store, the history of purges and
+// [cachepolicy.Rules.Decide] as the handler does, and writes the same fields in the same order. It
+// appends the head to a.Head. Answer allocates nothing for a hit. It answers only requests that the
+// memo remembers. If it cannot answer one of them, it sets a.Located.
 func (m *Memo) Answer(q *Question, a *Answer) bool {
-	if known := m.find(q.Method, q.Scheme, q.Host, q.Target); known != nil {
-		if !m.answer(&known.Place, known, q, a) {
-			return false
-		}
-		known.touch()
-		return true
-	}
-	if m.Locate == nil {
+	known := m.find(q.Method, q.Scheme, q.Host, q.Target)
+	if known == nil {
 		return false
 	}
-	at, ok := m.Locate(q.Method, q.Scheme, q.Host, q.Target)
-	if !ok || !m.answer(&at, nil, q, a) {
+	if !m.answer(&known.Place, known, q, a) {
+		a.Located = known.located(q.Client)
 		return false
 	}
-	if m.cache.Random()*learnOne < 1 {
-		m.remember(q.Method, q.Scheme, strings.Clone(q.Host), strings.Clone(q.Target), at)
-	}
+	known.touch()
 	return true
 }
 
-// learnOne is of how many hits that had to be located one is remembered: what is asked for often soon is, and what is not costs nothing.
+// AnswerAt is Answer for a request that the memo does not remember and the caller has located.
+func (m *Memo) AnswerAt(at *Place, q *Question, a *Answer) bool { return m.answer(at, nil, q, a) }
+
+// Learns reports whether the memo should remember a hit that had to be located. It is true for one
+// hit in learnOne: a frequent request is soon remembered, and a rare one costs nothing.
+func (m *Memo) Learns() bool { return m.cache.Random()*learnOne < 1 }
+
 const learnOne = 16
 
-// answer answers q by what is stored at a place, of which known is what is remembered, nil for nothing.
-func (m *Memo) answer(at *Place, known *recollection, q *Question, a *Answer) bool {
-	object, err := m.cache.Store.Try(context.Background(), at.Key)
+// answer answers q from the response stored at a place. known is the recollection of q, or nil if
+// the memo does not remember q.
+func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer) bool {
+	if place.Resource.onHold(place.Key) {
+		return false
+	}
+	object, err := m.cache.Store.Peek(context.Background(), place.Key)
 	if err != nil {
 		return false
 	}
 	ask := m.asks.Get().(*asking)
 	defer m.release(ask)
 	ask.request.Method = q.Method
-	if !ask.learn(m.cache, object.Variants, q) {
+	if !ask.learn(m.cache, place.Resource.Rules, object.Variants, q) {
 		return false
 	}
-	i := cachepolicy.Select(&ask.request, object.Variants)
-	if i < 0 {
+	at := moment{now: q.Now, chance: m.cache.Random()}
+	f := m.cache.examine(place.Resource, place.Key, &ask.request, object, at)
+	e, d := f.entry, f.decision
+	if e == nil || !e.Complete() || !f.current {
 		return false
 	}
-	e := m.cache.alive(at.Key, object.Variants[i])
-	if e == nil || !e.Complete() {
-		return false
-	}
-	chance := m.cache.Random()
-	d := at.Resource.Rules.Decide(&ask.request, &e.Meta, q.Now, chance)
 	if d.Action != cachepolicy.Serve {
 		if d.Reason == cachepolicy.ReasonEarlyRefresh {
-			a.Chance = chance
+			a.Chance = at.chance
 		}
 		return false
 	}
-	rep := m.represent(at.Resource, e, q)
+	rep := m.represent(place.Resource, e, q)
 	if rep == nil {
 		return false
 	}
 	s := ask.shapeOf(known, e, rep)
-	if s == nil {
+	if s == nil || q.Conditional && !ask.tellsTag(&e.Meta, s.etag) {
 		return false
 	}
-	m.write(at, e, rep, s, d, q, ask, a)
+	if may := place.Resource.MayHit; may != nil {
+		if ask.located = place.Located(q); !may(&ask.located) {
+			return false
+		}
+	}
+	if f.stored.Vary != "" {
+		f.stored.Pick(q.Now)
+	}
+	m.write(place, e, rep, s, d, q, ask, a)
 	return true
 }
 
-// represent is the representation of e that q has a preference for; nil where it is yet to be made.
+// tellsTag reports whether this representation's tag is enough to answer the client's condition. It
+// is false if the client has another form of the response: then the handler finds the tag for the
+// 304.
+func (ask *asking) tellsTag(m *cachepolicy.Meta, tag string) bool {
+	lines := ask.header["If-None-Match"]
+	return len(lines) == 0 || cachepolicy.Names(lines, tag) || cachepolicy.Evaluate(&ask.request, m) != cachepolicy.NotModified
+}
+
+// represent returns the representation of e that q prefers, or nil if it has not been made yet. It
+// also returns nil if q has several Accept-Encoding lines.
 func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Representation {
 	accept := compress.IdentityOnly
 	if e.Derivable != 0 {
@@ -128,9 +155,9 @@ func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Repr
 	return rep
 }
 
-// write completes a with a representation of e, which has the shape s.
+// write completes a with a representation of e. s is the shape of that representation.
 func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
-	m.cache.Store.Found(at.Key)
+	m.cache.Store.CountHit(at.Key)
 	m.cache.used(at.Key)
 	m.cache.warm(at.Resource, at.Key, e, rep)
 	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL
@@ -150,16 +177,18 @@ func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *sh
 	}
 }
 
-// maxSelecting is how many fields may select a response that is answered from here.
+// maxSelecting is the maximum number of request fields that may select a response here.
 const maxSelecting = 8
 
-// asking is the request as cachepolicy sees it: of its header those fields that select one of the variants, and conditions.
+// asking is the request in the form that cachepolicy takes. Its header holds only the conditions
+// and the fields that select a variant.
 type asking struct {
 	request cachepolicy.Request
 	header  http.Header
 	values  [maxSelecting]string
 	count   int
 	shape   shape // of a response whose place is not remembered
+	located edge.Located
 }
 
 func newAsking() any { return &asking{header: make(http.Header, maxSelecting)} }
@@ -170,12 +199,13 @@ func (m *Memo) release(ask *asking) {
 		clear(ask.values[:])
 		ask.count = 0
 	}
-	ask.shape = shape{}
+	ask.shape, ask.located = shape{}, edge.Located{}
 	m.asks.Put(ask)
 }
 
-// learn takes from the request what variants are selected by. It reports false where that can't be told from the lines as they came.
-func (ask *asking) learn(c *Cache, variants []*store.Entry, q *Question) bool {
+// learn copies from the request the fields that select a variant. It returns false if the received
+// lines do not determine them.
+func (ask *asking) learn(c *Cache, rules *cachepolicy.Rules, variants []*store.Entry, q *Question) bool {
 	ask.request.Header = nil
 	if q.Conditional {
 		ask.request.Header = ask.header
@@ -184,6 +214,15 @@ func (ask *asking) learn(c *Cache, variants []*store.Entry, q *Question) bool {
 		}
 	}
 	for _, e := range variants {
+		if rules.HearsIdentity(&e.Meta) && q.Fields.Any(cachepolicy.Identifies) {
+			return false // rare: the handler knows which of these fields count
+		}
+		if rules.HearsCookies(&e.Meta) {
+			ask.request.Header = ask.header
+			if !ask.add(c, "Cookie", q.Fields) {
+				return false
+			}
+		}
 		if e.Vary == "" {
 			continue
 		}

@@ -11,39 +11,63 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// job is one fill: a call to the origin that belongs to no client. Everything in it is its own or immutable.
+// job is one fill: a call to the origin that belongs to no client. Its values are its own or
+// immutable.
 type job struct {
-	x      *exchange // of the leader, whose client may be gone: its Event is not touched, and its context bounds nothing but its own reading
+	x *request // the leader's request
+	variation
+	// alone is true if recent responses under the key were for one client alone.
+	alone  bool
+	fence  uint64 // the token under which the fill stores without a lease; 0: no token
+	budget budget // for the shared tier
 	flight *fillFlight
-	key    flightKey    // under which others wait for it
-	stored *store.Entry // what is being validated, completed or replaced; nil: nothing
-	d      cachepolicy.Decision
-	header http.Header  // of the request to the origin
-	tags   []string     // that follow from the request
-	to     place        // where the response is to be stored; set when the fill begins
-	kept   *store.Entry // what the other instances are to be given
-	result store.LeaseResult
-	leader *handover      // nil: nobody waits for the reply (a background refresh)
-	ev     *observe.Event // of the call
+	key    flightKey    // of the flight, under which other requests wait for it
+	stored *store.Entry // the response that is validated, completed or replaced; may be nil
+	// replaces is the stored response with which the fill began. It stays set if the fill asks
+	// again for the whole response, and stored is then nil.
+	replaces *store.Entry
+	d        cachepolicy.Decision
+	header   http.Header // of the request to the origin
+	own      bool        // true if header has the client's own Accept-Encoding
+	// conditional is true if header has the client's own conditions.
+	conditional bool
+	tags        []string     // that follow from the request
+	to          place        // for the response; set when the fill begins
+	kept        *store.Entry // the stored response, for the other instances
+	result      store.LeaseResult
+	lease       Lease          // for all instances; nil: not taken, or given back
+	personal    http.Header    // of a 304: the fields for the leader's client alone
+	leader      *handover      // nil: no client waits for the reply (a background refresh)
+	ev          *observe.Event // of the call
+	// attended tracks the clients that the fill is for. A copy of the job, for a part of the fill,
+	// shares it.
+	attended *attendance
 }
 
-// job returns the fill of x in f. It is called while x's client is still there.
-func (x *exchange) job(f *fillFlight, k flightKey, e *store.Entry, d cachepolicy.Decision) *job {
-	j := &job{x: x, flight: f, key: k, stored: e, d: d, header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: x.fillEvent()}
+// job returns the fill that x has planned, for flight f. It is called while x's client is still
+// there.
+func (x *exchange) job(f *fillFlight, k flightKey) *job {
+	p := &x.plan
+	j := &job{
+		x: &x.request, variation: p.variation, alone: p.alone, budget: x.budget, flight: f, key: k, stored: p.entry, replaces: p.entry, d: p.decision,
+		header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: x.fillEvent(),
+	}
 	j.ev.FillFor(x.ev)
+	j.attended = &attendance{allowance: x.res.Unattended, grace: unbounded}
 	j.ask()
 	return j
 }
 
-// fillEvent is the Event of a fill for x.
+// fillEvent returns the Event of a fill for x.
 func (x *exchange) fillEvent() *observe.Event {
 	return &observe.Event{
-		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, ClientIP: x.ev.ClientIP,
+		Route: x.res.Rules.Route, Method: x.r.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, Path: x.ev.Path, ClientIP: x.ev.ClientIP,
 		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted,
 	}
 }
 
-// outgoing is the request for the origin. It is asked with the query that is in the key: what is not in the key must not show in what all get.
+// outgoing returns the request for the origin, with only the part of the query that is in the key.
+// A parameter outside the key must not influence a response that all clients get.
 func (j *job) outgoing(ctx context.Context) *http.Request {
 	out := j.x.outgoing(ctx, j.header)
 	if query := j.x.res.Rules.KeyQuery(out.URL.RawQuery); query != out.URL.RawQuery || out.URL.ForceQuery {
@@ -54,36 +78,41 @@ func (j *job) outgoing(ctx context.Context) *http.Request {
 	return out
 }
 
-// conditionals are the request fields that a fill takes out: the gateway asks for the whole response and evaluates them itself.
-var conditionals = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
-
-// ask sets the request's conditions: validators of what is stored, or the bytes that are missing.
+// ask sets the request's conditions: the validators of the stored response, or the range of the
+// missing bytes.
 func (j *job) ask() {
 	for _, name := range conditionals {
 		delete(j.header, name)
 	}
+	// If recent responses were for one client alone, this response will not be stored either. The
+	// client's own conditions then let the origin answer 304 in place of a whole response.
+	j.conditional = j.alone && j.stored == nil && j.d.Action == cachepolicy.Fetch
 	switch {
 	case j.d.HasAsk:
 		setRange(j.header, j.d.Ask, &j.stored.Meta)
+	case j.conditional:
+		copyFields(j.header, j.x.r.Header, conditionals[:]...)
+		originConditions(j.header, j.x.q.Method)
 	case j.d.Action == cachepolicy.Fetch && len(j.x.r.Header["Range"]) > 0:
 		copyFields(j.header, j.x.r.Header, "Range", "If-Range")
-	case j.stored != nil && j.stored.Complete():
+	case j.stored != nil && j.stored.Complete() && j.x.res.headRuled(j.stored):
 		cachepolicy.Conditional(j.header, &j.stored.Meta)
 	}
-	j.x.res.acceptEncoding(j.header)
+	j.own = j.own || j.asksOwn()
+	j.negotiate()
 	if j.d.HasAsk && j.stored.Representations[0].Coding != compress.Identity {
-		// What is missing must come in the coding of what is there (RFC 9111 §3.4).
+		// The missing bytes must have the coding of the stored ones (RFC 9111 §3.4).
 		j.header["Accept-Encoding"] = []string{j.stored.Representations[0].Coding.String()}
 	}
 }
 
-// plain makes it a request for the whole response, whatever is stored.
+// plain turns the fill into a request for the whole response, no matter which response is stored.
 func (j *job) plain() {
 	for _, name := range conditionals {
 		delete(j.header, name)
 	}
-	j.x.res.acceptEncoding(j.header)
-	j.stored = nil
+	j.negotiate()
+	j.stored, j.conditional = nil, false
 }
 
 func copyFields(dst, src http.Header, names ...string) {
@@ -91,17 +120,5 @@ func copyFields(dst, src http.Header, names ...string) {
 		if values := src[name]; len(values) > 0 {
 			dst[name] = values
 		}
-	}
-}
-
-// acceptEncoding asks the origin for the codings of the route, where the gateway negotiates with the client itself; but for a part only as it
-// is: the bytes of a part of a coded form can't be decoded for a client that does not read it.
-func (res *Resource) acceptEncoding(h http.Header) {
-	switch {
-	case res.AcceptEncoding == "":
-	case len(h["Range"]) > 0:
-		h["Accept-Encoding"] = []string{"identity"}
-	default:
-		h["Accept-Encoding"] = []string{res.AcceptEncoding}
 	}
 }

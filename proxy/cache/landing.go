@@ -7,81 +7,101 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// landing is what a flight announces: a stored entry that answers all who wait, or a response whose body is read along as it grows.
+// landing is the result that a flight announces: a stored entry that answers all waiting requests,
+// or a response whose body they read while it arrives.
 type landing struct {
-	entry    *store.Entry // nil: read along
-	instead  *answer      // the failure in whose place entry is served; nil: none
+	entry    *store.Entry // nil: the body is read while it arrives
+	instead  *answer      // the failure that entry is served in place of; may be nil
 	decision cachepolicy.Decision
-	outcome  cachepolicy.Outcome
+	outcome  cachepolicy.CacheStatus
 	fill     trace.SpanContext // the span of the fill
 
-	// For reading along:
-	facts  cachepolicy.Meta
-	header http.Header // as it will be stored; nobody changes it
-	own    http.Header // what is for the leader's client alone; nil: nothing
-	part   []string    // Content-Range of a part; nil: the response is complete
-	size   int64       // of the body, -1 where the origin did not say
-	coding compress.Coding
+	// These fields are for a body that is read while it arrives:
+	deliver.Stream
+	header http.Header // as it will be stored; it must not be changed
+	size   int64       // of the body; -1: the origin did not say
 	derive compress.Set
 	head   string                           // wire form under coding
 	coded  compress.Coding                  // the coding of spool
-	spool  *flight.Flight[uint64, struct{}] // the same body under another coding, made as it comes; nil: none
-	// trailer is set before the flight ends; read it after the body.
-	trailer http.Header
-	total   int64 // of the body as it came; set as trailer is
-	tags    []string
-	epoch   store.Epoch // at which its fill began
+	spool  *flight.Flight[uint64, struct{}] // the same body under another coding, made as it arrives; may be nil
+	tags   []string
+	epoch  store.Epoch // when its fill began
 }
 
 func (l *landing) meta() *cachepolicy.Meta {
 	if l.entry != nil {
 		return &l.entry.Meta
 	}
-	return &l.facts
+	return &l.Facts
 }
 
-// newLanding describes resp in the form in which it will be stored. It changes resp's header.
+// newLanding describes resp in the form in which it will be stored. It changes resp's header. tags
+// are all tags of the response.
 func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags []string) *landing {
 	h := resp.Header
 	l := &landing{
-		facts: meta, header: h, own: res.Rules.Qualified(h), size: resp.ContentLength, coding: compress.HeaderCoding(h), tags: res.Tags.take(h, tags),
+		Stream: deliver.Stream{Facts: meta, Own: res.Rules.Qualified(h), Coding: compress.HeaderCoding(h)}, header: h, size: resp.ContentLength, tags: tags,
 	}
-	content := bodyAllowed(meta.Status)
+	content := deliver.BodyAllowed(meta.Status)
 	if !content {
-		l.size = 0 // and there is nothing to be coded
+		l.size = 0 // and there is nothing to encode
 	}
 	res.Rules.StripUnstorable(h)
 	ensureDate(h, meta.Received)
 	if !meta.Complete() {
-		// Which part is sent is for each delivery to say.
-		l.part = h["Content-Range"]
+		// Each delivery writes the range of the part that it sends.
+		l.Part = h["Content-Range"]
 		delete(h, "Content-Range")
 	} else if content {
-		l.derive = res.derivable(resp.StatusCode, h, resp.ContentLength, l.coding)
+		l.derive = res.derivable(resp.StatusCode, h, resp.ContentLength, l.Coding)
 	}
-	if l.derive != 0 || res.Compress != nil && l.coding != compress.Identity {
+	if l.derive != 0 || res.Compress != nil && l.Coding != compress.Identity || meta.Vary.Holds("Accept-Encoding") {
 		compress.AddVary(h)
 	}
 	l.head = store.BuildHead(resp.StatusCode, h, dropFromStored)
 	return l
 }
 
-// kept is what is stored of l once its body is whole. coded is the body under l.coded; nil: it was not made.
+// kept returns the entry to store for l after its body has arrived whole. coded is the body under
+// l.coded; nil: it was not made.
 func (l *landing) kept(segments [][]byte, size int64, coded [][]byte) *store.Entry {
-	meta := l.facts
+	meta := l.Facts
 	if meta.Complete() && meta.Total < 0 {
 		meta.Total = size
 	}
 	e := &store.Entry{
 		Meta: meta, Tags: l.tags, Derivable: l.derive,
-		Representations: []store.Representation{{Coding: l.coding, Head: l.head, Body: store.Body{Segments: segments, Size: size}}},
+		Representations: []store.Representation{{Coding: l.Coding, Head: l.head, Body: store.Body{Segments: segments, Size: size}}},
 	}
 	if body := store.NewBody(coded...); coded != nil && body.Size < size {
 		e.Representations = append(e.Representations, codedRepresentation(meta.Status, l.header, l.coded, body))
 	}
 	return e
+}
+
+// open returns the body in a form that x's client can read: as the origin sent it, or as it is
+// being coded. If the client accepts neither, it gets the body decoded.
+func (l *landing) open(x *request, f *fillFlight) *deliver.Source {
+	accept := x.r.Header["Accept-Encoding"]
+	if l.spool != nil {
+		have := compress.SetOf(l.Coding, l.coded)
+		if coding, ok := compress.Negotiate(accept, have, x.res.Compress.Encodings); ok && coding == l.coded {
+			return deliver.NewSource(l.spool.Reader(x.ctx), store.Representation{Coding: coding, Head: codedHead(l.Facts.Status, l.header, coding)}, -1)
+		}
+	}
+	plain := f.Reader(x.ctx)
+	if l.derive.Has(compress.Identity) && !compress.Accepts(accept, l.Coding) {
+		form := store.Representation{Head: codedHead(l.Facts.Status, l.header, compress.Identity)}
+		decoded, err := deliver.NewDecodedReader(plain, l.Coding, x.res.codings().DecodeLimit())
+		if err != nil {
+			return deliver.NewSource(&deliver.BrokenReader{Closer: plain, Err: err}, form, -1)
+		}
+		return deliver.NewSource(decoded, form, -1)
+	}
+	return deliver.NewSource(plain, store.Representation{Coding: l.Coding, Head: l.head}, l.size)
 }

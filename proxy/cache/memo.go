@@ -4,29 +4,36 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/proxy/store"
+	"github.com/penstock/penstock/proxy/edge"
 )
 
 const (
-	ways = 4 // recollections that one place may hold
-	// maxRemembered is the longest host and target, together, that is remembered.
+	ways = 4 // recollections per slot
+	// maxRemembered is the greatest length of host and target together that is remembered.
 	maxRemembered = 2 << 10
-	// recollectionCost is the memory of a recollection beside its text.
-	recollectionCost = 320
+	// recollectionCost is the memory of a recollection without its text.
+	recollectionCost = 360
+	captureCost      = 64 // of a captured parameter, without its value
 	maxUses          = 7
-	// patience is how many newcomers in vain cost what was used one use.
+	// patience is the number of rejected newcomers that take one use from the recollection in their
+	// way.
 	patience = 8
 )
 
-// Memo remembers which requests, byte for byte, were answered with a plain hit, so that a connection may answer the next one like it without canonical
-// form, routing and key being found again. It holds where to look, not what is stored: what is stored is looked up and judged each time.
+// Memo remembers requests, byte for byte, that were answered with a plain hit. A connection can
+// then answer the next equal request without computing canonical form, route and key again. The
+// memo holds the place of the response and not the response: the response is looked up and judged
+// each time.
 //
-// It belongs to one compiled configuration and is gone with it. It is bounded: a newcomer takes the room of what has been of no use lately, or finds none. So
-// one who asks for ever new URLs must ask some thirty times as often as others for what he wants pushed out; and that costs them one slower answer.
+// A memo belongs to one compiled configuration and is dropped with it. It is bounded: a newcomer
+// takes the room of a recollection that was not used lately, or is rejected. So a client that keeps
+// asking for new URLs must send some thirty times as many requests as the other clients to push
+// their requests out. The cost for them is one slower answer.
 type Memo struct {
 	cache   *Cache
 	seed    maphash.Seed
@@ -36,33 +43,46 @@ type Memo struct {
 	bytes   atomic.Int64
 	turn    atomic.Uint32
 	most    int64
-	// Locate, which is set before the first request comes, says where the answer to a request is that is not remembered, if its bytes alone tell. It
-	// keeps nothing of what it is given. nil is for a memo that knows only what it remembers.
-	Locate func(method, scheme, host, target string) (Place, bool)
 }
 
-// Place is where the answer to a request is to be looked for.
+// Place says under which resource and key the response to a request is looked up.
 type Place struct {
-	Resource *Resource
-	Host     string // canonical
-	Key      cachepolicy.Key
+	Resource          *Resource
+	Host, Path, Query string            // canonical
+	Captured          map[string]string // the values that the route's path pattern captured; nil if no stage needs them
+	// Key is zero if the request has no key, or if host, path and query alone do not determine it.
+	Key cachepolicy.Key
+}
+
+// Located returns q with the place that it leads to. It shares the strings of both.
+func (at *Place) Located(q *Question) edge.Located {
+	return edge.Located{
+		Method: q.Method, Scheme: q.Scheme, RawHost: q.Host, Target: q.Target, Client: q.Client,
+		Host: at.Host, Path: at.Path, Query: at.Query, Captured: at.Captured, Route: at.Resource.Rules.Route, Key: at.Key,
+	}
+}
+
+// located returns the request of r with the place that it leads to.
+func (r *recollection) located(client netip.Addr) *edge.Located {
+	at := r.Place.Located(&Question{Method: r.method, Scheme: r.scheme, Host: r.host, Target: r.target, Client: client})
+	return &at
 }
 
 type place4 [ways]atomic.Pointer[recollection]
 
-// recollection is where to look for the answer to a request.
+// recollection is one remembered request and the place of its response.
 type recollection struct {
 	Place
 	hash         uint64
 	method       string // "GET" or "HEAD"
 	scheme       string
-	host, target string        // as they came
+	host, target string        // as received
 	uses         atomic.Uint32 // up to maxUses
 	shapes       [ways]atomic.Pointer[shape]
 	turn         atomic.Uint32 // of shapes
 }
 
-// NewMemo returns an empty Memo that takes most bytes, about.
+// NewMemo returns an empty Memo that uses about most bytes.
 func (c *Cache) NewMemo(most int64) *Memo {
 	n := max(most/recollectionCost/ways, 64)
 	m := &Memo{cache: c, seed: maphash.MakeSeed(), most: most, places: make([]place4, 1<<bits.Len64(uint64(n-1)))}
@@ -92,28 +112,42 @@ func (m *Memo) find(method, scheme, host, target string) *recollection {
 	return nil
 }
 
-// is reports whether r is of this request. A route may have GET and no HEAD.
+// is reports whether r is the recollection of this request. The method counts, because a route may
+// allow GET and not HEAD.
 func (r *recollection) is(method, scheme, host, target string) bool {
 	return r.target == target && r.host == host && r.scheme == scheme && r.method == method
 }
 
-// touch notes a use. What is used much is not written to each time.
+// touch counts a use, up to maxUses. Beyond that it does not write, so that processors do not
+// compete for a hot recollection.
 func (r *recollection) touch() {
 	if r.uses.Load() < maxUses {
 		r.uses.Add(1)
 	}
 }
 
-// age takes a use back.
+// age takes one use from the count.
 func (r *recollection) age() {
 	if n := r.uses.Load(); n > 0 {
 		r.uses.CompareAndSwap(n, n-1)
 	}
 }
 
-func (r *recollection) cost() int64 { return int64(recollectionCost + len(r.host) + len(r.target)) }
+func (r *recollection) cost() int64 {
+	n := recollectionCost + len(r.host) + len(r.target)
+	for _, value := range r.Captured {
+		n += captureCost + len(value)
+	}
+	return int64(n)
+}
 
-// remember takes note of a plain hit on what is stored at a place. Host and target are those of the request as it came. All texts are kept.
+// Remember records a plain hit of res for the located request. It keeps all strings.
+func (m *Memo) Remember(res *Resource, at *edge.Located) {
+	m.remember(at.Method, at.Scheme, at.RawHost, at.Target, Place{res, at.Host, at.Path, at.Query, at.Captured, at.Key})
+}
+
+// remember records a plain hit on the response at a place. Host and target are those of the request
+// as received. It keeps all strings.
 func (m *Memo) remember(method, scheme, host, target string, at Place) {
 	if len(host)+len(target) > maxRemembered {
 		return
@@ -136,7 +170,8 @@ func (m *Memo) remember(method, scheme, host, target string, at Place) {
 	}
 }
 
-// put puts r in the place of old, which may be nil. If the memo is full, the place is left empty.
+// put replaces old, which may be nil, by r, and reports whether r is now remembered. If the memo is
+// full, the slot is left empty.
 func (m *Memo) put(at *atomic.Pointer[recollection], old, r *recollection) bool {
 	cost := r.cost()
 	if old != nil {
@@ -155,20 +190,24 @@ func (m *Memo) put(at *atomic.Pointer[recollection], old, r *recollection) bool 
 	return r != nil
 }
 
-// recall is called for each hit that the slow path delivers whole and as it is.
-func (d *delivery) recall(e *store.Entry) {
-	x := d.x
+// remember records a hit that the handler is about to deliver in a stored form, if a connection
+// could answer it.
+func (x *exchange) remember(reply *Reply) {
 	m := x.res.Memo
-	if m == nil || d.reply.decision.Action != cachepolicy.Serve || d.reply.tier != "" || x.tier != tierMemory || !plainRequest(x) {
+	if len(x.r.Header["Range"]) > 0 || !reply.Entry.Complete() {
+		return
+	}
+	if m == nil || reply.decision.Action != cachepolicy.Serve || reply.tier != "" || x.plan.tier != tierMemory || !plainRequest(x) {
 		return
 	}
 	if !x.res.Rules.KeyedByURL() {
 		return
 	}
-	m.remember(x.q.Method, x.q.Scheme, x.ev.RawHost, x.ev.RawTarget, Place{x.res, x.q.Host, x.key})
+	m.remember(x.q.Method, x.q.Scheme, x.ev.RawHost, x.ev.RawTarget, Place{x.res, x.q.Host, x.q.Path, x.q.RawQuery, x.ev.Captured, x.key})
 }
 
-// plainRequest reports whether a request came as a connection can answer it.
+// plainRequest reports whether x came in a form that a connection can answer: a GET or HEAD in
+// origin-form, by HTTP/1.1 or HTTP/2.
 func plainRequest(x *exchange) bool {
 	return (x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 || x.r.ProtoMajor == 2) && (x.q.Method == http.MethodGet || x.q.Method == http.MethodHead) &&
 		x.ev.RawTarget != "" && x.ev.RawTarget[0] == '/'

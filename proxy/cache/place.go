@@ -2,25 +2,27 @@ package cache
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// place is where a response is to be stored, and since when it is on its way there.
+// place says where a response is to be stored, and when the call for it began.
 type place struct {
 	res   *Resource
 	key   cachepolicy.Key
 	begun uint64 // on doomed's clock
 	epoch store.Epoch
-	fence uint64   // of the lease under which it is fetched, 0 without one
+	fence uint64   // of the lease under which the response is fetched; 0: no lease
 	tags  []string // that follow from the request
+	// lifted are the tags that the response names; nil: it has no such field.
+	lifted []string
 }
 
-// place is where the response to x is to be stored, which sets out now.
-func (c *Cache) place(x *exchange) place { return c.placeOf(x.res, x.key) }
+// place returns the place of the response to x, for a call that begins now.
+func (c *Cache) place(x *request) place { return c.placeOf(x.res, x.key) }
 
 func (c *Cache) placeOf(res *Resource, key cachepolicy.Key) place {
 	p := place{res: res, key: key, begun: c.doomed.now()}
@@ -30,28 +32,37 @@ func (c *Cache) placeOf(res *Resource, key cachepolicy.Key) place {
 	return p
 }
 
-// keep stores e unless the object was invalidated after it set out: what an unsafe method has made stale must not come back.
-func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) {
+// keep stores e in memory and reports whether it did. It does not store e if the object was
+// invalidated after the call for e began: a response that an unsafe method has made stale must not
+// come back.
+func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) bool {
 	e.Epoch, e.Fence = p.epoch, p.fence
-	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || c.outdone(ctx, p.key, e) {
-		return
+	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || p.res.changes(ctx, p.key) || c.outdone(ctx, p.key, e) {
+		return false
 	}
-	if err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants); err != nil {
+	err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants)
+	if err != nil {
 		c.Log.Debug("a response was not stored", "route", p.res.Rules.Route, "error", err)
 	}
-	// The invalidation may have come between the look above and the Put: it dooms first and deletes then, so one of the two sees the other.
+	c.revisions.bump(p.key.Hash)
+	// The invalidation may have come between the check above and the Put. It dooms first and
+	// deletes then, so one of the two sees the other.
 	if c.doomed.since(p.key.Hash, p.begun) {
 		c.Drop(ctx, p.key)
+		return false
 	}
+	return err == nil
 }
 
-// outdone reports whether what is stored is better than e: a response that was received later, of a fill that overtook e's, or, where e is a part, the
-// whole of it while it is fresh, for which a request for a range came too early. What is whole and fresh is stored without the question.
+// outdone reports whether a better response than e is stored. That is a response that was received
+// later, because its fill overtook e's. If e is a part, it is also the whole response while that is
+// fresh: the request for the range then came too early. If e is whole and fresh, outdone returns
+// false without a lookup.
 func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry) bool {
 	if e.Complete() && e.Fresh(c.Now()) {
 		return false
 	}
-	object, err := c.Store.Try(ctx, key)
+	object, err := c.Store.Peek(ctx, key)
 	if err != nil {
 		return false
 	}
@@ -66,11 +77,14 @@ func (c *Cache) outdone(ctx context.Context, key cachepolicy.Key, e *store.Entry
 	return false
 }
 
-// maxReplace is how often replace tries again. What it competes with are codings that are being made of the same response, of which there are few.
+// maxReplace is the number of times that replace tries. It competes only with the codings that are
+// being made of the same response, and these are few.
 const maxReplace = 8
 
-// replace puts what change makes of old in its place, or of what has meanwhile come into its place of the same response: another coding, with
-// which neither is to be lost. Where the response itself was replaced or removed nothing is stored. What change made is returned in any case.
+// replace replaces old by the entry that change makes of it. If the same response has meanwhile
+// been replaced, because another coding was added, replace changes that entry, so that neither
+// change is lost. If the response itself was replaced or removed, replace stores nothing. It always
+// returns the result of change.
 func (c *Cache) replace(ctx context.Context, p place, old *store.Entry, change func(*store.Entry) *store.Entry) *store.Entry {
 	first := change(old)
 	for e, try := first, 0; try < maxReplace; try++ {
@@ -90,9 +104,9 @@ func (c *Cache) replace(ctx context.Context, p place, old *store.Entry, change f
 	return first
 }
 
-// again is the stored response with the given Seq, or nil.
+// again returns the stored response with the given Seq, or nil.
 func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *store.Entry {
-	object, err := c.Store.Try(ctx, key)
+	object, err := c.Store.Peek(ctx, key)
 	if err != nil {
 		return nil
 	}
@@ -104,35 +118,38 @@ func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *sto
 	return nil
 }
 
-// freshen gives the stored response the life that a 304 or the answer to a HEAD says (RFC 9111 §4.3.4, §4.3.5). What was deleted meanwhile
-// does not come back.
+// freshen gives the stored response the lifetime that a 304 or the response to a HEAD states (RFC
+// 9111 §4.3.4, §4.3.5). A response that was deleted meanwhile does not come back.
 func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, v *cachepolicy.Verdict) *store.Entry {
 	change := func(e *store.Entry) *store.Entry {
 		fresh := freshened(e, v, p)
 		fresh.Epoch, fresh.Fence = p.epoch, p.fence
 		return fresh
 	}
-	if c.doomed.since(p.key.Hash, p.begun) {
+	if c.doomed.since(p.key.Hash, p.begun) || p.res.changes(ctx, p.key) {
 		return change(stored)
 	}
-	return c.replace(ctx, p, stored, change)
+	e := c.replace(ctx, p, stored, change)
+	c.revisions.bump(p.key.Hash)
+	return e
 }
 
-// freshened is e with the fields and the life that the verdict gives it (RFC 9111 §3.2), and the same body.
+// freshened returns a copy of e with the fields and the lifetime of the verdict (RFC 9111 §3.2),
+// and the same body.
 func freshened(e *store.Entry, v *cachepolicy.Verdict, p place) *store.Entry {
 	h := v.Header.Clone()
 	p.res.Rules.StripUnstorable(h)
-	tags := retagged(e, h, p)
+	tags := retagged(e, p)
 	ensureDate(h, v.Meta.Received)
 	if e.Derivable != 0 {
 		compress.AddVary(h)
 	}
 	fresh := &store.Entry{Meta: v.Meta, Tags: tags, Derivable: e.Derivable, Representations: make([]store.Representation, len(e.Representations))}
-	fresh.Uses.Store(e.Uses.Load())
+	fresh.Inherit(e)
 	for i, rep := range e.Representations {
 		head := h
 		if i > 0 {
-			head = codedHeader(h, rep.Coding)
+			head = deliver.CodedHeader(h, rep.Coding)
 		}
 		rep.Head = store.BuildHead(e.Status, head, dropFromStored)
 		fresh.Representations[i] = rep
@@ -140,16 +157,17 @@ func freshened(e *store.Entry, v *cachepolicy.Verdict, p place) *store.Entry {
 	return fresh
 }
 
-// retagged is what e is tagged with after an answer with the header h, which loses its tag field: what that says, or what e had where it says nothing.
-func retagged(e *store.Entry, h http.Header, p place) []string {
-	if name := p.res.Tags.Header; name == "" || len(h[name]) == 0 {
+// retagged returns the tags of e after a response: the tags that the response names, or e's own
+// tags if it names no tags.
+func retagged(e *store.Entry, p place) []string {
+	if p.lifted == nil {
 		return e.Tags
 	}
-	return p.res.Tags.take(h, p.tags)
+	return p.res.Tags.joined(p.lifted, p.tags)
 }
 
-// Drop removes all that is stored under k, and what fills under way would store there (RFC 9111 §4.4). It does so whether or not the client whose
-// request has shown that it is stale still waits.
+// Drop removes all responses stored under k, and keeps pending fills from storing theirs there (RFC
+// 9111 §4.4). It does so even if the client whose request caused this no longer waits.
 func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) {
 	ctx = context.WithoutCancel(ctx)
 	c.doomed.add(k.Hash)

@@ -9,29 +9,32 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// storePosted arranges for the response to a POST to be stored as that of a GET of its own URL, once it has been relayed whole
-// (RFC 9110 §9.3.3). It comes after the POST has invalidated that URL, so its own invalidation does not doom what it brings.
-func (c *Cache) storePosted(x *exchange, resp *http.Response, v *cachepolicy.Verdict) {
+// storePosted arranges that the response to a POST is stored as the response to a GET of the same
+// URL, after it has been relayed whole (RFC 9110 §9.3.3). It runs after the POST has invalidated
+// that URL, so that this invalidation does not doom the response.
+func (c *Cache) storePosted(x *exchange, a *answer, v *cachepolicy.Verdict) {
+	resp := a.resp
 	key, ok := x.res.Rules.URLKey(&x.q, selfURL(&x.q))
 	if !ok || resp.ContentLength > x.res.MaxObject {
 		return
 	}
-	to := c.place(x)
+	to := c.place(&x.request)
 	to.key = key
 	copied := &http.Response{StatusCode: resp.StatusCode, Header: resp.Header.Clone(), ContentLength: resp.ContentLength}
-	l := newLanding(x.res, copied, v.Meta, x.res.Tags.of(x.r))
+	l := newLanding(x.res, copied, v.Meta, x.res.Tags.joined(a.tags, x.res.Tags.of(x.r)))
 	ctx := context.WithoutCancel(x.ctx)
 	resp.Body = &tee{ReadCloser: resp.Body, most: x.res.MaxObject, whole: func(body []byte) {
 		c.keep(ctx, to, l.kept([][]byte{body}, int64(len(body)), nil))
 	}}
 }
 
-// tee collects what is read, and gives it to whole when the body has ended well and is not too large.
+// tee collects the bytes that are read, and gives them to whole if the body ends well and is not
+// too large.
 type tee struct {
 	io.ReadCloser
 	most  int64
 	buf   bytes.Buffer
-	whole func([]byte) // nil: no more is collected
+	whole func([]byte) // nil: it collects nothing more
 }
 
 // Read reads from the body.
@@ -45,7 +48,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	case int64(t.buf.Len()) > t.most, err != nil && err != io.EOF:
 		t.whole, t.buf = nil, bytes.Buffer{}
 	case err == io.EOF:
-		t.whole(bytes.Clone(t.buf.Bytes())) // without the room to grow
+		t.whole(bytes.Clone(t.buf.Bytes())) // without spare capacity
 		t.whole = nil
 	}
 	return n, err

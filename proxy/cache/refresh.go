@@ -2,19 +2,21 @@ package cache
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
-	"github.com/penstock/penstock/proxy/store"
 )
 
-// refresh brings e up to date in the background, once for all that ask, and not while the origin is held down.
-func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
-	if c.setbacks.of(x.key.Hash, c.Now()) != nil {
+// refresh revalidates the stored response in the background, once for all clients that ask. It does
+// nothing if the origin has just failed. For a HEAD it sends a GET, because the other clients wait
+// for the whole response.
+func (c *Cache) refresh(x *exchange) {
+	if c.setbacks.rests(x.key.Hash, c.Now()) {
 		return
 	}
-	k := c.flightKey(x, e)
+	k := c.flightKey(&x.request, x.plan.known())
 	f, lead, err := c.flights.Join(k, 0)
 	if err != nil {
 		return
@@ -23,11 +25,16 @@ func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
 		f.Leave()
 		return
 	}
-	if c.overtaken(x, e) {
+	if c.overtaken(x) {
 		f.End(flight.Done, nil)
 		return
 	}
-	j := x.job(f, k, e, d)
+	j := x.job(f, k)
+	if x.q.Method == http.MethodHead {
+		get, r := x.request, *x.r
+		r.Method, get.q.Method, get.r = http.MethodGet, http.MethodGet, &r
+		j.x, j.ev.Method = &get, http.MethodGet
+	}
 	j.ev.RefreshFor(x.ev)
 	j.ev.Background, j.ev.Cache = true, observe.CacheRefreshed
 	if x.refreshing = c.background(func(ctx context.Context) { c.fill(ctx, j) }); !x.refreshing {
@@ -35,12 +42,12 @@ func (c *Cache) refresh(x *exchange, e *store.Entry, d cachepolicy.Decision) {
 	}
 }
 
-// overtaken reports whether a refresh that ended since x looked has put something fresh in the place of e.
-func (c *Cache) overtaken(x *exchange, e *store.Entry) bool {
-	object, err := c.Store.Try(x.ctx, x.key)
-	if err != nil {
+// overtaken reports whether another refresh has ended since x's lookup and replaced the response
+// that x found by a fresh one.
+func (c *Cache) overtaken(x *exchange) bool {
+	if c.revisions.of(x.key.Hash) == x.plan.revision {
 		return false
 	}
-	i := cachepolicy.Select(&x.q, object.Variants)
-	return i >= 0 && object.Variants[i].Seq != e.Seq && c.decide(x, object.Variants[i]).Action == cachepolicy.Serve
+	now := c.consultMemory(&x.request, c.moment(x))
+	return now.entry != nil && now.entry.Seq != x.plan.entry.Seq && now.decision.Action == cachepolicy.Serve
 }

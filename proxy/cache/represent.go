@@ -5,57 +5,72 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/store"
 )
 
 const (
-	// codeAtOnce is the size up to which a coding that is missing is made while the first client that wants it waits: a millisecond or so.
+	// codeAtOnce is the body size up to which a missing coding is made while the first client that
+	// wants it waits: about a millisecond.
 	codeAtOnce = 128 << 10
-	// hotUses is how often coded representations are used before the one in use is coded again at the best level.
+	// hotUses is the number of uses of coded representations after which the one in use is coded
+	// again at the best level.
 	hotUses = 32
 )
 
-// form is how an entry is delivered.
-type form struct {
-	store.Representation
-	from *store.Representation // set: the body is decoded from this one on the way
-}
-
-// represent picks the form of e for x: the best that the client accepts of what is held or can be made quickly.
-func (c *Cache) represent(x *exchange, e *store.Entry) form {
+// represent returns the form of e for x: the best that the client accepts among the held
+// representations and the codings that can be made quickly.
+func (c *Cache) represent(x *exchange, e *store.Entry) deliver.Form {
 	if e.Derivable == 0 {
-		return form{Representation: e.Representations[0]}
+		return deliver.Form{Representation: e.Representations[0]}
 	}
 	accept := compress.Canonical(x.r.Header["Accept-Encoding"])
 	rep, want := x.res.held(e, accept)
 	if rep != nil {
 		c.warm(x.res, x.key, e, rep)
-		return form{Representation: *rep}
+		return deliver.Form{Representation: *rep}
 	}
 	if rep := c.supply(x, e, want); rep != nil {
-		return form{Representation: *rep}
+		return deliver.Form{Representation: *rep}
 	}
-	if second, ok := accept.Pick(heldCodings(e), x.res.encodings()); ok {
-		return form{Representation: *repOf(e, second)}
+	if second, ok := accept.Pick(heldCodings(e)&x.res.offered(e), x.res.encodings()); ok {
+		return deliver.Form{Representation: *repOf(e, second)}
 	}
 	return decodedForm(e)
 }
 
-// held is the representation of e that a client is given who accepts these codings, if it is there; else it is nil, and what is wanted is to be made.
+// held returns the representation of e for a client that accepts these codings, if e has it.
+// Otherwise it returns nil and the coding that must be made.
 func (res *Resource) held(e *store.Entry, accept compress.Accept) (rep *store.Representation, want compress.Coding) {
 	first := &e.Representations[0]
 	if e.Derivable == 0 {
 		return first, first.Coding
 	}
-	held := heldCodings(e)
-	want, ok := accept.Pick(held|e.Derivable, res.encodings())
+	want, ok := accept.Pick((heldCodings(e)|e.Derivable)&res.offered(e), res.encodings())
+	// If no coding suits, RFC 9110 §12.5.3 lets the cache disregard the field. Every client can
+	// read a body without a coding.
 	if !ok {
-		return first, first.Coding // nothing suits; RFC 9110 §12.5.3 lets the answer disregard the field
+		want = first.Coding
+		if e.Derivable.Has(compress.Identity) {
+			want = compress.Identity
+		}
 	}
 	return repOf(e, want), want
 }
 
-// encodings are the codings of the route, the preferred first.
+// offered returns the codings under which the route gives e to clients: the origin's own, identity,
+// and the route's codings. The route may have had other codings when e was stored, and may make no
+// codings now.
+func (res *Resource) offered(e *store.Entry) compress.Set {
+	set := compress.SetOf(compress.Identity)
+	set.Add(e.Representations[0].Coding)
+	for _, c := range res.encodings() {
+		set.Add(c)
+	}
+	return set
+}
+
+// encodings returns the route's codings, the preferred one first.
 func (res *Resource) encodings() []compress.Coding {
 	if res.Compress == nil {
 		return nil
@@ -63,9 +78,10 @@ func (res *Resource) encodings() []compress.Coding {
 	return res.Compress.Encodings
 }
 
-// supply makes the coding that is wanted: at once where that is quick, else in the background for those who come later.
+// supply makes the coding want. It makes it at once if that is quick, and otherwise in the
+// background for later clients. It returns nil if the coding is not there yet.
 func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store.Representation {
-	to := c.place(x)
+	to := c.place(&x.request)
 	switch {
 	case e.Representations[0].Body.Size <= codeAtOnce:
 		return c.derive(x.ctx, to, e, want, false)
@@ -75,13 +91,14 @@ func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store
 	return nil
 }
 
-// decodedForm is e decoded on the way, for a client that reads nothing of what is held.
-func decodedForm(e *store.Entry) form {
+// decodedForm returns e in a form that is decoded during delivery, for a client that accepts no
+// held representation.
+func decodedForm(e *store.Entry) deliver.Form {
 	first := &e.Representations[0]
 	if first.Coding == compress.Identity || !e.Derivable.Has(compress.Identity) {
-		return form{Representation: *first}
+		return deliver.Form{Representation: *first}
 	}
-	return form{Representation: codedRepresentation(e.Status, first.Header(), compress.Identity, store.Body{}), from: first}
+	return deliver.Form{Representation: codedRepresentation(e.Status, first.Header(), compress.Identity, store.Body{}), From: first}
 }
 
 func heldCodings(e *store.Entry) compress.Set {
@@ -101,8 +118,10 @@ func repOf(e *store.Entry, coding compress.Coding) *store.Representation {
 	return nil
 }
 
-// warm counts a use of what was coded here, and has what proves hot coded again at the best level. Each time the count is reached the coding
-// then in use has its turn, so that with several in use all get there, and a coding that could not be kept is not tried at each use.
+// warm counts a use of a representation that was coded here, and has a hot one coded again at the
+// best level. Each time the count reaches hotUses, the coding in use at that moment has its turn.
+// So each of several codings has its turn in time, and a coding that could not be kept is not tried
+// at each use.
 func (c *Cache) warm(res *Resource, key cachepolicy.Key, e *store.Entry, rep *store.Representation) {
 	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] || e.Uses.Add(1)%hotUses != 0 {
 		return
@@ -110,8 +129,9 @@ func (c *Cache) warm(res *Resource, key cachepolicy.Key, e *store.Entry, rep *st
 	c.codeLater(c.placeOf(res, key), e, rep.Coding, true)
 }
 
-// codeLater makes a coding in the background. As many are made at once as there are processors; more are left to those who ask later, for each takes the memory of
-// a whole body.
+// codeLater makes a coding in the background. At most as many codings are made at once as there are
+// processors, because each takes the memory of a whole body. If all are busy, it does nothing: a
+// later request asks again.
 func (c *Cache) codeLater(to place, e *store.Entry, coding compress.Coding, best bool) {
 	select {
 	case c.coders <- struct{}{}:
@@ -126,7 +146,7 @@ func (c *Cache) codeLater(to place, e *store.Entry, coding compress.Coding, best
 	}
 }
 
-// derivation names a coding in the making.
+// derivation identifies a coding that is being made.
 type derivation struct {
 	response uint64 // Seq
 	key      [16]byte
@@ -134,15 +154,17 @@ type derivation struct {
 	best     bool
 }
 
-// derive makes e's body under coding, keeps it beside the others and returns it. It returns nil when another is at it, when it can't be made,
-// or when it gains nothing, which is noted so that it is not tried again.
+// derive makes e's body under coding, keeps it beside the others and returns it. It returns nil if
+// another goroutine is making it, if it cannot be made, or if it is not smaller. An encoding that
+// fails or saves nothing is noted, so that it is not tried again.
 func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding compress.Coding, best bool) *store.Representation {
 	d := derivation{e.Seq, to.key.Hash, coding, best}
 	if _, busy := c.deriving.LoadOrStore(d, struct{}{}); busy {
 		return nil
 	}
 	defer c.deriving.Delete(d)
-	if now := c.again(ctx, to.key, e.Seq); now != nil { // made by another between the lookup and here
+	// Another goroutine may have made it since the lookup.
+	if now := c.again(ctx, to.key, e.Seq); now != nil {
 		if rep := repOf(now, coding); rep != nil && (rep.Best || !best) {
 			return rep
 		}
@@ -164,11 +186,11 @@ func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding com
 	return repOf(c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return withRepresentation(e, rep) }), coding)
 }
 
-// transcoded is the body of rep under coding. No more is decoded than may be stored.
+// transcoded returns the body of rep under coding. It decodes no more than may be stored.
 func transcoded(rep *store.Representation, coding compress.Coding, res *Resource, best bool) ([]byte, error) {
 	segments := rep.Body.Segments
 	if rep.Coding != compress.Identity {
-		plain, err := compress.Decode(nil, rep.Coding, segments, compress.Limit{Bytes: res.MaxObject, Ratio: maxDecodedRatio})
+		plain, err := compress.Decode(nil, rep.Coding, segments, compress.Limit{Bytes: res.MaxObject, Ratio: deliver.MaxDecodedRatio})
 		if err != nil || coding == compress.Identity {
 			return plain, err
 		}
@@ -181,7 +203,8 @@ func transcoded(rep *store.Representation, coding compress.Coding, res *Resource
 	return compress.Encode(nil, coding, level, segments)
 }
 
-// withRepresentation is e with rep in the place of the one of its coding, or beside the others.
+// withRepresentation returns a copy of e with rep. rep replaces the representation of the same
+// coding, if e has one.
 func withRepresentation(e *store.Entry, rep store.Representation) *store.Entry {
 	changed := withoutCoding(e, rep.Coding)
 	changed.Derivable = e.Derivable
@@ -189,7 +212,8 @@ func withRepresentation(e *store.Entry, rep store.Representation) *store.Entry {
 	return changed
 }
 
-// withoutCoding is e without the representation that was made under coding, and which is not to be made.
+// withoutCoding returns a copy of e without the representation that was made under coding. That
+// coding is not made again.
 func withoutCoding(e *store.Entry, coding compress.Coding) *store.Entry {
 	changed := clone(e)
 	changed.Derivable = e.Derivable &^ compress.SetOf(coding)
@@ -202,9 +226,9 @@ func withoutCoding(e *store.Entry, coding compress.Coding) *store.Entry {
 	return changed
 }
 
-// clone is another Entry with all that e has, to be changed before anybody else sees it.
+// clone returns a copy of e that the caller may change until it publishes it.
 func clone(e *store.Entry) *store.Entry {
 	c := &store.Entry{Meta: e.Meta, Representations: e.Representations, Tags: e.Tags, Epoch: e.Epoch, Fence: e.Fence, Derivable: e.Derivable}
-	c.Uses.Store(e.Uses.Load())
+	c.Inherit(e)
 	return c
 }

@@ -4,54 +4,107 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// exchange is one client's request on its way through the cache. It belongs to the client's goroutine; fills copy what they need.
-type exchange struct {
+// request is a client's request after the cache has located it. It does not change once its plan is
+// made. So a fill can read it while the client's goroutine goes on, and after the client has left.
+type request struct {
+	// ctx is the client's context. It bounds the client's own waiting and reading, and never a
+	// fill.
 	ctx context.Context
 	res *Resource
 	r   *http.Request
 	q   cachepolicy.Request
-	ev  *observe.Event
 	key cachepolicy.Key
+	// keyless is the reason why a request has no key, on a route with a cache. ReasonNone means
+	// that it has one.
+	keyless cachepolicy.Reason
 	// target is the upstream's URL for this request, without scheme and authority.
 	target *url.URL
-	// vary has the fields that responses under this key are known to vary on, once that is known.
-	vary cachepolicy.Vary
-	// varyMiss is set when something is stored under the key, but no variant for this request.
-	varyMiss bool
-	// regrouped and restarted are set when it has left a flight for that of its variant, and when it has looked again after a flight that
-	// came to nothing. Each happens once.
-	regrouped, restarted bool
-	// impatient is set when it has waited for a call of this instance as long as it may: it does not wait for one of the fleet as well.
+	// upgrade is the protocol that the client asks to change to, if the route allows that. It is ""
+	// otherwise.
+	upgrade string
+	// impatient is true if the request must not wait for a fill of another instance.
 	impatient bool
-	// transient is set when a queued write is going to change what it asks for: nothing of the answer is stored.
-	transient bool
-	// fence is the token under which its fill stores without a lease, 0 for none.
-	fence uint64
-	// sharedUntil is when it asks the shared tier for nothing more; zero: it has not asked yet.
-	sharedUntil time.Time
-	// refreshing is set when it has begun a refresh in the background.
+}
+
+// exchange is one client's request on its way through the cache. It belongs to the client's
+// goroutine alone.
+type exchange struct {
+	request
+	ev *observe.Event
+	// plan says how the request is answered. Its entry and decision are updated when the request
+	// leads a flight.
+	plan   Plan
+	budget budget
+	// regrouped is true once the request has left a flight for that of its own variant. It does so
+	// at most once.
+	regrouped bool
+	// rounds is the number of flights that the request has waited for in vain: they ended without a
+	// response, or took too long.
+	rounds int
+	// refreshing is true once the request has begun a refresh in the background.
 	refreshing bool
-	// tier is where the response was found.
-	tier string
-	// body is the client's body on its way up; nil: there is none.
-	body *clientBody
+	// body is the client's body, which is forwarded to the origin; nil: it has no body.
+	body *deliver.ClientBody
 	// interim passes a 1xx response on to the client.
 	interim func(status int, h http.Header)
 
-	// What the client's goroutine alone needs, and needs once: it is here so that it costs no allocation of its own.
+	// These values are used once, by the client's goroutine alone. They are here so that they cost
+	// no allocation of their own.
 	answer   answer
 	reply    Reply
-	delivery delivery
-	counted  countedBody
+	delivery deliver.Delivery
 }
 
-// view is r as cachepolicy sees it.
+// newExchange returns the exchange for r on res, with ev as its record. It returns an exchange with
+// an error too. The error says why r has no target upstream.
+//
+// at is the connection's result of locating r, or nil if it did not locate it.
+func newExchange(res *Resource, r *http.Request, ev *observe.Event, at *edge.Located) (*exchange, error) {
+	x := &exchange{request: request{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), target: r.URL}, ev: ev}
+	if ev.Upgrade == res.Upgrade {
+		x.upgrade = ev.Upgrade
+	}
+	if res.Rules.Enabled {
+		x.locate(at)
+	}
+	if res.Target == nil {
+		return x, nil
+	}
+	target, err := res.Target(r)
+	if err == nil {
+		x.target = target
+	}
+	return x, err
+}
+
+// locate gives x its key. If the connection has already computed the key, and x still has the URL
+// that the connection located, locate takes that key. Stages may have changed the URL.
+func (x *request) locate(at *edge.Located) {
+	q, rules := &x.q, x.res.Rules
+	if at != nil && at.Key.Full != "" && at.Path == q.Path && at.Query == q.RawQuery && at.Host == q.Host && at.Scheme == q.Scheme &&
+		at.Route == rules.Route && rules.KeyedByURL() {
+		x.key, x.keyless = rules.KeyAt(q, at.Key)
+		return
+	}
+	x.key, x.keyless = rules.Key(q)
+}
+
+// keylessOutcome returns the outcome of a request that has no key.
+func (x *request) keylessOutcome() cachepolicy.CacheStatus {
+	if !x.res.Rules.Enabled {
+		return cachepolicy.CacheStatus{Forward: cachepolicy.ForwardBypass}
+	}
+	return cachepolicy.CacheStatus{Forward: x.keyless.Forward(), Reason: x.keyless}
+}
+
+// view returns r in the form that cachepolicy takes.
 func view(r *http.Request, scheme string) cachepolicy.Request {
 	return cachepolicy.Request{
 		Method: r.Method, Scheme: scheme, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery,
@@ -60,7 +113,7 @@ func view(r *http.Request, scheme string) cachepolicy.Request {
 }
 
 // outgoing returns the request for the origin with the given header, without a body.
-func (x *exchange) outgoing(ctx context.Context, header http.Header) *http.Request {
+func (x *request) outgoing(ctx context.Context, header http.Header) *http.Request {
 	out := http.Request{
 		Method: x.r.Method, URL: x.target, Host: x.r.Host, Header: header, Proto: x.r.Proto, ProtoMajor: x.r.ProtoMajor,
 		ProtoMinor: x.r.ProtoMinor, Body: http.NoBody, RemoteAddr: x.r.RemoteAddr,
@@ -69,7 +122,7 @@ func (x *exchange) outgoing(ctx context.Context, header http.Header) *http.Reque
 }
 
 // outgoingBody is outgoing with the client's body.
-func (x *exchange) outgoingBody(ctx context.Context, header http.Header) *http.Request {
+func (x *request) outgoingBody(ctx context.Context, header http.Header) *http.Request {
 	out := x.outgoing(ctx, header)
 	if x.r.ContentLength != 0 {
 		out.Body, out.ContentLength = x.r.Body, x.r.ContentLength
@@ -78,7 +131,7 @@ func (x *exchange) outgoingBody(ctx context.Context, header http.Header) *http.R
 	return out
 }
 
-// The words for where a response was found.
+// Names of the tiers in which a response was found.
 const (
 	tierMemory = "memory"
 	tierShared = "redis"

@@ -8,83 +8,82 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Resource is the cache's side of a route. It is immutable and may be used concurrently.
+// Resource is the part of a route that the cache needs. It is immutable and safe for concurrent
+// use.
 type Resource struct {
 	Rules    *cachepolicy.Rules
-	Origin   http.RoundTripper // gets requests whose URL path is the upstream's
+	Origin   http.RoundTripper // sends requests whose URL path is the upstream's
 	Coalesce Coalesce
 	Compress *compress.Policy // nil: no coding is made for this route
-	// AcceptEncoding is what the origin is asked for where the gateway negotiates codings; "": what the client sent.
+	// AcceptEncoding is the field that the origin is sent if the gateway negotiates codings; "":
+	// the client's own.
 	AcceptEncoding string
 	Errors         []*ErrorPage
-	// Respond changes an origin's response header before it is stored or relayed (the route's header rules); may be nil.
-	Respond func(http.Header)
+	// Respond makes the route's changes to the header of an origin's response before the response
+	// is stored or relayed. It may be nil.
+	Respond Respond
 	Tags    Tags
 	Target  Target // nil: the request's own path and query
 	Tiers   Tiers
-	// Memo is where hits are remembered that a connection may answer from then on. nil: the route's handler does more with a request than the cache.
-	Memo        *Memo
+	// Memo remembers hits, so that a connection may answer them from then on. It is nil if every
+	// hit passes the route's stages.
+	Memo *Memo
+	// MayHit is asked before a connection answers a hit, and is true if it may. It is nil if no
+	// stage of the route can forbid that. It must not keep the Located.
+	MayHit      func(*edge.Located) bool
 	MaxVariants int
-	MaxObject   int64  // bytes; a larger body is streamed and not kept
-	Upgrade     string // the protocol that connections may be upgraded to; "": none
-	// Invalidate makes stale what the write r has changed, on all instances: what is stored of each of the absolute URLs, whatever route it is on
-	// (RFC 9111 §4.4), and with own also what the route names beside them. It returns the moment in the history of purges at which that happened, the
-	// zero Epoch where it is not known.
+	Unattended  *Allowance // for fills that no client waits for any more; nil: any number
+	MaxObject   int64      // bytes; a larger body is streamed and not stored
+	Upgrade     string     // the protocol that connections may be upgraded to; "": no upgrades
+	// Invalidate makes the responses stale that the write r has changed, on all instances. These
+	// are the stored responses of each of the absolute URLs, on any route (RFC 9111 §4.4). If own
+	// is true, it also invalidates the responses that the route names for such a write. It returns
+	// the moment in the history of purges at which that happened, or the zero Epoch if the moment
+	// is not known.
 	Invalidate func(ctx context.Context, r *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch
-	// Queued tells a read of a write that was accepted and is yet to be applied; nil: there are none.
-	Queued func(r *http.Request, q *cachepolicy.Request) Queued
-	// Through has the new representation taken into all tiers before a write is answered; nil: it is fetched when it is asked for.
+	// Queue holds the accepted writes that are not yet applied and that reads must see. It is nil
+	// if the route queues no writes.
+	Queue Queue
+	// Through has the new representation stored in all tiers before a write is answered; nil: the
+	// next read fetches it.
 	Through *Through
 }
 
-// Coalesce says how requests for one object share one call.
+// Respond changes the header of the response to a request. It reads from ev only facts that were
+// noted at ingress. If the response may be stored, the fields that it writes must follow from the
+// response's key.
+type Respond func(q *cachepolicy.Request, ev *observe.Event, h http.Header)
+
+// Coalesce says how requests for one object share one call to the origin.
 type Coalesce struct {
 	Enabled    bool
 	MaxWaiters int
 	Wait       time.Duration
-	// AcrossInstances has one instance fill for all, where they share a tier.
+	// AcrossInstances is true if one instance fills for all instances that share a tier.
 	AcrossInstances bool
 }
 
 // Tiers are the stores that a route uses.
 type Tiers struct {
 	Memory bool // within the process
-	Shared bool // of all instances
+	Shared bool // shared by all instances
 }
 
-// Target gives the upstream's URL for a request, without scheme and authority.
+// Target returns the upstream's URL for a request, without scheme and authority.
 type Target func(r *http.Request) (*url.URL, error)
 
-// maxDecodedRatio bounds how much a coded body may grow: the best that gzip can do is about 1000 to 1, and no honest text comes near.
-const maxDecodedRatio = 400
-
-// decodeLimit bounds what decoding for one client may cost.
-func (res *Resource) decodeLimit() compress.Limit {
-	return compress.Limit{Bytes: 16 * res.MaxObject, Ratio: maxDecodedRatio}
+func (res *Resource) codings() deliver.Codings {
+	return deliver.Codings{Policy: res.Compress, MaxObject: res.MaxObject}
 }
 
-// derivable are the codings that may be made of a response with this header, which has the given coding and size (-1: not known).
+// derivable returns the codings that can be made of a response with this header. coding is the
+// response's own coding and size its body's size, -1 if unknown.
 func (res *Resource) derivable(status int, h http.Header, size int64, coding compress.Coding) compress.Set {
-	var set compress.Set
-	if coding == compress.Unknown {
-		return set
-	}
-	if coding != compress.Identity && !compress.NoTransform(h) && status != http.StatusPartialContent && len(h["Content-Range"]) == 0 {
-		set.Add(compress.Identity)
-	}
-	if res.Compress == nil {
-		return set
-	}
-	if ok, _ := res.Compress.Eligible(status, h, size, compress.Identity); !ok {
-		return set
-	}
-	for _, c := range res.Compress.Encodings {
-		if c != coding {
-			set.Add(c)
-		}
-	}
-	return set
+	return res.codings().Derivable(status, h, size, coding)
 }

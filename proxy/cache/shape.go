@@ -4,31 +4,33 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// shape is where in the stored head of a representation the lines go that each answer has of its own, so that all are in alphabetical order, as
-// net/http writes them. One that is remembered holds no stored bytes, and so keeps none alive.
+// shape holds the offsets in the stored head of a representation at which the lines go that differ
+// in each answer. With them all lines are in alphabetical order, as net/http writes them. A
+// remembered shape refers to no stored bytes, and so keeps no response in memory.
 type shape struct {
 	seq    uint64 // of the response
 	coding compress.Coding
 	size   int // of the stored head
 
-	line          int    // offset behind the status line
+	line          int    // offset after the status line
 	age           int    // offset of Age
 	status        int    // offset of Cache-Status
-	afterStatus   int    // offset behind the Cache-Status lines that are stored, which before has
-	before        string // of caches nearer to the origin
+	afterStatus   int    // offset after the stored Cache-Status lines, whose values are in before
+	before        string // the Cache-Status of caches nearer to the origin
 	contentLength int    // offset of Content-Length
 
 	contentType, etag string
 }
 
-// shape is that of rep, which is one of e's. It is nil where rep can't go out as it is stored.
+// shape returns the shape of rep, which is one of e's representations. It returns nil if rep cannot
+// be sent as it is stored.
 func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
 	for i := range r.shapes {
 		if s := r.shapes[i].Load(); s != nil && s.seq == e.Seq && s.coding == rep.Coding && s.size == len(rep.Head) {
@@ -44,7 +46,8 @@ func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
 	return s
 }
 
-// shapeOf is that of rep, which is one of e's: what known has remembered, or, where that is nil, a new one for as long as ask lasts.
+// shapeOf returns the shape of rep, which is one of e's representations. It takes the shape that
+// known remembers. If known is nil, it returns a new shape that is valid as long as ask.
 func (ask *asking) shapeOf(known *recollection, e *store.Entry, rep *store.Representation) *shape {
 	if known != nil {
 		return known.shape(e, rep)
@@ -55,11 +58,12 @@ func (ask *asking) shapeOf(known *recollection, e *store.Entry, rep *store.Repre
 	return &ask.shape
 }
 
-// fit finds the places of the lines; false: rep can't go out as it is stored. net/http writes the line of a status that has no name in a way of its
-// own, and a body of some not at all.
+// fit finds the offsets and returns true. It returns false if rep cannot be sent as it is stored:
+// net/http writes the status line of an unnamed status in its own way, and sends no body with some
+// statuses.
 func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 	line := protocolText + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n"
-	if http.StatusText(e.Status) == "" || !bodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
+	if http.StatusText(e.Status) == "" || !deliver.BodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
 		return false
 	}
 	*s = shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
@@ -94,7 +98,7 @@ func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 	return true
 }
 
-// pass notes that a field ends at an offset, before which those with later names don't go.
+// pass notes that a field ends at an offset. Lines with later names go after it.
 func (s *shape) pass(name string, end int) {
 	if name < "Age" {
 		s.age = end
@@ -109,7 +113,7 @@ func (s *shape) pass(name string, end int) {
 
 const protocolText = "HTTP/1.1 "
 
-// append writes the whole head of an answer.
+// append appends the whole head of an answer to dst.
 func (s *shape) append(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
 	head := rep.Head
 	dst = append(dst, head[:s.age]...)
@@ -124,7 +128,7 @@ func (s *shape) append(dst []byte, rep *store.Representation, name string, d cac
 	return append(dst, "\r\n"...)
 }
 
-// appendNotModified writes the head of a 304: without the fields that describe the content.
+// appendNotModified appends the head of a 304, without the fields that describe the content.
 func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
 	head := rep.Head
 	dst = append(dst, protocolText+"304 Not Modified\r\n"...)
@@ -136,11 +140,11 @@ func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name st
 	return append(dst, "\r\n"...)
 }
 
-// appendOthers writes those of the lines that do not describe the content.
+// appendOthers appends the lines that do not describe the content.
 func appendOthers(dst []byte, lines string) []byte {
 	for lines != "" {
 		end := strings.IndexByte(lines, '\n') + 1
-		if name, _, _ := strings.Cut(lines[:end], ":"); !describesContent(name) {
+		if name, _, _ := strings.Cut(lines[:end], ":"); !deliver.DescribesContent(name) {
 			dst = append(dst, lines[:end]...)
 		}
 		lines = lines[end:]
@@ -150,7 +154,7 @@ func appendOthers(dst []byte, lines string) []byte {
 
 func appendAge(dst []byte, d cachepolicy.Decision) []byte {
 	dst = append(dst, "Age: "...)
-	dst = strconv.AppendInt(dst, seconds(d.Age), 10)
+	dst = strconv.AppendInt(dst, deliver.Seconds(d.Age), 10)
 	return append(dst, "\r\n"...)
 }
 
@@ -160,6 +164,3 @@ func (s *shape) appendStatus(dst []byte, name string, d cachepolicy.Decision) []
 	dst = cachepolicy.AppendCacheStatus(dst, name, hitOutcome(d))
 	return append(dst, "\r\n"...)
 }
-
-// seconds is how Age tells an age (RFC 9111 §1.2.2).
-func seconds(age time.Duration) int64 { return int64(age.Seconds()) }

@@ -1,8 +1,11 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,7 +120,8 @@ func TestHoldDownEnds(t *testing.T) {
 	wantCalls(t, o, 2)
 	o.Answer(Text("new", "Cache-Control", "max-age=60"))
 	g.Clock.Advance(time.Second)
-	want(t, g.Get("/"), 200, "new")
+	wantHit(t, g.Get("/"), "old") // nobody waits for the call that finds out whether the origin is back
+	Eventually(t, "the refresh has ended", func() bool { return o.Calls() == 3 && g.Filling() == 0 })
 	wantHit(t, g.Get("/"), "new")
 }
 
@@ -175,5 +179,23 @@ func TestExpiredKeyMakesOneConditionalCall(t *testing.T) {
 	wantCalls(t, o, 2)
 	if collapsed != clients-1 || o.Seen(1).Header.Get("If-None-Match") != `"1"` {
 		t.Errorf("%d collapsed; If-None-Match %q", collapsed, o.Seen(1).Header.Get("If-None-Match"))
+	}
+}
+
+// TestSoftPurgeHoldsWhenTheClockIsPutBack: a response that a soft purge has made stale stays so, though the clock is then put back to before the purge.
+func TestSoftPurgeHoldsWhenTheClockIsPutBack(t *testing.T) {
+	origin := NewOrigin(t, Text("x", "Cache-Control", "max-age=600", "Surrogate-Key", "k"))
+	g := Route(t, origin.URL, "cache: {enabled: true, early_refresh: 0, stale_while_revalidate: 1h}")
+	g.Get("/a")
+	g.Clock.Advance(10 * time.Second)
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/purge", strings.NewReader(`{"tag": "k", "soft": true}`))
+	w := httptest.NewRecorder()
+	g.Admin("", func(context.Context) error { return nil }).ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("the purge: %d %s", w.Code, w.Body)
+	}
+	g.Clock.Advance(-time.Minute)
+	if got := g.Get("/a"); !got.Hit() || got.Param("detail") != "stale-while-revalidate" {
+		t.Errorf("after the purge: %s", got.Header.Get("Cache-Status"))
 	}
 }

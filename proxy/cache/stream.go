@@ -2,125 +2,147 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"slices"
-	"sync"
+	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
-	"github.com/penstock/penstock/proxy/store"
 )
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
-
-// stream announces resp, hands its body on as it comes, and stores what is whole.
-func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
-	defer discard(resp)
-	l := newLanding(j.x.res, resp, v.Meta, j.tags)
+// stream announces resp, hands its body to the readers as it arrives, and stores it if it arrives
+// whole.
+func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
+	defer deliver.Discard(resp)
+	l := newLanding(j.x.res, resp, v.Meta, j.x.res.Tags.joined(j.to.lifted, j.tags))
 	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
-	out, keep := c.streamed(ctx, j.x, &v.Meta, resp.ContentLength, out)
+	out, keep := c.streamed(j.x, &v.Meta, resp.ContentLength, out)
 	l.outcome = out
 	code := c.newCoder(ctx, j, l)
 	defer code.abort()
 	reply := &Reply{landing: l, outcome: out, call: callOf(j.ev)}
 	if j.leader != nil {
-		reply.source = l.open(j.x, j.flight)
+		reply.source, reply.leads = l.open(j.x, j.flight), true
+		j.leader.unattend() // its reader keeps the fill attended from now on
 	}
+	j.attended.allow(graceFor(resp.ContentLength, keep))
 	j.flight.Announce(l, keep)
 	code.start()
 	j.leader.give(reply)
-	size, err := copyBody(j.flight, resp.Body)
+	size, err := deliver.CopyBody(&outgrowing{Writer: j.flight, left: keep, outgrown: func() { j.attended.allow(0); c.yield(j) }}, resp.Body)
 	j.ev.BytesFromOrigin += size
-	if err == nil && resp.ContentLength >= 0 && size != resp.ContentLength {
+	if err == nil && size != announcedSize(resp, &v.Meta, size) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
+		// A refresh has no reader, so it ends when the body is too large to be stored.
+		if size > j.x.res.MaxObject {
+			c.supersede(ctx, j, &answer{facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
+		}
 		j.flight.End(flight.Shared, err)
 		code.fail(err)
 		return
 	}
-	l.trailer, l.total = resp.Trailer, size
-	if c.reusable(j, &v.Meta) {
+	j.x.res.Tags.hide(resp.Trailer)
+	l.Trailer, l.Total = resp.Trailer, size
+	if v.Meta.Reusable(c.Now()) {
 		c.unshareable.forget(j.key)
 	}
 	c.complete(ctx, j, l, code, size)
 }
 
-// streamed is the outcome out of a response of size bytes (-1: not known) that is streamed to be stored, and how much of it may be kept.
-func (c *Cache) streamed(ctx context.Context, x *exchange, m *cachepolicy.Meta, size int64, out cachepolicy.Outcome) (cachepolicy.Outcome, int64) {
+// announcedSize returns the size that resp announces for its body. It takes the framing, or the
+// range if resp is a part that ends with the connection. If resp announces no size, it returns the
+// number of received bytes.
+func announcedSize(resp *http.Response, m *cachepolicy.Meta, came int64) int64 {
+	switch {
+	case resp.ContentLength >= 0:
+		return resp.ContentLength
+	case len(m.Spans) == 1:
+		return m.Spans[0].Len()
+	}
+	return came
+}
+
+// graceFor returns how long a fill goes on without a reader. The body has size bytes (-1: unknown),
+// of which keep may be stored. A body that will not be stored is of no use to later clients.
+func graceFor(size, keep int64) time.Duration {
+	switch {
+	case keep <= 0:
+		return 0
+	case size >= 0:
+		return endGrace
+	}
+	return streamGrace
+}
+
+// outgrowing is a writer that calls outgrown when more was written than may be stored.
+type outgrowing struct {
+	io.Writer
+	left     int64
+	outgrown func()
+}
+
+// Write writes to the underlying Writer.
+func (w *outgrowing) Write(p []byte) (int, error) {
+	if w.left >= 0 {
+		if w.left -= int64(len(p)); w.left < 0 {
+			w.outgrown()
+		}
+	}
+	return w.Writer.Write(p)
+}
+
+// streamed returns the outcome for a response of size bytes (-1: unknown) that is streamed and
+// stored, and the number of bytes that may be stored. Cache-Status says that the response is stored
+// only if that is certain when the head goes out (RFC 9211 §2.5). A response of unknown size may
+// turn out to be too large.
+func (c *Cache) streamed(x *request, m *cachepolicy.Meta, size int64, out cachepolicy.CacheStatus) (cachepolicy.CacheStatus, int64) {
 	keep := x.res.MaxObject
 	if size > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
 	}
-	if c.crammed(ctx, x, m) {
-		out.Reason = cachepolicy.ReasonVariants
-	}
-	out.Stored, out.TTL, out.HasTTL = keep > 0 && out.Reason != cachepolicy.ReasonVariants, m.Lifetime-m.Age(c.Now()), true
+	out.Stored = size >= 0 && keep > 0 && (x.res.Tiers.Memory || c.shares(x.res))
+	out.TTL, out.HasTTL = m.Lifetime-m.Age(c.Now()), true
 	return out, keep
 }
 
-// crammed reports whether the object has as many variants as it may, of which none makes room: then the store is going to refuse this one.
-func (c *Cache) crammed(ctx context.Context, x *exchange, m *cachepolicy.Meta) bool {
-	if m.Vary == "" {
-		return false
-	}
-	object, err := c.Store.Try(ctx, x.key)
-	if err != nil || len(object.Variants) < x.res.MaxVariants {
-		return false
-	}
-	now := c.Now()
-	return !slices.ContainsFunc(object.Variants, func(e *store.Entry) bool { return e.Vary == m.Vary || now.After(e.Over()) })
-}
-
-// streamAlone is stream for a response that is stored, but is for the leader alone: those who wait go on alone, and the key is remembered as
-// not worth waiting for. The leader reads along in a flight that nobody else has joined.
-func (c *Cache) streamAlone(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.Outcome) {
+// streamAlone stores a response that only the leader may use without validation. The waiting
+// requests go on alone, and the key is remembered as not worth waiting for.
+// The leader reads the body in a flight that no other request has joined.
+func (c *Cache) streamAlone(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
 	c.unshareable.add(j.key)
+	c.yield(j)
 	j.flight.End(flight.Solo, nil)
 	apart := *j
 	apart.flight = c.solo(j.key)
-	defer apart.flight.End(flight.Retry, nil) // a panic must not leave the leader waiting; the first End counts
+	apart.flight.Watch(j.attended.change)
+	// A panic must not leave the leader waiting. Only the first End counts.
+	defer apart.flight.End(flight.Retry, nil)
 	defer context.AfterFunc(ctx, func() { apart.flight.End(flight.Retry, context.Cause(ctx)) })()
 	c.stream(ctx, &apart, resp, v, out)
 	j.kept = apart.kept
 }
 
-// complete stores the body that has arrived whole and then lets all who read it have its end: whoever has the whole response and asks
-// again finds it stored. Trailer fields are not stored: they may be dropped (RFC 9110 §6.5.1), and of those that read along all get them.
+// complete stores the body that has arrived whole, and then lets its readers see its end. So a
+// client that has received the whole response and asks again finds it stored. Trailer fields are
+// not stored, because a cache may drop them (RFC 9110 §6.5.1). All clients that read the body as it
+// arrives get them.
 func (c *Cache) complete(ctx context.Context, j *job, l *landing, code *coder, size int64) {
 	segments, n, whole := j.flight.Body()
 	if !whole || n > j.x.res.MaxObject {
-		// Too large to be kept. Those who read it coded may be slow, and the others are not to wait for them.
+		// The body is too large to be stored. Readers of the coded body may be slow, and the other
+		// readers must not wait for them.
+		c.supersede(ctx, j, &answer{facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
 		j.flight.End(flight.Shared, nil)
 		code.finish(size)
 		code.end()
 		return
 	}
 	j.kept = l.kept(segments, n, code.finish(size))
-	c.keep(ctx, j.to, j.kept)
+	l.Stored = c.keep(ctx, j.to, j.kept) || c.shares(j.x.res)
 	code.end()
 	j.flight.End(flight.Shared, nil)
-}
-
-// copyBody copies body to f until it ends.
-func copyBody(f io.Writer, body io.Reader) (size int64, err error) {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
-	for {
-		n, err := body.Read(*buf)
-		if n > 0 {
-			size += int64(n)
-			if _, werr := f.Write((*buf)[:n]); werr != nil {
-				return size, werr
-			}
-		}
-		if err == io.EOF {
-			return size, nil
-		}
-		if err != nil {
-			return size, fmt.Errorf("reading the origin's body: %w", err)
-		}
-	}
+	j.flight.Nudge(j.key)
 }

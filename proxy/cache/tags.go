@@ -2,53 +2,135 @@ package cache
 
 import (
 	"net/http"
-	"strings"
-)
+	"slices"
 
-const (
-	maxTags     = 128 // of one response; a longer list is cut
-	maxTagBytes = 256 // of one tag; a longer one is left out
+	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/store"
 )
 
 // Tags says where the tags of a stored response come from.
 type Tags struct {
-	Header string // response field with space- or comma-separated tags; "" for none
-	Send   bool   // pass that field on to clients
-	// Expand gives further tags for a request; may be nil. It is called while the request is there.
+	Header string // response field with space- or comma-separated tags, in canonical form; "": no field
+	Send   bool   // true if the field is passed on to clients, without internal tags
+	// Internal reports whether a tag must not leave the process; nil: no tag is internal.
+	Internal func(tag string) bool
+	// Rules is the tag of the rules in force (see RuleTag); "": the route has no such rules.
+	Rules string
+	// Expand returns further tags for a request. It may be nil. It is called only while the request
+	// is there.
 	Expand func(*http.Request) []string
+	// Overfull is called with the name of the limit that left out tags of a response. It may be
+	// nil.
+	Overfull func(limit string)
 }
 
-// of are the tags that follow from the request.
+// of returns the tags that follow from the request.
 func (t *Tags) of(r *http.Request) []string {
-	if t.Expand == nil {
+	var tags []string
+	if t.Expand != nil {
+		tags = t.Expand(r)
+	}
+	if t.Rules != "" {
+		tags = append(slices.Clip(tags), t.Rules)
+	}
+	return tags
+}
+
+// lift returns the tags that the header h names, and leaves in h only the tags that clients may
+// see. Every response of a route goes through it, stored or not. The result is nil if h has no such
+// field.
+func (t *Tags) lift(h http.Header) []string {
+	lines := h[t.Header]
+	if t.Header == "" || len(lines) == 0 {
 		return nil
 	}
-	return t.Expand(r)
+	l := t.list([]string{})
+	for _, line := range lines {
+		l.add(line)
+	}
+	t.hide(h)
+	return l.all()
 }
 
-// take reads the tags of a response, puts those of its request behind them, and removes their field where clients are not to see it.
-func (t *Tags) take(h http.Header, ofRequest []string) []string {
-	var tags []string
-	if t.Header != "" {
-		for _, line := range h[t.Header] {
-			tags = appendTags(tags, line)
-		}
-		if !t.Send {
-			delete(h, t.Header)
-		}
-	}
+// hide removes from h the tags that clients may not see.
+func (t *Tags) hide(h http.Header) { t.field().Hide(h) }
+
+func (t *Tags) field() deliver.TagField {
+	return deliver.TagField{Name: t.Header, Send: t.Send, Internal: t.Internal}
+}
+
+// joined returns the tags of a response together with those of its request.
+func (t *Tags) joined(ofAnswer, ofRequest []string) []string {
+	l := t.list(slices.Clip(ofAnswer))
 	for _, tag := range ofRequest {
-		tags = appendTags(tags, tag)
-	}
-	return tags
-}
-
-// appendTags splits a field line at spaces and commas.
-func appendTags(tags []string, line string) []string {
-	for tag := range strings.FieldsFuncSeq(line, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
-		if len(tags) < maxTags && len(tag) <= maxTagBytes {
-			tags = append(tags, tag)
+		if isMark(tag) { // no limit applies to these
+			l.tags = append(l.tags, tag)
+		} else {
+			l.add(tag)
 		}
 	}
-	return tags
+	return l.all()
+}
+
+// Shown returns the tags that an operator may see: the tags of origins and of the configuration.
+func Shown(tags []string) []string {
+	return slices.DeleteFunc(slices.Clone(tags), isMark)
+}
+
+// isMark reports whether tag is one of the gateway's own tags, which no limit leaves out.
+func isMark(tag string) bool { return tag < " " }
+
+// tagList collects the tags that are stored with a response.
+type tagList struct {
+	tags         []string
+	count, bytes int // of the tags that count for the limits
+	more         bool
+	overfull     func(limit string)
+}
+
+// list returns a tagList that begins with the tags that were collected before.
+func (t *Tags) list(tags []string) *tagList {
+	l := &tagList{tags: tags, overfull: t.Overfull}
+	for _, tag := range tags {
+		if !isMark(tag) {
+			l.count++
+			l.bytes += len(tag)
+		}
+	}
+	return l
+}
+
+// add adds the tags of a field line.
+func (l *tagList) add(line string) {
+	for tag := range deliver.Words(line) {
+		switch {
+		case tag == store.MoreTags: // a part of the response had more tags than were stored
+			l.more = true
+		case len(tag) > store.MaxTagBytes:
+			l.leaveOut("bytes of one tag")
+		case l.count == store.MaxTags:
+			l.leaveOut("number of tags")
+		case l.bytes+len(tag) > store.MaxTagsBytes:
+			l.leaveOut("bytes of all tags")
+		default:
+			l.tags = append(l.tags, tag)
+			l.count++
+			l.bytes += len(tag)
+		}
+	}
+}
+
+func (l *tagList) leaveOut(limit string) {
+	if !l.more && l.overfull != nil {
+		l.overfull(limit)
+	}
+	l.more = true
+}
+
+// all returns the tags. It includes MoreTags if tags were left out.
+func (l *tagList) all() []string {
+	if l.more && !slices.Contains(l.tags, store.MoreTags) {
+		return append(l.tags, store.MoreTags)
+	}
+	return l.tags
 }

@@ -9,24 +9,30 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Through says how the new representation that a write brings about is taken into the cache.
+// Through says how the cache stores the new representation that a write brings about.
 type Through struct {
-	// Response takes the content of a write's own answer for the new representation, also where the answer does not say that it is.
+	// Response is true if the content of the write's own response is taken for the new
+	// representation even if the response does not say so.
 	Response bool
-	// Reader gives the resource that a GET of the write's URL comes to, and that GET; nil: nothing of it would be stored.
+	// Reader returns the resource that a GET of the write's URL reaches, and that GET. It returns a
+	// nil resource if the response to that GET would not be stored.
 	Reader func(write *http.Request) (*Resource, *http.Request)
 }
 
-// written carries out what the answer a to x changes: what it has made stale goes, and where the route writes through, what is in its place now is in
-// all tiers when written returns. began is from before x's call. It reports whether the answer itself was stored.
+// written carries out the changes that the answer a to x causes. It invalidates the responses that
+// the write made stale. If the route writes through, all tiers hold the new representation when
+// written returns, unless it could not be stored. began is from before x's call. written reports
+// whether a itself was stored.
 //
-// What is stored is what a GET with the write's own fields would have been answered with, under that GET's key and by its rules: whoever else asks
-// gets it only where RFC 9111 allows that. When nothing comes of it, the next read asks the origin.
+// The stored response is the one that a GET with the write's own fields would have received, under
+// that GET's key and by its rules: another client gets it only if RFC 9111 allows that. If no
+// representation is stored, the next read asks the origin.
 func (c *Cache) written(x *exchange, began place, a *answer, v *cachepolicy.Verdict) (stored bool) {
 	y := c.reading(x, a, v)
 	if y == nil {
@@ -35,16 +41,17 @@ func (c *Cache) written(x *exchange, began place, a *answer, v *cachepolicy.Verd
 	}
 	rep := c.representation(x, y, a, began)
 	at := c.invalidate(x, v)
-	y.fence = c.fence(y)
+	fence := c.fence(y)
 	if rep != nil && at.Follows(rep.applied) {
-		x.ev.Refreshed = c.adopt(y, rep, at)
+		x.ev.Refreshed = c.adopt(y, rep, at, fence)
 		return x.ev.Refreshed
 	}
-	x.ev.Refreshed = c.refetch(x, y)
+	x.ev.Refreshed = c.refetch(x, y, fence)
 	return false
 }
 
-// fence is a token with which what the write brought holds its place in the shared tier against fills that set out before; 0 where there is none to be had.
+// fence returns a token for the new representation. With it, the representation holds its place in
+// the shared tier against fills that began earlier. It returns 0 if no token is available.
 func (c *Cache) fence(y *exchange) uint64 {
 	if !c.shares(y.res) {
 		return 0
@@ -56,7 +63,8 @@ func (c *Cache) fence(y *exchange) uint64 {
 	return token
 }
 
-// reading is the GET that is to find the new representation of what x has written; nil: there is none, or none that would be stored.
+// reading returns the GET that finds the new representation of the resource that x has written. It
+// returns nil if there is no such GET or if its response would not be stored.
 func (c *Cache) reading(x *exchange, a *answer, v *cachepolicy.Verdict) *exchange {
 	if x.res.Through == nil || !v.InvalidateSelf || !cachepolicy.Refreshes(&x.q, &a.facts) {
 		return nil
@@ -65,39 +73,33 @@ func (c *Cache) reading(x *exchange, a *answer, v *cachepolicy.Verdict) *exchang
 	if res == nil {
 		return nil
 	}
-	ev := observe.FromContext(r.Context())
-	// It does not wait for what another instance is fetching, which may have set out before the write.
-	y := &exchange{ctx: r.Context(), res: res, r: r, q: view(r, ev.Scheme), ev: ev, target: r.URL, impatient: true}
-	if res.Target != nil {
-		target, err := res.Target(r)
-		if err != nil {
-			return nil
-		}
-		y.target = target
-	}
-	key, why := res.Rules.Key(&y.q)
-	if why != cachepolicy.ReasonNone || res.Rules.Decide(&y.q, nil, c.Now(), 0).Action != cachepolicy.Fetch {
+	y, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
+	if err != nil || y.keyless != cachepolicy.ReasonNone || res.Rules.Decide(&y.q, nil, c.Now(), 0).Action != cachepolicy.Fetch {
 		return nil
 	}
-	y.key = key
+	y.impatient = true // the fill of another instance may have begun before the write
 	return y
 }
 
-// represented is the answer to a write that may be stored as that to the GET of its URL.
+// represented is the response to a write in a form that may be stored as the response to the GET of
+// its URL.
 type represented struct {
 	entry *store.Entry
 	// applied is the moment up to which no other write or purge has come between.
 	applied store.Epoch
 }
 
-// representation is the answer a to x as a stored response to y, or nil where it is none, where it may not be stored, or where somebody else has
-// changed the same thing since x set out: then nobody knows whose change came last. It reads the body, and leaves the answer as if it had not.
+// representation returns the answer a to x as a stored response to y. It returns nil if a does not
+// represent the resource or may not be stored. It also returns nil if another client has changed
+// the same resource since x began, because the order of the two changes is then unknown. It reads
+// the body and puts it back, so that the caller can still relay the answer.
 func (c *Cache) representation(x, y *exchange, a *answer, began place) *represented {
 	if y.res != x.res || c.Epochs == nil || !cachepolicy.Represents(&x.q, &a.facts, x.res.Through.Response) || a.resp.ContentLength > y.res.MaxObject {
 		return nil
 	}
 	facts := a.facts
-	facts.Status, facts.Header = http.StatusOK, a.resp.Header.Clone() // a GET finds it, no matter whether it was created
+	// A GET finds the representation with status 200, even if the write answered 201.
+	facts.Status, facts.Header = http.StatusOK, a.resp.Header.Clone()
 	delete(facts.Header, "Location")
 	v := y.res.Rules.Settle(&y.q, nil, &facts, c.Now(), c.Random())
 	if v.Effect != cachepolicy.Store || !v.Meta.Complete() {
@@ -108,45 +110,35 @@ func (c *Cache) representation(x, y *exchange, a *answer, began place) *represen
 		return nil
 	}
 	v.Meta.Seq = c.serial.Add(1)
-	l := newLanding(y.res, &http.Response{StatusCode: facts.Status, Header: facts.Header, ContentLength: int64(len(body))}, v.Meta, y.res.Tags.of(y.r))
+	l := newLanding(y.res, &http.Response{StatusCode: facts.Status, Header: facts.Header, ContentLength: int64(len(body))}, v.Meta, y.res.Tags.joined(a.tags, y.res.Tags.of(y.r)))
 	rep := &represented{entry: l.kept([][]byte{body}, int64(len(body)), nil), applied: c.Applied()}
-	// What is looked at comes after the moment is noted: purges that are not seen here are later than it.
-	if fate, _ := c.Epochs.Judge(began.epoch, store.SubjectOf(y.key, l.tags)); fate != store.Alive || c.doomed.since(y.key.Hash, began.begun) {
+	// This check comes after the moment is noted: a purge that the check misses is later than that
+	// moment.
+	if fate, _ := c.Epochs.SubjectFate(began.epoch, store.SubjectOf(y.key, l.tags)); fate != store.Alive || c.doomed.since(y.key.Hash, began.begun) {
 		return nil
 	}
 	return rep
 }
 
-// readWhole reads the body of resp, if it is no larger than most, and puts it back. It is false where the body is larger or breaks off.
+// readWhole reads the body of resp, if it has no more than most bytes, and puts it back. It returns
+// false if the body is larger or breaks off.
 func readWhole(resp *http.Response, most int64) ([]byte, bool) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err == nil && int64(len(body)) <= most && (resp.ContentLength < 0 || resp.ContentLength == int64(len(body))) {
-		resp.Body = &replayed{bytes.NewReader(body), resp.Body}
+		resp.Body = &deliver.Replayed{Reader: bytes.NewReader(body), Closer: resp.Body}
 		return body, true
 	}
 	rest := io.Reader(resp.Body)
 	if err != nil {
-		rest = broken{err}
+		rest = deliver.Broken{Err: err}
 	}
-	resp.Body = &replayed{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
+	resp.Body = &deliver.Replayed{Reader: io.MultiReader(bytes.NewReader(body), rest), Closer: resp.Body}
 	return nil, false
 }
 
-// replayed is a body of which the beginning has been read already.
-type replayed struct {
-	io.Reader
-	io.Closer
-}
-
-// broken is a reader that has failed.
-type broken struct{ err error }
-
-// Read returns the error.
-func (b broken) Read([]byte) (int, error) { return 0, b.err }
-
-// adopt stores what a write was answered with in all tiers, as of the moment at which the write was made known.
-func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch) bool {
-	to := place{res: y.res, key: y.key, begun: c.doomed.now(), epoch: at, fence: y.fence}
+// adopt stores rep in all tiers, as of the moment at which the write was made known.
+func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch, fence uint64) bool {
+	to := place{res: y.res, key: y.key, begun: c.doomed.now(), epoch: at, fence: fence}
 	c.keep(y.ctx, to, rep.entry)
 	if !c.shares(y.res) {
 		return true
@@ -157,11 +149,14 @@ func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch) bool {
 	return true
 }
 
-// refetch has y's URL fetched as for any reader, and reports whether what came is stored in all tiers. x's client waits for that no longer than those
-// wait who want the same thing; the fill goes on.
-func (c *Cache) refetch(x, y *exchange) bool {
+// refetch fetches y's URL as for any reader, and reports whether the response is stored in all
+// tiers. x's client waits for that no longer than a follower waits for a flight. The fill goes on
+// without the client.
+func (c *Cache) refetch(x, y *exchange, fence uint64) bool {
 	f, k := c.ownFlight(y)
-	j := y.job(f, k, nil, cachepolicy.Decision{Action: cachepolicy.Fetch, Reason: cachepolicy.ReasonMiss})
+	y.plan.decision = cachepolicy.Decision{Action: cachepolicy.Fetch, Reason: cachepolicy.ReasonMiss}
+	j := y.job(f, k)
+	j.fence = fence
 	done := make(chan struct{})
 	if !c.background(func(ctx context.Context) { defer close(done); c.fill(ctx, j) }) {
 		f.End(flight.Retry, errClosed)
@@ -178,9 +173,10 @@ func (c *Cache) refetch(x, y *exchange) bool {
 	return false
 }
 
-// ownFlight leads a flight for y: the one that readers join, or, where they have begun another, one of its own, since that may have set out too early.
+// ownFlight leads a flight for y, which readers may join. If readers have already begun a flight,
+// it leads a separate one, because theirs may have begun before the write.
 func (c *Cache) ownFlight(y *exchange) (*fillFlight, flightKey) {
-	k := c.flightKey(y, nil)
+	k := c.flightKey(&y.request, "")
 	if y.res.Coalesce.Enabled && !c.unshareable.has(k) {
 		f, lead, err := c.flights.Join(k, y.res.Coalesce.MaxWaiters)
 		if lead {

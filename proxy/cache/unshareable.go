@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-// unshareableFor is how long a key is not waited for after its response proved to be for one client alone.
+// unshareableFor is the time for which no request waits for a key after a response for it proved to
+// be for one client alone.
 const unshareableFor = 2 * time.Minute
 
 const unshareableSlots = 1 << 14
 
-// unshareable remembers keys whose responses could not be shared, so that their requests don't queue up for nothing. It forgets: two keys
-// that fall into one slot push each other out, which costs one wait. Safe for concurrent use.
+// unshareable remembers keys whose recent responses could not be shared, so that their requests do
+// not queue in vain. It is lossy: two keys that share a slot push each other out, which costs one
+// wait. It is safe for concurrent use.
 type unshareable struct {
 	seed  maphash.Seed
 	slots [unshareableSlots]atomic.Pointer[unshared]
@@ -28,7 +30,8 @@ func newUnshareable(now func() time.Time) *unshareable {
 	return &unshareable{seed: maphash.MakeSeed(), now: now}
 }
 
-// slot is where k is remembered. The serial and the span don't count: what is true of a response is true of its parts.
+// slot returns the slot of k. It clears k's serial and span: the finding about a response holds for
+// its parts too.
 func (u *unshareable) slot(k *flightKey) *atomic.Pointer[unshared] {
 	k.serial, k.span = 0, ""
 	return &u.slots[maphash.Comparable(u.seed, *k)%unshareableSlots]

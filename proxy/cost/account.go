@@ -13,46 +13,47 @@ import (
 )
 
 const (
-	// Interval is how often what was counted is added to what is kept.
+	// Interval is the interval at which counted usage is added to the kept account.
 	Interval = 2 * time.Second
-	// askEvery is how often an account that has nothing to add asks for what others have added.
+	// askEvery is the interval at which an account with nothing to add asks for the usage of other
+	// instances.
 	askEvery = 10 * time.Second
 	// keepTime bounds one call of the Keeper.
 	keepTime = 2 * time.Second
 )
 
-// Config is what an Account is made of.
+// Config configures an Account.
 type Config struct {
-	Read     func() observe.Reading // what the gateway has counted since it began
+	Read     func() observe.Reading // returns all that the gateway has counted since it started
 	Keeper   Keeper
-	Writer   string // unique for each account that ever ran
+	Writer   string // unique among all accounts that ever ran
 	Settings Settings
 	Now      func() time.Time
 	Log      *slog.Logger
-	Client   *http.Client // posts to the webhook; nil: one that follows no redirects
+	Client   *http.Client // posts to the webhook; nil means a client that follows no redirects
 }
 
-// Account is this process' part in the account of what traffic costs. It may be used concurrently.
+// Account is this process's part of the cost account. It is safe for concurrent use.
 type Account struct {
 	Config
-	begin time.Time // of the counting
+	begin time.Time // when the counting began
 
 	mu       sync.Mutex
 	settings Settings
-	last     map[string]Usage           // of the reading before
-	pending  map[Month]map[string]Usage // not on its way to the Keeper yet
-	flying   *Batch                     // on its way, and not known to have arrived
+	last     map[string]Usage           // from the previous reading
+	pending  map[Month]map[string]Usage // not yet sent to the Keeper
+	flying   *Batch                     // sent, but not known to have arrived
 	serial   uint64
-	known    map[Month]*Kept // as the Keeper gave it last
-	asked    time.Time       // when the Keeper answered last
-	problem  error           // why it does not
+	known    map[Month]*Kept // the Keeper's latest values
+	asked    time.Time       // time of the Keeper's last answer
+	problem  error           // the Keeper's last error, nil if the last call succeeded
 
-	telling map[AlertKey]bool // of the goroutine alone: alerts that this process has seen to
+	telling map[AlertKey]bool // used only by the account's goroutine: alerts that this process handles
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// Open begins to count from now on. Close ends it.
+// Open starts counting. Close ends it.
 func Open(c Config) *Account {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: webhookTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -67,7 +68,8 @@ func Open(c Config) *Account {
 	return a
 }
 
-// Close adds what is left, as long as ctx lasts, and ends. Alerts that are being told are left for the next process, or for other instances.
+// Close adds the rest of the usage, unless ctx ends first. Alerts in delivery are left to the next
+// process or to another instance.
 func (a *Account) Close(ctx context.Context) error {
 	a.stop()
 	a.running.Wait()
@@ -75,7 +77,7 @@ func (a *Account) Close(ctx context.Context) error {
 	return a.Keeper.Close()
 }
 
-// Configure puts other prices and another budget in force, for the whole month.
+// Configure applies other prices and another budget. They hold for the whole month.
 func (a *Account) Configure(s Settings) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,7 +87,7 @@ func (a *Account) Configure(s Settings) {
 func (a *Account) run(ctx context.Context) {
 	tick := time.NewTicker(Interval)
 	defer tick.Stop()
-	a.exchange(ctx) // what was kept before shows from the start
+	a.exchange(ctx) // show the kept account from the start
 	a.watch(ctx)
 	for {
 		select {
@@ -98,7 +100,7 @@ func (a *Account) run(ctx context.Context) {
 	}
 }
 
-// collect takes what was counted since the last time into what is pending, for the month that it is now.
+// collect adds the usage since the previous reading to the pending usage of the current month.
 func (a *Account) collect(now time.Time) {
 	current := usageOf(a.Read())
 	m := MonthOf(now)
@@ -115,7 +117,7 @@ func (a *Account) collect(now time.Time) {
 	a.last = current
 }
 
-// exchange adds all that is pending to what is kept, and learns what others have added.
+// exchange adds all pending usage to the kept account and reads the usage of other instances.
 func (a *Account) exchange(ctx context.Context) {
 	a.mu.Lock()
 	a.collect(a.Now())
@@ -137,7 +139,8 @@ func (a *Account) exchange(ctx context.Context) {
 	}
 }
 
-// next is the batch to send: the one that may not have arrived, else what is pending of the earliest month, else a question. nil: nothing is due.
+// next returns the batch to send: the one that may not have arrived, else the pending usage of the
+// earliest month, else an empty batch as a query. It returns nil if nothing is due.
 func (a *Account) next(now time.Time) *Batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,7 +161,7 @@ func (a *Account) next(now time.Time) *Batch {
 	return a.flying
 }
 
-// since is when this process began to count in a month.
+// since returns the time at which this process began counting in month m.
 func (a *Account) since(m Month) time.Time {
 	if begin, _ := m.bounds(); begin.After(a.begin) {
 		return begin
@@ -166,27 +169,29 @@ func (a *Account) since(m Month) time.Time {
 	return a.begin
 }
 
-// arrived notes what became of a batch. What the Keeper does not take is kept here until it does.
+// arrived records the result of a batch. If the Keeper did not accept the batch, it is sent again
+// later.
 func (a *Account) arrived(b *Batch, k *Kept, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case err != nil && a.problem == nil:
-		a.Log.Warn("the cost account can't be written: what is counted is held in memory until it can", "error", err)
+		a.Log.Warn("the cost account cannot be written; usage is held in memory until it can", "error", err)
 	case err == nil && a.problem != nil:
-		a.Log.Info("the cost account is written again")
+		a.Log.Info("the cost account can be written again")
 	}
 	if a.problem = err; err != nil {
 		return
 	}
-	clear(a.known) // other months are asked for when they are wanted
+	clear(a.known) // other months are read again when they are requested
 	a.known[b.Month], a.asked = k, a.Now()
 	if a.flying == b {
 		a.flying = nil
 	}
 }
 
-// current is the account of the month that it is, as far as it is known here.
+// current returns the settings and the account of the current month, as far as this process knows
+// it.
 func (a *Account) current(now time.Time) (Settings, Month, *Kept) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -202,7 +207,7 @@ func (a *Account) current(now time.Time) (Settings, Month, *Kept) {
 	return a.settings, m, k
 }
 
-// Report is the account of the current month, as it is at this moment.
+// Report returns the account of the current month up to now.
 func (a *Account) Report() *Report {
 	now := a.Now()
 	s, m, k := a.current(now)
@@ -211,7 +216,7 @@ func (a *Account) Report() *Report {
 	return r
 }
 
-// Past is the account of another month, at today's prices.
+// Past returns the account of another month, at today's prices.
 func (a *Account) Past(ctx context.Context, m Month) (*Report, error) {
 	now := a.Now()
 	if m == MonthOf(now) {

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +21,7 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// gateway is what an account counts: figures that a test sets.
+// gateway provides the figures that an account reads. The test sets them.
 type gateway struct {
 	mu   sync.Mutex
 	rows map[observe.Series]observe.Counts
@@ -35,7 +37,7 @@ func (g *gateway) Read() observe.Reading {
 	return r
 }
 
-// count adds requests of a route with the same cache status, each with so many bytes.
+// count adds requests of a route with the same cache status, each with the given number of bytes.
 func (g *gateway) count(route, cache string, requests, bytes uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -56,7 +58,7 @@ func (g *gateway) count(route, cache string, requests, bytes uint64) {
 	g.rows[s] = c
 }
 
-// journal is a log that can be read.
+// journal is a log that tests can read.
 type journal struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -74,10 +76,10 @@ func (j *journal) count(text string) int {
 	return strings.Count(j.buf.String(), text)
 }
 
-// now is half an hour before the end of a month when a bubble's time begins.
+// now returns half an hour before the end of a month when a synctest bubble starts.
 func now() time.Time { return time.Now().AddDate(0, 0, 30).Add(23*time.Hour + 30*time.Minute) }
 
-// prices are those of the contract's example.
+// prices are those of the documented example.
 var prices = Prices{EgressPerGB: 90_000, OriginPerGB: 20_000, OriginPerMillionRequests: 600_000}
 
 func open(t *testing.T, g *gateway, k Keeper, s Settings, log *journal) *Account {
@@ -96,22 +98,23 @@ func shut(t *testing.T, a *Account) {
 	}
 }
 
-// TestAccountToTheCent: a scripted run of known bytes and hits, over a restart, comes to the money that was reckoned by hand.
+// TestAccountToTheCent counts known bytes and hits, over a restart, and compares the money with a
+// hand-made calculation.
 func TestAccountToTheCent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "cost.json")
 		g, log := new(gateway), new(journal)
 		a := open(t, g, NewFile(path), Settings{}, log)
 		g.count("api", observe.CacheMiss, 1_000_000, 20_000) // 20 GB from the origin and out
-		g.count("api", observe.CacheHit, 9_000_000, 20_000)  // 180 GB out alone
+		g.count("api", observe.CacheHit, 9_000_000, 20_000)  // 180 GB to clients only
 		time.Sleep(Interval)
 		shut(t, a)
 
-		second := new(gateway) // another process counts from nothing
+		second := new(gateway) // another process, which counts from zero
 		second.count("api", observe.CacheHit, 7, 7)
 		a = open(t, second, NewFile(path), Settings{}, log)
 		defer shut(t, a)
-		synctest.Wait() // until it has read what was kept
+		synctest.Wait() // until it has read the kept account
 		second.count("live", observe.CachePass, 2_500_000, 1_000)
 		second.count("live", observe.CacheNone, 77, 0)
 		r := a.Report()
@@ -138,7 +141,8 @@ func TestAccountToTheCent(t *testing.T) {
 	})
 }
 
-// TestMonthsAreApart: what is counted after midnight of the first is the new month's, and the old one can still be asked for.
+// TestMonthsAreApart checks that usage after midnight on the first counts for the new month, and
+// that the old month can still be read.
 func TestMonthsAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := new(gateway), new(journal)
@@ -162,7 +166,8 @@ func TestMonthsAreApart(t *testing.T) {
 	})
 }
 
-// failing is a Keeper that loses the answer of every Add until it is told not to: what it was given may have been kept or not.
+// failing is a Keeper that loses the answer of each Add until told otherwise. It may or may not
+// have kept the batch.
 type failing struct {
 	Keeper
 	mu   sync.Mutex
@@ -179,7 +184,8 @@ func (f *failing) Add(ctx context.Context, b *Batch) (*Kept, error) {
 	return k, err
 }
 
-// TestNothingIsCountedTwice: a batch whose answer was lost is sent again, and counts once; the log says so once.
+// TestNothingIsCountedTwice loses the answer to a batch. The batch is sent again and counts once,
+// and the log reports the problem once.
 func TestNothingIsCountedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := new(gateway), new(journal)
@@ -201,16 +207,16 @@ func TestNothingIsCountedTwice(t *testing.T) {
 		if err != nil || kept.Routes["api"].Requests != 50 || a.Report().Total.Requests != 50 {
 			t.Errorf("%+v %v", kept, err)
 		}
-		if bad, good := log.count("can't be written"), log.count("written again"); bad != 1 || good != 1 {
-			t.Errorf("said %d times that it can't be written and %d times that it can", bad, good)
+		if bad, good := log.count("cannot be written"), log.count("written again"); bad != 1 || good != 1 {
+			t.Errorf("said %d times that it cannot be written and %d times that it can", bad, good)
 		}
 	})
 }
 
-// hook is a webhook that answers as it is told.
+// hook is a webhook with scripted responses.
 type hook struct {
 	mu     sync.Mutex
-	status []int // one after the other; then 200
+	status []int // returned in turn; then 200
 	bodies []string
 	at     []time.Time
 }
@@ -239,7 +245,7 @@ func (h *hook) posts() int {
 	return len(h.bodies)
 }
 
-// budget is 1 USD, told of at 80 and 100 %.
+// budget is 1 USD, with alerts at 80 and 100 %.
 func budget() Settings {
 	return Settings{Budget: &Budget{Monthly: 1_000_000, AlertAt: []Share{ShareOf(0.8), ShareOf(1)}, Webhook: "https://hooks.example.com/secret"}}
 }
@@ -254,7 +260,8 @@ func withHook(t *testing.T, g *gateway, k Keeper, h *hook, log *journal) *Accoun
 	})
 }
 
-// TestAlertsComeOnce: each share is told once a month, whatever the webhook does, and over restarts.
+// TestAlertsComeOnce checks that each share is reported once a month, whatever the webhook does,
+// and over restarts.
 func TestAlertsComeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "cost.json")
@@ -268,7 +275,7 @@ func TestAlertsComeOnce(t *testing.T) {
 		}
 		g.count("api", observe.CacheHit, 1, 1)
 		time.Sleep(time.Minute)
-		if h.posts() != 5 || log.count("the budget's share is reached") != 1 || log.count("it is tried again") != 4 {
+		if h.posts() != 5 || log.count("a share of the budget is reached") != 1 || log.count("trying again") != 4 {
 			t.Errorf("%d posts", h.posts())
 		}
 		if gap := h.at[4].Sub(h.at[3]); gap != 8*time.Second {
@@ -310,7 +317,8 @@ func TestAlertsComeOnce(t *testing.T) {
 	})
 }
 
-// TestAlertSurvivesItsProcess: an alert whose process ended before the webhook took it is told by the next one.
+// TestAlertSurvivesItsProcess ends a process before the webhook accepts its alert. The next process
+// delivers it.
 func TestAlertSurvivesItsProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "cost.json")
@@ -332,7 +340,8 @@ func TestAlertSurvivesItsProcess(t *testing.T) {
 	})
 }
 
-// TestAlertIsGivenUp: at once where the webhook refuses it, in the end where it never answers.
+// TestAlertIsGivenUp checks that delivery stops at once if the webhook refuses the alert, and
+// eventually if it never responds.
 func TestAlertIsGivenUp(t *testing.T) {
 	for name, c := range map[string]struct{ status, posts int }{"refused": {http.StatusNotFound, 1}, "redirected": {http.StatusFound, 1}, "down": {0, webhookTries}} {
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +355,7 @@ func TestAlertIsGivenUp(t *testing.T) {
 				g.count("api", observe.CacheHit, 1, 900_000_000)
 				time.Sleep(25 * time.Minute)
 				told := a.Report().Budget.Alerts[0]
-				if h.posts() != c.posts || log.count("given up") != 1 || told.At == nil || told.Delivered {
+				if h.posts() != c.posts || log.count("giving up") != 1 || told.At == nil || told.Delivered {
 					t.Errorf("%d posts, %+v", h.posts(), told)
 				}
 			})
@@ -354,7 +363,8 @@ func TestAlertIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestFileIsOneGateways: a second account of the same file waits for the first to end, and loses nothing.
+// TestFileIsOneGateways opens a second account on the same file. It waits for the first to end and
+// loses nothing.
 func TestFileIsOneGateways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "cost.json")
@@ -378,7 +388,8 @@ func TestFileIsOneGateways(t *testing.T) {
 	})
 }
 
-// TestForeignFileIsLeftAlone: what is no account is neither taken for one nor written over.
+// TestForeignFileIsLeftAlone checks that a file that is not an account is neither read nor
+// overwritten.
 func TestForeignFileIsLeftAlone(t *testing.T) {
 	for _, text := range []string{"", "{}", `{"version":2,"months":{}}`, `{"version":1,"months":{"x":{}}}`, `{"version":1,"months":{"2026-11":null}}`, "my poems"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -390,7 +401,7 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 			a := open(t, g, NewFile(path), Settings{}, log)
 			g.count("api", observe.CacheHit, 10, 1)
 			time.Sleep(time.Minute)
-			if r := a.Report(); r.Total.Requests != 10 || r.Kept.Problem == "" || log.count("can't be written") != 1 {
+			if r := a.Report(); r.Total.Requests != 10 || r.Kept.Problem == "" || log.count("cannot be written") != 1 {
 				t.Errorf("%q: %+v", text, r)
 			}
 			shut(t, a)
@@ -401,7 +412,47 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestOldMonthsGo: a year and a month are kept.
+// TestDamagedFile flips each bit of an account and cuts it at each position. The error says what to
+// do. An account of an earlier build, without a checksum, is accepted.
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cost.json")
+	k := NewFile(path)
+	if _, err := k.Add(t.Context(), &Batch{Serial: 1, Month: "2026-11", Since: time.Unix(1_790_000_000, 0).UTC(), Routes: map[string]Usage{"api": {Requests: 12_345}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := parseBook(sound)
+	if err != nil || want.months["2026-11"].Routes["api"].Requests != 12_345 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	for bit := range 8 * len(sound) {
+		spoilt := bytes.Clone(sound)
+		spoilt[bit/8] ^= 1 << (bit % 8)
+		if b, err := parseBook(spoilt); err == nil && !reflect.DeepEqual(b, want) {
+			t.Errorf("bit %d: %s is taken for an account", bit, spoilt)
+		}
+	}
+	for n := range len(sound) {
+		_, err := parseBook(sound[:n])
+		if err == nil {
+			t.Errorf("cut to %d bytes it is taken for an account", n)
+		} else if n > 20 && !errors.Is(err, errDamaged) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	older := regexp.MustCompile(`"sum":"[0-9a-f]*",`).ReplaceAll(sound, nil)
+	if b, err := parseBook(older); err != nil || !reflect.DeepEqual(b, want) {
+		t.Errorf("of an earlier build: %+v, %v", b, err)
+	}
+}
+
+// TestOldMonthsGo checks that a year and a month are kept.
 func TestOldMonthsGo(t *testing.T) {
 	k := NewMemory()
 	for i := range 30 {

@@ -19,7 +19,7 @@ const (
 	longestPause = 5 * time.Minute
 )
 
-// alert is what is told of a budget's share that was reached.
+// alert is the webhook's message that a share of the budget is reached.
 type alert struct {
 	Event     string    `json:"event"` // "budget"
 	Text      string    `json:"text"`
@@ -34,7 +34,7 @@ type alert struct {
 	webhook string
 }
 
-// watch sees to alerts that are due and that nobody has told.
+// watch starts the delivery of due alerts that no instance has delivered.
 func (a *Account) watch(ctx context.Context) {
 	now := a.Now()
 	s, m, k := a.current(now)
@@ -52,7 +52,7 @@ func (a *Account) watch(ctx context.Context) {
 		}
 		a.telling[key] = true
 		due := newAlert(s, r, share, now)
-		a.Log.Warn("the budget's share is reached", "share", share.String(), "month", m, "spent", due.Spent, "budget", due.Budget, "currency", s.Currency)
+		a.Log.Warn("a share of the budget is reached", "share", share.String(), "month", m, "spent", due.Spent, "budget", due.Budget, "currency", s.Currency)
 		a.running.Go(func() { a.tell(ctx, key, due) })
 	}
 }
@@ -65,12 +65,13 @@ func newAlert(s Settings, r *Report, share Share, now time.Time) *alert {
 	out.Text = fmt.Sprintf("Penstock: %s of the budget of %s %s for %s is reached: %s spent", share, out.Budget, s.Currency, r.Month, out.Spent)
 	if r.Projected != nil {
 		out.Projected = &r.Projected.Amount
-		out.Text += fmt.Sprintf(", %s by the end of the month if it goes on like this", r.Projected.Amount)
+		out.Text += fmt.Sprintf(", %s projected for the month", r.Projected.Amount)
 	}
 	return out
 }
 
-// claim reports whether this process is to tell of the alert. While the Keeper can't say, nobody is told: it may be another's to do.
+// claim reports whether this process must deliver the alert. It returns false if the Keeper fails,
+// since another instance may be responsible.
 func (a *Account) claim(ctx context.Context, key AlertKey) bool {
 	bounded, cancel := context.WithTimeout(ctx, keepTime)
 	defer cancel()
@@ -78,7 +79,8 @@ func (a *Account) claim(ctx context.Context, key AlertKey) bool {
 	return ours && err == nil
 }
 
-// tell posts the alert until it is taken, and notes it. When ctx ends before, it is left as it is.
+// tell posts the alert until the webhook accepts it, and records the result. If ctx ends first, it
+// records nothing.
 func (a *Account) tell(ctx context.Context, key AlertKey, due *alert) {
 	delivered := due.webhook == ""
 	for try, pause := 1, firstPause; !delivered && try <= webhookTries; try, pause = try+1, min(2*pause, longestPause) {
@@ -90,19 +92,20 @@ func (a *Account) tell(ctx context.Context, key AlertKey, due *alert) {
 			break
 		}
 		if refused := (*refusedError)(nil); errors.As(err, &refused) || try == webhookTries {
-			a.Log.Error("the webhook did not take the budget's alert: it is given up", "share", due.Share.String(), "tries", try, "error", err)
+			a.Log.Error("the webhook did not accept the budget alert; giving up", "share", due.Share.String(), "tries", try, "error", err)
 			break
 		}
-		a.Log.Info("the webhook did not take the budget's alert: it is tried again", "share", due.Share.String(), "in", pause, "error", err)
+		a.Log.Info("the webhook did not accept the budget alert; trying again", "share", due.Share.String(), "in", pause, "error", err)
 		if !sleep(ctx, pause) {
 			return
 		}
-		a.claim(ctx, key) // renewed: this process still tries
+		a.claim(ctx, key) // renew the claim: this process is still trying
 	}
 	a.conclude(ctx, key, Told{At: due.At, Delivered: delivered})
 }
 
-// conclude notes that an alert was told, however long it takes: else another process would tell it again.
+// conclude records that an alert was handled. It retries until it succeeds or ctx ends, so that no
+// other process delivers the alert again.
 func (a *Account) conclude(ctx context.Context, key AlertKey, told Told) {
 	for {
 		bounded, cancel := context.WithTimeout(ctx, keepTime)
@@ -125,13 +128,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// refusedError is an answer that will not change.
+// refusedError is a response after which a retry is useless.
 type refusedError struct{ status string }
 
 func (e *refusedError) Error() string { return "it answers " + e.status }
 
-// post sends the alert once. Its key is the same for each try, so that a receiver can tell them from another alert. The URL, which is a secret
-// more often than not, is in no error.
+// post sends the alert once. Each try has the same Idempotency-Key, so that the receiver can tell a
+// retry from another alert. Errors never include the URL, since it is often a secret.
 func (a *Account) post(ctx context.Context, due *alert) error {
 	body, err := json.Marshal(due)
 	if err != nil {
@@ -139,7 +142,7 @@ func (a *Account) post(ctx context.Context, due *alert) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, due.webhook, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("its URL can't be asked")
+		return errors.New("its URL is not valid")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "penstock")
@@ -153,7 +156,7 @@ func (a *Account) post(ctx context.Context, due *alert) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // lets the connection be reused
 	switch {
 	case resp.StatusCode/100 == 2:
 		return nil

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAmounts: what bytes and requests cost, to the cent.
+// TestAmounts checks the cost of bytes and requests, to the cent.
 func TestAmounts(t *testing.T) {
 	const usd = 1_000_000
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
-// TestAmountsAreExact holds sums against rational numbers.
+// TestAmountsAreExact compares sums with rational numbers.
 func TestAmountsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sum, want := Amount{}, new(big.Rat)
@@ -50,7 +50,7 @@ func TestAmountsAreExact(t *testing.T) {
 			one := new(big.Rat).SetFrac(new(big.Int).SetUint64(n), big.NewInt(per))
 			want.Add(want, one.Mul(one, big.NewRat(price, 1e6)))
 		}
-		if got := sum.String(); got != want.FloatString(2) { // which rounds halves away from nothing
+		if got := sum.String(); got != want.FloatString(2) { // FloatString also rounds halves away from zero
 			t.Errorf("%s, want %s", got, want.FloatString(2))
 		}
 	})
@@ -66,7 +66,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestCrossing: a share is crossed when it is reached to the unit, not before.
+// TestCrossing checks that a share is crossed when it is reached exactly, and not before.
 func TestCrossing(t *testing.T) {
 	b := &Budget{Monthly: 10_000_000, AlertAt: []Share{ShareOf(0.8), ShareOf(1)}}
 	for bytes, want := range map[uint64]int{0: 0, 7_999_999_999: 0, 8_000_000_000: 1, 9_999_999_999: 1, 10_000_000_000: 2, 1 << 60: 2} {
@@ -86,7 +86,7 @@ func TestProjection(t *testing.T) {
 	}
 	for _, c := range []struct{ name, since, now, want string }{
 		{"half of November", "2026-10-01T00:00:00Z", "2026-11-16T00:00:00Z", "20.00"},
-		{"an account that began on the 11th", "2026-11-11T00:00:00Z", "2026-11-21T00:00:00Z", "20.00"}, // 10 in 10 days, of the 20 there are
+		{"an account that began on the 11th", "2026-11-11T00:00:00Z", "2026-11-21T00:00:00Z", "20.00"}, // 10 in 10 days, with 20 days in the account
 		{"the last second", "2026-11-01T00:00:00Z", "2026-11-30T23:59:59Z", "10.00"},
 		{"a month that is over", "2026-11-01T00:00:00Z", "2026-12-07T00:00:00Z", "10.00"},
 		{"too early", "2026-11-24T10:00:00Z", "2026-11-24T10:00:59Z", ""},

@@ -1,37 +1,48 @@
 package cost
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// fileVersion is that of the file's form.
+// fileVersion is the version of the file format.
 const fileVersion = 1
 
-// bookFile is what the file holds.
+// bookFile is the content of the file.
 type bookFile struct {
 	Version int             `json:"version"`
-	Months  map[Month]*Kept `json:"months"`
+	Sum     string          `json:"sum,omitempty"` // CRC-32C of Months as written; absent in files of earlier builds
+	Months  json.RawMessage `json:"months"`
 }
 
-// ErrInUse is returned while another process keeps its account in the file.
-var ErrInUse = errors.New("another gateway keeps its account in this file")
+// ErrInUse is returned while another process has the file locked.
+var ErrInUse = errors.New("another gateway uses this cost account file")
 
-// errForeign is why a file is neither read nor written over.
-var errForeign = errors.New("this is not an account that this version can read; move it away, or name another file in cost.file")
+// Reasons for which a file is neither read nor overwritten.
+var (
+	errForeign = errors.New("this is not a cost account that this version can read; move it away, or name another file in cost.file")
+	errDamaged = errors.New("the cost account is damaged; move it away to begin a new one, or restore a backup")
+)
 
-// file is a book in a file, locked against other processes from when that is possible.
+var checksums = crc32.MakeTable(crc32.Castagnoli)
+
+func sumOf(months []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(months, checksums)) }
+
+// file is a book in a file. It locks the file against other processes as soon as it can.
 type file struct {
 	path string
-	lock *os.File // held; nil: not yet
+	lock *os.File // nil until the lock is held
 }
 
-// NewFile returns a Keeper that keeps a file, which is replaced whole for each batch and on disk when Add returns. Nothing is read or written before
-// the first use, and while another process has the file all methods return ErrInUse: batches wait until that has ended.
+// NewFile returns a Keeper that uses a file. Add replaces the whole file and returns when it is on
+// disk. The file is first read on the first use. While another process has the file, all methods
+// return ErrInUse, and batches wait.
 func NewFile(path string) Keeper {
 	f := &file{path: path}
 	s := &solitary{place: "file"}
@@ -46,7 +57,7 @@ func NewFile(path string) Keeper {
 	return s
 }
 
-// open takes the lock and reads what is there.
+// open takes the lock and reads the file.
 func (f *file) open() (book, error) {
 	lock, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -71,21 +82,47 @@ func readBook(path string) (book, error) {
 	if err != nil {
 		return book{}, err
 	}
-	var content bookFile
-	if err := json.Unmarshal(text, &content); err != nil || content.Version != fileVersion {
-		return book{}, fmt.Errorf("%s: %w", path, errForeign)
+	b, err := parseBook(text)
+	if err != nil {
+		return book{}, fmt.Errorf("%s: %w", path, err)
 	}
-	for m, k := range content.Months {
-		if _, ok := ParseMonth(string(m)); !ok || k == nil {
-			return book{}, fmt.Errorf("%s: %w", path, errForeign)
-		}
-	}
-	return book{content.Months}, nil
+	return b, nil
 }
 
-// write replaces the file in one step: whoever reads it, or finds it after a crash, sees the old account or the new one.
+// parseBook parses an account. A text that starts like an account but cannot be parsed counts as
+// damaged, any other as foreign.
+func parseBook(text []byte) (book, error) {
+	otherwise := errForeign
+	if bytes.HasPrefix(text, []byte(fmt.Sprintf(`{"version":%d,`, fileVersion))) {
+		otherwise = errDamaged
+	}
+	var content bookFile
+	if err := json.Unmarshal(text, &content); err != nil || content.Version != fileVersion {
+		return book{}, otherwise
+	}
+	if content.Sum != "" && content.Sum != sumOf(content.Months) {
+		return book{}, errDamaged
+	}
+	var months map[Month]*Kept
+	if err := json.Unmarshal(content.Months, &months); err != nil {
+		return book{}, otherwise
+	}
+	for m, k := range months {
+		if _, ok := ParseMonth(string(m)); !ok || k == nil {
+			return book{}, otherwise
+		}
+	}
+	return book{months}, nil
+}
+
+// write replaces the file atomically: readers, also after a crash, see the old account or the new
+// one.
 func (f *file) write(b book) error {
-	text, err := json.Marshal(bookFile{fileVersion, b.months})
+	months, err := json.Marshal(b.months)
+	if err != nil {
+		return fmt.Errorf("writing the cost account: %w", err)
+	}
+	text, err := json.Marshal(bookFile{fileVersion, sumOf(months), months})
 	if err != nil {
 		return fmt.Errorf("writing the cost account: %w", err)
 	}
@@ -122,5 +159,5 @@ func (f *file) close() error {
 	if f.lock == nil {
 		return nil
 	}
-	return f.lock.Close() // which unlocks it
+	return f.lock.Close() // this releases the lock
 }

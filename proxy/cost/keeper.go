@@ -8,42 +8,44 @@ import (
 
 // Keeper keeps the account of each month.
 type Keeper interface {
-	// Add adds a batch to its month, unless it was added before, and gives what is kept of the month then. An empty batch only asks.
+	// Add adds a batch to its month, unless it was added before, and returns the month's account.
+	// With an empty batch it only returns the account.
 	Add(ctx context.Context, b *Batch) (*Kept, error)
-	// Month gives what is kept of a month; nothing is no error.
+	// Month returns the account of a month. A month without usage is not an error.
 	Month(ctx context.Context, m Month) (*Kept, error)
-	// Claim reports whether writer is to tell of an alert: nobody has told of it, and nobody else has claimed it for the time of ClaimTime.
+	// Claim reports whether writer must deliver an alert: if it was not delivered and no other
+	// writer has claimed it within ClaimTime.
 	Claim(ctx context.Context, a AlertKey, writer string, now time.Time) (bool, error)
-	// Conclude notes that an alert was told of.
+	// Conclude records that an alert was handled.
 	Conclude(ctx context.Context, a AlertKey, told Told) error
-	// Close ends it.
+	// Close releases the Keeper.
 	Close() error
-	// Place is a word for where it is kept: "redis", "file" or "memory".
+	// Place names the storage: "redis", "file" or "memory".
 	Place() string
 }
 
 const (
-	// Months is how many months are kept, the current one among them.
+	// Months is the number of months that are kept, including the current one.
 	Months = 13
-	// ClaimTime is how long a claim of an alert holds without being renewed.
+	// ClaimTime is the time after which a claim that is not renewed expires.
 	ClaimTime = 15 * time.Minute
 )
 
-// Batch is what one writer adds at once.
+// Batch is the usage that one writer adds in one step.
 type Batch struct {
-	Writer string // unique for each account that ever ran
-	Serial uint64 // rises with each batch of a writer
+	Writer string // unique among all accounts that ever ran
+	Serial uint64 // increases with each batch of a writer
 	Month  Month
-	Since  time.Time // when the writer began to count in this month
+	Since  time.Time // when the writer began counting in this month
 	Routes map[string]Usage
 }
 
-// Kept is what is kept of a month.
+// Kept is the kept account of a month.
 type Kept struct {
-	Since  time.Time        `json:"since"` // when somebody began to count; zero: nobody has
+	Since  time.Time        `json:"since"` // when the first writer began counting; zero before that
 	Routes map[string]Usage `json:"routes"`
-	Alerts map[Share]Told   `json:"alerts,omitempty"` // those that were told
-	Claims map[Share]claim  `json:"claims,omitempty"` // those that are being told
+	Alerts map[Share]Told   `json:"alerts,omitempty"` // alerts that were handled
+	Claims map[Share]claim  `json:"claims,omitempty"` // alerts in delivery
 }
 
 type claim struct {
@@ -51,19 +53,19 @@ type claim struct {
 	Until  time.Time `json:"until"`
 }
 
-// AlertKey names an alert: the crossing of a share of the budget in a month.
+// AlertKey identifies an alert: the crossing of a share of the budget in a month.
 type AlertKey struct {
 	Month Month
 	Share Share
 }
 
-// Told is what became of an alert.
+// Told is the result of an alert.
 type Told struct {
 	At        time.Time `json:"at"`
-	Delivered bool      `json:"delivered"` // the webhook took it, or there is none
+	Delivered bool      `json:"delivered"` // the webhook accepted it, or no webhook is configured
 }
 
-// clone is a copy that shares nothing that changes.
+// clone returns a copy that shares no mutable data.
 func (k *Kept) clone() *Kept {
 	if k == nil {
 		k = new(Kept)
@@ -81,7 +83,7 @@ func (k *Kept) clone() *Kept {
 	return out
 }
 
-// add counts b into k.
+// add adds the usage of b.
 func (k *Kept) add(b *Batch) {
 	for name, u := range b.Routes {
 		k.Routes[name] = k.Routes[name].Plus(u)

@@ -4,5 +4,5 @@ package cost
 
 import "os"
 
-// lockFile locks nothing: here it is for whoever starts gateways to give each a file of its own.
+// lockFile locks nothing on these systems: the operator must give each gateway a file of its own.
 func lockFile(*os.File) error { return nil }

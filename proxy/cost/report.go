@@ -6,93 +6,93 @@ import (
 	"time"
 )
 
-// Prices are what traffic costs, in millionths of the currency.
+// Prices are the prices of traffic, in millionths of the currency.
 type Prices struct {
-	EgressPerGB              Micros // 10⁹ bytes from the gateway to clients
-	OriginPerGB              Micros // 10⁹ bytes from the origins
+	EgressPerGB              Micros // per 10⁹ bytes from the gateway to clients
+	OriginPerGB              Micros // per 10⁹ bytes from the origins
 	OriginPerMillionRequests Micros
 }
 
-// Settings are what a configuration says of cost.
+// Settings are the configuration of the cost account.
 type Settings struct {
 	Currency string
 	Prices
-	Budget *Budget // nil: there is none
+	Budget *Budget // nil without a budget
 }
 
-// Money is an amount as it is shown.
+// Money is an amount for display.
 type Money struct {
-	Amount string `json:"amount"` // to the cent, as in "1234.05"
+	Amount string `json:"amount"` // rounded to cents, as in "1234.05"
 	Micros Micros `json:"micros"` // in millionths of the currency
 }
 
 func shown(a Amount) Money { return Money{a.String(), a.Micros()} }
 
-// Line is the account of a route, or of all.
+// Line is the account of one route, or of all routes.
 type Line struct {
 	Route string `json:"route,omitempty"`
 	Usage
-	OriginRequestsAvoided uint64 `json:"origin_requests_avoided"` // requests without one to the origin of their own
+	OriginRequestsAvoided uint64 `json:"origin_requests_avoided"` // requests that caused no origin request
 
-	Spent            Money   `json:"spent"`              // the sum of the three that follow
+	Spent            Money   `json:"spent"`              // the sum of the next three
 	SpentEgress      Money   `json:"spent_egress"`       // bytes to clients
 	SpentOriginBytes Money   `json:"spent_origin_bytes"` // bytes from origins
 	SpentOriginCalls Money   `json:"spent_origin_calls"` // requests to origins
-	Saved            Money   `json:"saved"`              // the sum of the three that follow
+	Saved            Money   `json:"saved"`              // the sum of the next three
 	SavedEgress      Money   `json:"saved_egress"`       // by compression
 	SavedOriginBytes Money   `json:"saved_origin_bytes"` // by the cache
 	SavedOriginCalls Money   `json:"saved_origin_calls"` // by the cache
-	SavedShare       float64 `json:"saved_share"`        // of what it would have cost: saved/(spent+saved)
+	SavedShare       float64 `json:"saved_share"`        // saved/(spent+saved)
 	spent, saved     Amount
 }
 
-// BudgetReport says how the budget stands.
+// BudgetReport is the state of the budget.
 type BudgetReport struct {
 	Monthly        Money         `json:"monthly"`
 	UsedShare      float64       `json:"used_share"`      // spent/monthly
-	ProjectedShare *float64      `json:"projected_share"` // of the month as it goes on; null: it can't be said yet
+	ProjectedShare *float64      `json:"projected_share"` // for the whole month; null if it is too early to say
 	Alerts         []AlertReport `json:"alerts"`
 }
 
-// AlertReport says what became of an alert.
+// AlertReport is the state of an alert.
 type AlertReport struct {
-	Share     Share      `json:"share"`   // as in "80%"
-	Reached   bool       `json:"reached"` // spent has come to it
-	At        *time.Time `json:"at"`      // when it was told of; null: not yet
+	Share     Share      `json:"share"`   // for example "80%"
+	Reached   bool       `json:"reached"` // the spending has reached the share
+	At        *time.Time `json:"at"`      // when the alert was handled; null if it was not
 	Delivered bool       `json:"delivered"`
 }
 
 // KeptReport says where the account is kept.
 type KeptReport struct {
-	In      string  `json:"in"`      // "redis" (of all instances together), "file" or "memory"
-	Every   float64 `json:"every_s"` // a killed process loses what it counted in so many seconds, and while a batch is written
+	In      string  `json:"in"`      // "redis" (for all instances together), "file" or "memory"
+	Every   float64 `json:"every_s"` // a killed process loses the usage of this many seconds, and of the time that a batch takes
 	Problem string  `json:"problem,omitempty"`
 }
 
-// PriceReport are the prices as they are configured.
+// PriceReport holds the configured prices.
 type PriceReport struct {
 	EgressPerGB              Micros `json:"egress_per_gb_micros"`
 	OriginPerGB              Micros `json:"origin_per_gb_micros"`
 	OriginPerMillionRequests Micros `json:"origin_per_million_requests_micros"`
 }
 
-// Report is the account of a month: the body of GET /api/cost.
+// Report is the account of a month, and the body of GET /api/cost.
 type Report struct {
-	Configured bool          `json:"configured"` // false: no account is kept, and nothing else here says anything
+	Configured bool          `json:"configured"` // false if no account is kept; then the other fields are meaningless
 	Hint       string        `json:"hint,omitempty"`
 	Currency   string        `json:"currency"`
 	Month      Month         `json:"month"` // 2026-11, in UTC
-	Since      *time.Time    `json:"since"` // when the account of this month began; null: it is empty
+	Since      *time.Time    `json:"since"` // when the account of this month began; null if it is empty
 	At         time.Time     `json:"at"`
 	Prices     PriceReport   `json:"prices"`
 	Total      Line          `json:"total"`
-	Routes     []Line        `json:"routes"`    // by what they cost, the dearest first
-	Projected  *Money        `json:"projected"` // what the month comes to if it goes on like this; null: too early to say
-	Budget     *BudgetReport `json:"budget"`    // null: there is none
+	Routes     []Line        `json:"routes"`    // by cost, highest first
+	Projected  *Money        `json:"projected"` // the expected cost of the whole month; null if it is too early to say
+	Budget     *BudgetReport `json:"budget"`    // null without a budget
 	Kept       KeptReport    `json:"kept"`
 }
 
-// price reckons a line.
+// price computes a line.
 func (p *Prices) price(route string, u Usage) Line {
 	avoided := u.OriginRequestsAvoided()
 	egress, bytes, calls := amountOf(u.BytesOut, p.EgressPerGB, unitsPerBytePrice), amountOf(u.BytesFromOrigin, p.OriginPerGB, unitsPerBytePrice),
@@ -113,8 +113,8 @@ func (l Line) summed() Line {
 	return l
 }
 
-// total is the sum of lines. What was avoided is summed by route, not reckoned anew: a route that makes many calls for one request takes
-// nothing from what others avoid.
+// total sums lines. The avoided requests are summed by route and not computed from the total, so
+// that a route that makes several calls for one request does not reduce the savings of others.
 func (p *Prices) total(lines []Line) Line {
 	var u Usage
 	var avoided uint64
@@ -130,7 +130,7 @@ func (p *Prices) total(lines []Line) Line {
 	return sum.summed()
 }
 
-// report reckons what is kept of a month.
+// report computes the report of a month.
 func (s *Settings) report(m Month, k *Kept, now time.Time) *Report {
 	r := &Report{
 		Configured: true, Currency: s.Currency, Month: m, At: now.UTC(), Routes: []Line{},

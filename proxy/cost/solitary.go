@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// book is the account of all months, for keepers that are the only one to write to it.
+// book is the account of all months, for a Keeper that is its only writer.
 type book struct {
 	months map[Month]*Kept
 }
 
-// changed is a book in which one month is replaced by what change makes of its copy. Months that are too old are gone.
+// changed returns a copy of the book in which change has changed one month. It drops months that
+// are too old.
 func (b book) changed(m Month, change func(*Kept)) book {
 	next := book{maps.Clone(b.months)}
 	if next.months == nil {
@@ -29,25 +30,26 @@ func (b book) changed(m Month, change func(*Kept)) book {
 	return next
 }
 
-// solitary is a Keeper without others beside it. What it must do to keep a changed book is its field write.
+// solitary is a Keeper that shares its account with no other process. Its write function persists a
+// changed book.
 type solitary struct {
 	mu     sync.Mutex
 	book   book
 	serial uint64 // of the last batch
 	place  string
-	open   func() error // before each use
+	open   func() error // called before each use
 	write  func(book) error
 	close  func() error
 }
 
-// NewMemory returns a Keeper that forgets everything in the end.
+// NewMemory returns a Keeper that only uses memory.
 func NewMemory() Keeper {
 	return &solitary{place: "memory", open: func() error { return nil }, write: func(book) error { return nil }, close: func() error { return nil }}
 }
 
 var _ Keeper = (*solitary)(nil)
 
-// change replaces a month, whole or not at all.
+// change changes a month, as a whole or not at all.
 func (s *solitary) change(m Month, change func(*Kept)) error {
 	next := s.book.changed(m, change)
 	if err := s.write(next); err != nil {
@@ -81,7 +83,8 @@ func (s *solitary) Month(_ context.Context, m Month) (*Kept, error) {
 	return s.book.months[m].clone(), nil
 }
 
-// Claim is refused for what was told alone: there is nobody else, and a claim that a process left behind when it was killed is taken over.
+// Claim fails only for handled alerts. There is no other process, so it takes over the claim of a
+// killed one.
 func (s *solitary) Claim(_ context.Context, a AlertKey, writer string, now time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

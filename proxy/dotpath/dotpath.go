@@ -1,4 +1,4 @@
-// Package dotpath finds the dot segments that hide in a path.
+// Package dotpath finds hidden dot segments in a path.
 package dotpath
 
 import (
@@ -6,11 +6,14 @@ import (
 	"strings"
 )
 
-// decodings is how often a path is decoded to find what hides in it: some servers decode twice.
+// decodings is how often a path is decoded to find hidden segments, because some servers decode
+// twice.
 const decodings = 3
 
-// Hidden reports whether somebody who decodes path, once or more often, who takes backslashes for slashes, or who cuts path parameters off, would find
-// a dot segment in it (RFC 3986 §5.2.4), so that it leads elsewhere than it says. It may be called concurrently.
+// Hidden reports whether some server could find a dot segment in path (RFC 3986 §5.2.4), so that
+// the path leads elsewhere than it appears to. Such a server may decode the path once or more
+// often, treat backslashes as slashes, or remove path parameters. Hidden may be called
+// concurrently.
 func Hidden(path string) bool {
 	for range decodings + 1 {
 		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {

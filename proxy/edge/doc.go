@@ -1,6 +1,8 @@
-// Package edge is what stands between the client and everything else: the guard that gives each request one canonical form or refuses it, and small
-// middlewares around routes (HTTPS, body limits, header rules, error answers).
+// Package edge holds the handlers between the client and the routes: the guard, which gives each
+// request one canonical form or refuses it, and small middlewares (HTTPS, body limits, header
+// rules, error responses).
 //
-// It knows nothing of routes, caching or upstreams. What it learns of a client it notes in the request's observe.Event, so that nobody behind
-// it needs to look at a field that a client could have forged.
+// It does not know routes, caching or upstreams. It records the facts about the client in the
+// request's observe.Event, so that no later stage needs to read a field that a client could have
+// forged.
 package edge

@@ -9,21 +9,22 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// problem is the body of an error answer (RFC 9457).
+// problem is the body of an error response (RFC 9457).
 type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// WriteError answers with an error of the gateway's own making: as a problem detail where the client takes JSON, else as text; never stored, with the
-// reason in Proxy-Status (RFC 9209) where there is one. detail is for the client: it must not tell what a client should not know, nor repeat what it
-// sent.
+// WriteError sends an error response of the gateway itself. The body is a problem document if the
+// client accepts JSON, else text. The response is never stored. If proxyStatus is not empty, the
+// response carries it as an error type in Proxy-Status (RFC 9209). detail is shown to the client:
+// it must neither reveal internals nor repeat the client's input.
 func WriteError(w http.ResponseWriter, r *http.Request, status int, proxyStatus, detail string) {
 	body, contentType := errorBody(r, status, detail)
 	h := w.Header()
 	for _, name := range []string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Expires"} {
-		delete(h, name) // they were of another answer
+		delete(h, name) // they belong to another response
 	}
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -36,12 +37,12 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, proxyStatus,
 	ev.Status, ev.ProxyStatus = status, proxyStatus
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		n, _ := w.Write(body) // a client that is gone needs no answer
+		n, _ := w.Write(body) // ignore the error of a client that is gone
 		ev.BytesOut += int64(n)
 	}
 }
 
-// ProxyStatus is the Proxy-Status value of an error of the given RFC 9209 type.
+// ProxyStatus returns the Proxy-Status value for an error of the given RFC 9209 type.
 func ProxyStatus(kind string) string { return "penstock; error=" + kind }
 
 func errorBody(r *http.Request, status int, detail string) (body []byte, contentType string) {
@@ -51,14 +52,11 @@ func errorBody(r *http.Request, status int, detail string) (body []byte, content
 			return append(body, '\n'), "application/problem+json"
 		}
 	}
-	text := strconv.Itoa(status) + " " + title
-	if detail != "" {
-		text += ": " + detail
-	}
-	return []byte(text + "\n"), "text/plain; charset=utf-8"
+	return []byte(errorText(status, detail) + "\n"), "text/plain; charset=utf-8"
 }
 
-// wantsJSON reports whether JSON is asked for by name. A browser, or a client that takes anything, gets text.
+// wantsJSON reports whether Accept names a JSON type. Browsers, and clients that accept anything,
+// get text.
 func wantsJSON(accept []string) bool {
 	for _, line := range accept {
 		for item := range strings.SplitSeq(line, ",") {

@@ -3,22 +3,24 @@ package edge
 import (
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
-// client is what is known of who sent a request, and how.
+// client describes the sender of a request and its connection.
 type client struct {
 	ip     netip.Addr
-	hops   []netip.Addr // from the client to the peer; nil where those are one
+	hops   []netip.Addr // from the client to the peer; nil if the client is the peer
 	scheme string
-	host   string // canonical, as the client named it
-	port   string
-	// trusted is set when the peer is believed.
+	// named is the requested host as it was spelled: Host or :authority, or the value from a
+	// trusted peer.
+	named string
+	host  string // named in canonical form; "" if an HTTP/1.0 client named no host
+	port  string
+	// trusted is true if the peer is a trusted proxy.
 	trusted bool
 }
 
-// trust tells which peers are believed.
+// trust lists the trusted proxies.
 type trust []netip.Prefix
 
 func (t trust) has(ip netip.Addr) bool {
@@ -30,9 +32,10 @@ func (t trust) has(ip netip.Addr) bool {
 	return false
 }
 
-// identify finds the client behind r, its scheme and its address. Host and port are known once the target is canonical.
-func (t trust) identify(peer netip.Addr, tls bool, h http.Header) client {
-	c := client{ip: peer, scheme: "http"}
+// identify finds the client of a request that names host: its address, its scheme and the requested
+// host.
+func (t trust) identify(peer netip.Addr, tls bool, host string, h http.Header) client {
+	c := client{ip: peer, scheme: "http", named: host}
 	if tls {
 		c.scheme = "https"
 	}
@@ -44,11 +47,16 @@ func (t trust) identify(peer netip.Addr, tls bool, h http.Header) client {
 	if proto := claimedProto(h); proto != "" {
 		c.scheme = proto
 	}
+	if host := claimedHost(h); host != "" {
+		if _, err := CanonicalHost(host, c.scheme); err == nil {
+			c.named = host
+		}
+	}
 	return c
 }
 
-// walk goes from the peer towards the client as far as each hop is trusted to say who was before it. Whatever stands further left can be forged, and
-// is forgotten.
+// walk returns the hops from the client to the peer. It goes back from the peer while each hop is
+// trusted to name the one before it. Entries further to the left could be forged and are ignored.
 func (t trust) walk(peer netip.Addr, chain []string) []netip.Addr {
 	hops := []netip.Addr{peer}
 	for i := len(chain) - 1; i >= 0 && t.has(hops[0]); i-- {
@@ -76,7 +84,7 @@ func parseHop(s string) netip.Addr {
 	return peerAddr(s)
 }
 
-// claimedChain is the list of X-Forwarded-For, or else that of Forwarded.
+// claimedChain returns the list of X-Forwarded-For or, if that is absent, of Forwarded.
 func claimedChain(h http.Header) []string {
 	lines := h["X-Forwarded-For"]
 	if len(lines) == 0 {
@@ -95,7 +103,7 @@ func splitList(lines []string) []string {
 	return out
 }
 
-// claimedProto is what the nearest proxy says of its own client's scheme.
+// claimedProto returns the scheme that the nearest proxy reports for its client, or "".
 func claimedProto(h http.Header) string {
 	chain := splitList(h["X-Forwarded-Proto"])
 	if len(chain) == 0 {
@@ -104,14 +112,17 @@ func claimedProto(h http.Header) string {
 	if len(chain) == 0 {
 		return ""
 	}
-	if s := strings.ToLower(chain[len(chain)-1]); s == "http" || s == "https" {
-		return s
+	switch strings.ToLower(chain[len(chain)-1]) {
+	case "http", "ws":
+		return "http"
+	case "https", "wss":
+		return "https"
 	}
 	return ""
 }
 
-// forwardedValues collects one parameter of each element of Forwarded (RFC 7239 §4). Commas in quoted strings do not occur in the values that it is
-// used for.
+// forwardedValues collects one parameter of each element of Forwarded (RFC 7239 §4). It splits at
+// every comma: the parameters for which it is used have no commas in quoted strings.
 func forwardedValues(h http.Header, parameter string) []string {
 	var out []string
 	for _, element := range splitList(h["Forwarded"]) {
@@ -125,23 +136,36 @@ func forwardedValues(h http.Header, parameter string) []string {
 	return out
 }
 
-// rewriteForwarded replaces what h says of the client by what is known. A trusted proxy may have named the host and port that its client used.
-func (c *client) rewriteForwarded(h http.Header) {
-	host, port := c.host, c.port
-	if c.trusted {
-		host, port = claimedHost(h, c)
-		dropPrefix(h)
-		dropOurs(h)
-	} else {
-		dropClaims(h)
+// claimedHost returns the host that the nearest proxy reports, or "". As with the scheme,
+// X-Forwarded-Host takes precedence over Forwarded, and the last of several values is the nearest
+// proxy's own.
+func claimedHost(h http.Header) string {
+	chain := splitList(h["X-Forwarded-Host"])
+	if len(chain) == 0 {
+		chain = forwardedValues(h, "host")
 	}
+	if len(chain) == 0 {
+		return ""
+	}
+	return chain[len(chain)-1]
+}
+
+// rewriteForwarded replaces the claims in h by the known facts. Every forwarded field that can
+// change a response is in the cache key: host and port are in the effective host, and the scheme is
+// a part of its own.
+func (c *client) rewriteForwarded(h http.Header, named map[string]bool) {
+	dropClaims(h, c.trusted, named)
+	dropOurs(h)
+	dropPrefix(h)
 	ip := ""
 	if c.ip.IsValid() {
 		ip = c.ip.String()
 	}
-	// One array for all values; each slice ends where it begins to be another's.
-	values := [...]string{host, port, c.scheme, c.forwarded(ip, host), c.joinHops(ip), ip}
-	h["X-Forwarded-Host"] = values[0:1:1]
+	// One array holds all values. Each slice is clipped to its element.
+	values := [...]string{c.host, c.port, c.scheme, c.forwarded(ip), c.joinHops(ip), ip}
+	if c.host != "" {
+		h["X-Forwarded-Host"] = values[0:1:1]
+	}
 	h["X-Forwarded-Port"] = values[1:2:2]
 	h["X-Forwarded-Proto"] = values[2:3:3]
 	h["Forwarded"] = values[3:4:4]
@@ -157,35 +181,22 @@ func dropOurs(h http.Header) {
 	}
 }
 
-// claimedHost is what a trusted proxy says of host and port, where that is valid.
-func claimedHost(h http.Header, c *client) (host, port string) {
-	host, port = c.host, c.port
-	if named := splitList(h["X-Forwarded-Host"]); len(named) > 0 {
-		if canonical, err := CanonicalHost(named[len(named)-1], c.scheme); err == nil {
-			host, port = canonical, hostPort(canonical, c.scheme)
-		}
-	}
-	if n, err := strconv.ParseUint(h.Get("X-Forwarded-Port"), 10, 16); err == nil && n > 0 {
-		port = strconv.FormatUint(n, 10)
-	}
-	return host, port
-}
-
-// dropPrefix removes an X-Forwarded-Prefix that is no plain path: it ends up in links.
+// dropPrefix removes an X-Forwarded-Prefix that is not a plain path, because applications put it
+// into links.
 func dropPrefix(h http.Header) {
 	lines, ok := h["X-Forwarded-Prefix"]
 	if !ok {
 		return
 	}
 	if len(lines) == 1 {
-		if canonical, err := CanonicalPath(lines[0]); err == nil && canonical == lines[0] {
+		if canonical, err := CanonicalPath(lines[0]); err == nil && canonical == lines[0] && !strings.HasPrefix(canonical, "//") {
 			return
 		}
 	}
 	delete(h, "X-Forwarded-Prefix")
 }
 
-// hostPort is the port of a canonical host, or the default of the scheme.
+// hostPort returns the port of a canonical host, or the scheme's default port.
 func hostPort(host, scheme string) string {
 	if _, port, err := splitPort(host); err == nil && port != "" {
 		return port
@@ -196,7 +207,7 @@ func hostPort(host, scheme string) string {
 	return "80"
 }
 
-// joinHops is the value of X-Forwarded-For; ip is the first hop's text.
+// joinHops returns the value of X-Forwarded-For. ip is the text of the first hop.
 func (c *client) joinHops(ip string) string {
 	if len(c.hops) < 2 {
 		return ip
@@ -210,15 +221,17 @@ func (c *client) joinHops(ip string) string {
 	return b.String()
 }
 
-// forwarded is the value of Forwarded (RFC 7239): one element for each hop; the first says what its client asked for.
-func (c *client) forwarded(ip, host string) string {
-	if strings.ContainsAny(host, ":[") {
-		host = `"` + host + `"` // RFC 7239 §4: a colon is not in a token
+// forwarded returns the value of Forwarded (RFC 7239), with one element for each hop. The first
+// element has the requested host and scheme.
+func (c *client) forwarded(ip string) string {
+	said := "proto=" + c.scheme
+	if c.host != "" {
+		said = "host=" + forwardedHost(c.host) + ";" + said
 	}
 	if ip == "" {
-		return "host=" + host + ";proto=" + c.scheme
+		return said
 	}
-	first := "for=" + forwardedNode(ip) + ";host=" + host + ";proto=" + c.scheme
+	first := "for=" + forwardedNode(ip) + ";" + said
 	if len(c.hops) < 2 {
 		return first
 	}
@@ -230,7 +243,15 @@ func (c *client) forwarded(ip, host string) string {
 	return b.String()
 }
 
-// forwardedNode spells an address as RFC 7239 §6 wants it.
+// forwardedHost quotes a host that is not a token (RFC 7239 §4).
+func forwardedHost(host string) string {
+	if strings.ContainsAny(host, ":[") {
+		return `"` + host + `"`
+	}
+	return host
+}
+
+// forwardedNode spells an address in the form of RFC 7239 §6.
 func forwardedNode(ip string) string {
 	if strings.Contains(ip, ":") {
 		return `"[` + ip + `]"`

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -12,42 +13,51 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// GuardConfig is what the guard is to enforce. A limit of 0 is none.
+// GuardConfig holds the rules of the guard. A limit of 0 means no limit.
 type GuardConfig struct {
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	URLBytes       int            // 414
 	QueryParams    int            // 400
-	HeaderBytes    int            // 431; sizes as HTTP/2 counts them but for its overhead of 32 a field
+	HeaderBytes    int            // 431; sum of names and values, without HTTP/2's overhead of 32 bytes for each field
 	HeaderFields   int            // 431; lines of the header section
-	// BodyBytes is the limit for every request (413). Where routes have their own, leave it 0 and put LimitBody into the routes.
+	// BodyBytes is the limit for every request (413). If routes have limits of their own, leave it
+	// 0 and use LimitBody in the routes.
 	BodyBytes int64
+	// Named are the fields of Overrides that some route names explicitly. The guard lets them
+	// through, and the other routes remove them.
+	Named map[string]bool
 }
 
-// Trusts reports whether a peer is believed what it says of the client behind it.
+// Trusts reports whether the guard believes a peer's claims about the client behind it.
 func (c *GuardConfig) Trusts(peer netip.Addr) bool { return trust(c.TrustedProxies).has(peer) }
 
-// Client is the address and the scheme of the client behind a request with the header h, as the guard notes them in its Event.
-func (c *GuardConfig) Client(peer netip.Addr, tls bool, h http.Header) (ip netip.Addr, scheme string) {
-	found := trust(c.TrustedProxies).identify(peer, tls, h)
-	return found.ip, found.scheme
+// Client returns the address and scheme of the client behind a request for host with the header h,
+// as the guard records them in the request's Event. named is the requested host in its original
+// spelling.
+func (c *GuardConfig) Client(peer netip.Addr, tls bool, host string, h http.Header) (ip netip.Addr, scheme, named string) {
+	found := trust(c.TrustedProxies).identify(peer, tls, host, h)
+	return found.ip, found.scheme, found.named
 }
 
-// Parts are the path and the query of a target in origin-form that the guard would let pass as it is, if it is certain that it would.
+// Parts returns the path and query of a target in origin-form. ok is true only if the guard would
+// certainly let the target pass unchanged.
 func (c *GuardConfig) Parts(target string) (path, query string, ok bool) {
 	path, query, _ = strings.Cut(target, "?")
 	ok = (c.URLBytes <= 0 || len(target) <= c.URLBytes) && strings.HasPrefix(path, "/") && isCanonical(path) && checkQuery(query, c.QueryParams) == nil
 	return path, query, ok
 }
 
-// Claims are the fields that Client goes by.
-func Claims() []string { return []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"} }
+// Claims returns the fields that Client reads.
+func Claims() []string {
+	return []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"}
+}
 
-// refusal is why a request goes no further.
+// refusal says why the guard refuses a request.
 type refusal struct {
 	status int
 	kind   string // RFC 9209 error type
 	detail string
-	hangUp bool // what follows on the connection can't be trusted, or is not worth reading
+	hangUp bool // close the connection: later bytes on it are unreliable or not worth reading
 }
 
 const (
@@ -61,12 +71,16 @@ type guard struct {
 	next  http.Handler
 }
 
-// NewGuard returns the middleware that has to stand in front of routing. It refuses what must not be routed, gives host and path their canonical form
-// (in URL, RequestURI and Host alike), removes the fields that end at this hop and those that the peer is not trusted to send, writes X-Forwarded-*
-// and Forwarded anew, and notes ClientIP, Scheme, Host and Upgrade in the request's Event.
+// NewGuard returns the middleware that must stand in front of routing. It refuses requests that
+// must not be routed. It gives host and path their canonical form, in URL, RequestURI and Host
+// alike. It removes the fields that end at this hop and the fields that the peer is not trusted to
+// send, and rewrites X-Forwarded-* and Forwarded. It records ClientIP, Scheme, Host and Upgrade in
+// the request's Event.
 //
-// Of an absolute-form target net/http has already put the authority in place of the Host field, as RFC 9112 §3.2.2 demands; the conflict between the
-// two can't be seen here, and can't mislead anyone behind.
+// For an absolute-form target, net/http has already put the authority in place of Host, as RFC 9112
+// §3.2.2 demands. net/http repairs or hides some malformed requests: Transfer-Encoding together
+// with Content-Length or in HTTP/1.0, and folded fields. The connections of proxy/wire refuse these
+// first.
 func NewGuard(config GuardConfig) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		g := &guard{GuardConfig: config, next: next}
@@ -78,18 +92,18 @@ func NewGuard(config GuardConfig) func(http.Handler) http.Handler {
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
-		// net/http takes no notice of Transfer-Encoding in HTTP/1.0, so that a chunked body would be read as the next request (RFC 9112 §6.1).
+	ev, c := observe.FromContext(r.Context()), g.trust.identify(peerAddr(r.RemoteAddr), r.TLS != nil, r.Host, r.Header)
+	if r.ProtoMajor == 1 && r.ProtoMinor == 0 && unmeasured(r) {
 		w.Header().Set("Connection", "close")
 	}
-	ev, c := observe.FromContext(r.Context()), g.trust.identify(peerAddr(r.RemoteAddr), r.TLS != nil, r.Header)
-	ev.ClientIP, ev.Scheme, ev.PeerTrusted = c.ip, c.scheme, c.trusted // also of a request that is refused
+	ev.RawHost = c.named                                               // a request that a connection remembers must lead to the host that answered it
+	ev.ClientIP, ev.Scheme, ev.PeerTrusted = c.ip, c.scheme, c.trusted // set these for refused requests too
 	ev.BytesIn = headBytes(r)
 	if no := g.check(r); no != nil {
 		no.answer(w, r)
 		return
 	}
-	own := &struct { // net/http looks at its own request again when it ends the response
+	own := &struct { // net/http reads its own request again when it ends the response
 		request http.Request
 		url     url.URL
 	}{*r, *r.URL}
@@ -105,9 +119,21 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, out)
 }
 
+// unmeasured reports whether r may be followed by content without a Content-Length. HTTP/1.0
+// requires a length for every request with content (RFC 1945 §7.2.2), but an old client may omit
+// it.
+func unmeasured(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return r.Header["Content-Length"] == nil
+}
+
 func (no *refusal) answer(w http.ResponseWriter, r *http.Request) {
 	if no.hangUp && r.ProtoMajor == 1 {
-		// The body is left to net/http, which closes it once the answer is out: to close it here would first wait for the rest of it.
+		// Leave the body to net/http, which closes it after the response. Closing it here would
+		// first wait for the rest of it.
 		w.Header().Set("Connection", "close")
 	}
 	if no.status == http.StatusMethodNotAllowed {
@@ -116,16 +142,16 @@ func (no *refusal) answer(w http.ResponseWriter, r *http.Request) {
 	WriteError(w, r, no.status, no.kind, no.detail)
 }
 
-// check refuses what can be refused without changing the request.
+// check refuses requests that can be judged without changing them.
 func (g *guard) check(r *http.Request) *refusal {
 	switch {
 	case r.Method == http.MethodConnect:
-		// Extended CONNECT (RFC 8441) comes with the same method.
+		// Extended CONNECT (RFC 8441) uses the same method.
 		return &refusal{http.StatusNotImplemented, requestDenied, "CONNECT is not supported", true}
 	case r.Method == http.MethodTrace:
 		return &refusal{http.StatusMethodNotAllowed, requestDenied, "TRACE is not allowed", true}
-	case !httpguts.ValidHeaderFieldName(r.Method): // both are tokens (RFC 9110 §9.1); net/http does not check it over HTTP/2
-		return malformed("the method is no token")
+	case !httpguts.ValidHeaderFieldName(r.Method): // a method is a token like a field name (RFC 9110 §9.1); net/http does not check this over HTTP/2
+		return malformed("the method is not a token")
 	case g.URLBytes > 0 && len(r.RequestURI) > g.URLBytes:
 		return &refusal{http.StatusRequestURITooLong, requestError, "the URL is too long", false}
 	case g.BodyBytes > 0 && r.ContentLength > g.BodyBytes:
@@ -136,7 +162,7 @@ func (g *guard) check(r *http.Request) *refusal {
 
 var bodyTooLarge = &refusal{http.StatusRequestEntityTooLarge, requestError, "the request body is too large", true}
 
-// headBytes is the size of r's head as HTTP/1.1 would write it.
+// headBytes returns the size of r's head in HTTP/1.1 form.
 func headBytes(r *http.Request) int64 {
 	n := len(r.Method) + len(r.RequestURI) + len(" ") + len(" HTTP/1.1\r\n") + len("Host: \r\n") + len(r.Host) + len("\r\n")
 	for name, values := range r.Header {
@@ -164,10 +190,39 @@ func (g *guard) checkFields(r *http.Request) *refusal {
 	if g.HeaderFields > 0 && lines > g.HeaderFields || g.HeaderBytes > 0 && size > g.HeaderBytes {
 		return &refusal{http.StatusRequestHeaderFieldsTooLarge, requestError, "the header section is too large", false}
 	}
+	if r.ProtoMajor == 2 {
+		if no := checkHTTP2(r); no != nil {
+			return no
+		}
+	}
 	return checkSingles(r)
 }
 
-// checkSingles refuses fields that may come only once and came with different values. Over HTTP/2 net/http leaves them to the handler.
+// checkHTTP2 refuses malformed HTTP/2 requests (RFC 9113 §8.1.1) that net/http accepts: an
+// authority in :path, whitespace around a value, and a Content-Length that is not a number or
+// announces content that does not follow.
+func checkHTTP2(r *http.Request) *refusal {
+	if !strings.HasPrefix(r.RequestURI, "/") && r.RequestURI != "*" {
+		return malformed(":path does not begin with /") // §8.3.1
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			if v != strings.Trim(v, " \t") {
+				return malformed("whitespace around the value of " + strings.ToLower(name)) // §8.2.1
+			}
+		}
+	}
+	for _, length := range r.Header["Content-Length"] {
+		n, err := strconv.ParseUint(length, 10, 63)
+		if err != nil || n > 0 && (r.Body == nil || r.Body == http.NoBody) {
+			return malformed("Content-Length does not match the content")
+		}
+	}
+	return nil
+}
+
+// checkSingles refuses requests with different values for a field that may occur only once. Over
+// HTTP/2 net/http leaves this check to the handler.
 func checkSingles(r *http.Request) *refusal {
 	for _, host := range r.Header["Host"] {
 		if !strings.EqualFold(host, r.Host) {
@@ -177,7 +232,7 @@ func checkSingles(r *http.Request) *refusal {
 	lengths := r.Header["Content-Length"]
 	for _, l := range lengths {
 		if l != lengths[0] {
-			return malformed("several Content-Length")
+			return malformed("several Content-Length fields that differ")
 		}
 	}
 	return nil
@@ -187,16 +242,38 @@ func malformed(detail string) *refusal {
 	return &refusal{http.StatusBadRequest, requestError, detail, true}
 }
 
-// canonicalise gives r its one form. r is a shallow copy with an URL of its own; its header is the one that net/http made.
+// canonicalise gives r its canonical form. r is a shallow copy with its own URL; its header is
+// still net/http's.
 func (g *guard) canonicalise(r *http.Request, c *client, ev *observe.Event) *refusal {
-	if err := canonicalTarget(r, c.scheme, g.QueryParams); err != nil {
+	if err := g.target(r, c); err != nil {
 		return malformed(err.Error())
 	}
 	c.host, c.port = r.Host, hostPort(r.Host, c.scheme)
 	delete(r.Header, "Host")
 	dropAliases(r.Header)
 	ev.Host, ev.Upgrade = c.host, removeHopByHop(r.Header)
-	c.rewriteForwarded(r.Header)
+	c.rewriteForwarded(r.Header, g.Named)
+	return nil
+}
+
+// target gives r its canonical host, path and query. If the connection has found them already, they
+// are taken as they are.
+func (g *guard) target(r *http.Request, c *client) error {
+	if at := LocatedOf(r.Context()); at != nil && at.From(r, c.scheme, c.named) {
+		return takeLocated(r, at)
+	}
+	r.Host = c.named
+	return canonicalTarget(r, c.scheme, g.QueryParams)
+}
+
+// takeLocated gives r, which came in origin-form, the canonical host and path that its connection
+// found. The connection has checked the query.
+func takeLocated(r *http.Request, at *Located) error {
+	r.Host = at.Host
+	if path, _, _ := strings.Cut(r.RequestURI, "?"); path != at.Path {
+		return SetPath(r, at.Path)
+	}
+	r.URL.RawPath = at.Path // net/http has decoded the same path; see SetPath
 	return nil
 }
 
@@ -206,7 +283,7 @@ func canonicalTarget(r *http.Request, scheme string, maxParameters int) error {
 		return err
 	}
 	host, err := CanonicalHost(r.Host, scheme)
-	if err != nil {
+	if err != nil && (r.Host != "" || r.ProtoMajor != 1 || r.ProtoMinor != 0) { // HTTP/1.0 may name no host (RFC 9112 §3.2); then only routes for every host apply
 		return err
 	}
 	if err := checkQuery(r.URL.RawQuery, maxParameters); err != nil {
@@ -216,7 +293,7 @@ func canonicalTarget(r *http.Request, scheme string, maxParameters int) error {
 	return canonicalURL(r)
 }
 
-// checkTarget refuses what no request target may hold in any of its forms (RFC 9112 §3.2).
+// checkTarget refuses characters and parts that no form of request target may have (RFC 9112 §3.2).
 func checkTarget(r *http.Request) error {
 	switch s := r.URL.Scheme; {
 	case s != "" && s != "http" && s != "https":
@@ -226,7 +303,7 @@ func checkTarget(r *http.Request) error {
 	case r.URL.User != nil:
 		return errors.New("the target has userinfo")
 	}
-	// net/http would escape a space that came over HTTP/2, and take a fragment for a part of the path.
+	// net/http would escape a space from HTTP/2, and take a fragment for a part of the path.
 	for i := range len(r.RequestURI) {
 		if c := r.RequestURI[i]; c <= ' ' || c == 0x7f || c == '#' {
 			return errors.New("the target holds characters that must be escaped")
@@ -238,20 +315,11 @@ func checkTarget(r *http.Request) error {
 func canonicalURL(r *http.Request) error {
 	u := r.URL
 	if u.Path == "*" && r.Method == http.MethodOptions {
-		return nil // asks about the server (RFC 9110 §9.3.7), routing answers it
+		return nil // it asks about the server (RFC 9110 §9.3.7); routing answers it
 	}
 	path, err := CanonicalPath(u.EscapedPath())
 	if err != nil {
 		return err
 	}
-	if u.Path, err = url.PathUnescape(path); err != nil {
-		return ErrPath
-	}
-	// Always set, so that a router which prefers RawPath sees the canonical form of every request, never the decoded one of some.
-	u.RawPath = path
-	r.RequestURI = path
-	if u.RawQuery != "" || u.ForceQuery {
-		r.RequestURI += "?" + u.RawQuery
-	}
-	return nil
+	return SetPath(r, path)
 }

@@ -8,13 +8,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// hopByHop are the request fields that end at this hop (RFC 9110 §7.6.1).
+// hopByHop lists the request fields that end at this hop (RFC 9110 §7.6.1).
 var hopByHop = []string{
 	"Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// unremovable are fields that a client can't have removed by naming them in Connection. RFC 9110 §7.6.1 forbids to name fields that are for all
-// recipients; a gateway that obeyed would let a client take away what others decide by.
+// unremovable lists fields that a client cannot remove by naming them in Connection. RFC 9110
+// §7.6.1 forbids naming fields that are intended for all recipients. If the gateway obeyed, a
+// client could remove fields on which others base decisions.
 var unremovable = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Access-Control-Request-Headers": true, "Access-Control-Request-Method": true, "Age": true,
 	"Authorization": true, "Baggage": true, "Cache-Control": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Cookie": true, "Date": true,
@@ -22,8 +23,9 @@ var unremovable = map[string]bool{
 	"Origin": true, "Pragma": true, "Range": true, "Referer": true, "Traceparent": true, "Tracestate": true, "User-Agent": true, "Via": true, "X-Real-Ip": true,
 }
 
-// removeHopByHop removes from h what ends at this hop. TE is kept as exactly "trailers" where the client takes them, for nothing else of it may go on.
-// The protocol that the client asks to upgrade to is returned, in lower case, "" for none.
+// removeHopByHop removes from h the fields that end at this hop. If the client accepts trailers, TE
+// stays as exactly "trailers", since no other value of it may be forwarded. It returns the protocol
+// that the client asks to upgrade to, in lower case, or "".
 func removeHopByHop(h http.Header) (upgrade string) {
 	connection := h["Connection"]
 	if httpguts.HeaderValuesContainsToken(connection, "upgrade") {
@@ -50,7 +52,8 @@ func removable(name string) bool {
 	return !unremovable[name] && !strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, ":")
 }
 
-// singleProtocol is the one protocol that an Upgrade field names; a list of choices is not passed on.
+// singleProtocol returns the protocol that an Upgrade field names, or "" if the field lists
+// several.
 func singleProtocol(lines []string) string {
 	if len(lines) != 1 || strings.ContainsAny(lines[0], ", ") {
 		return ""

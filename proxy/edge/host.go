@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// ErrHost says that a Host names no host in a way that every recipient would read alike.
+// ErrHost says that a Host is malformed, or that recipients could read it differently.
 var ErrHost = errors.New("the host is malformed or ambiguous")
 
-// CanonicalHost returns the one spelling of a Host or :authority for a scheme: lower case, without the scheme's default port, an empty port or a
-// trailing dot, an IPv6 address in its short form. Userinfo, zones, escapes, and anything that is no name in ASCII or address are errors. It is
-// idempotent.
+// CanonicalHost returns the one spelling of a Host or :authority for a scheme: in lower case,
+// without the scheme's default port, an empty port or a trailing dot, and with an IPv6 address in
+// its short form. It returns ErrHost for userinfo, zones, escapes, and for anything but an ASCII
+// name or an address. It is idempotent.
 func CanonicalHost(host, scheme string) (string, error) {
 	name, port, err := splitPort(host)
 	if err != nil {
@@ -32,7 +33,7 @@ func CanonicalHost(host, scheme string) (string, error) {
 	return name + ":" + port, nil
 }
 
-// splitPort cuts host at the colon of its port; an IPv6 address keeps its brackets.
+// splitPort cuts host at the colon before its port. An IPv6 address keeps its brackets.
 func splitPort(host string) (name, port string, err error) {
 	end := strings.LastIndexByte(host, ']') + 1
 	rest := host[end:]
@@ -71,7 +72,8 @@ func canonicalIPv6(name string) (string, error) {
 	return "[" + ip.String() + "]", nil
 }
 
-// canonicalName checks a name or IPv4 address. Underscores are no part of a host name by RFC 952, but in use.
+// canonicalName checks a name or an IPv4 address. RFC 952 does not allow underscores in host names,
+// but they are in use.
 func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" || len(name) > 253 {

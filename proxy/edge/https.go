@@ -7,16 +7,17 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// HTTPSMode says what becomes of a request that did not come over HTTPS.
+// HTTPSMode says how to handle a request that did not arrive over HTTPS.
 type HTTPSMode string
 
 const (
-	HTTPSOff      HTTPSMode = "off"      // it is served
+	HTTPSOff      HTTPSMode = "off"      // serve it
 	HTTPSRedirect HTTPSMode = "redirect" // 308 to the same URL with https
 	HTTPSReject   HTTPSMode = "reject"   // 403
 )
 
-// RequireHTTPS returns the middleware for mode. It goes by the scheme and host that the guard found.
+// RequireHTTPS returns the middleware for mode. It relies on the scheme and host that the guard
+// found.
 func RequireHTTPS(mode HTTPSMode) (func(http.Handler) http.Handler, error) {
 	switch mode {
 	case HTTPSOff, "":
@@ -26,7 +27,7 @@ func RequireHTTPS(mode HTTPSMode) (func(http.Handler) http.Handler, error) {
 	case HTTPSReject:
 		return onlyHTTPS(rejectHTTP), nil
 	}
-	return nil, fmt.Errorf("require_https: %q is none of off, redirect, reject", mode)
+	return nil, fmt.Errorf("require_https: %q is not a mode; write off, redirect or reject", mode)
 }
 
 func onlyHTTPS(otherwise http.HandlerFunc) func(http.Handler) http.Handler {
@@ -41,8 +42,47 @@ func onlyHTTPS(otherwise http.HandlerFunc) func(http.Handler) http.Handler {
 	}
 }
 
-// redirectToHTTPS answers 308, which keeps method and body. The port is left out: the one of plain HTTP can't be that of HTTPS.
+// HTTPSStage returns the stage for mode, other than off. A connection may answer hits that came over HTTPS.
+func HTTPSStage(mode HTTPSMode) (Stage, error) {
+	wrap, err := RequireHTTPS(mode)
+	if err != nil {
+		return Stage{}, err
+	}
+	return Stage{
+		Name: "require_https", Wrap: wrap,
+		OnHit: Check(func(at *Located) bool { return at.Scheme == "https" }),
+		Explain: func(at *Located, e *Explanation) {
+			switch {
+			case at.Scheme == "https":
+			case mode == HTTPSRedirect && at.Host != "":
+				e.Refused = explainRedirect(at)
+			default:
+				e.Refuse(http.StatusForbidden, httpsOnly)
+			}
+		},
+	}, nil
+}
+
+// explainRedirect says what redirectToHTTPS answers.
+func explainRedirect(at *Located) *Refusal {
+	target := at.Path
+	if at.Query != "" {
+		target += "?" + at.Query
+	}
+	host, _, err := splitPort(at.Host)
+	if err != nil {
+		return &Refusal{Status: http.StatusBadRequest, Detail: errorText(http.StatusBadRequest, ErrHost.Error())}
+	}
+	return &Refusal{Status: http.StatusPermanentRedirect, Location: "https://" + host + target}
+}
+
+// redirectToHTTPS answers 308, which keeps method and body. It drops the port: the port of plain
+// HTTP cannot be that of HTTPS.
 func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
+	if r.Host == "" { // an HTTP/1.0 client named no host, so there is no URL to redirect to
+		rejectHTTP(w, r)
+		return
+	}
 	host, _, err := splitPort(r.Host)
 	if err != nil {
 		WriteError(w, r, http.StatusBadRequest, requestError, ErrHost.Error())
@@ -55,5 +95,7 @@ func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 }
 
 func rejectHTTP(w http.ResponseWriter, r *http.Request) {
-	WriteError(w, r, http.StatusForbidden, requestDenied, "this resource is served over HTTPS only")
+	WriteError(w, r, http.StatusForbidden, requestDenied, httpsOnly)
 }
+
+const httpsOnly = "this resource is served over HTTPS only"

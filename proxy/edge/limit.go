@@ -5,14 +5,15 @@ import (
 	"net/http"
 )
 
-// limited is a request body with a bound. It keeps what it was made of, so that a route's own limit takes the place of a wider one's instead of
-// adding to it.
+// limited is a request body with a limit. It keeps the original body, so that a route's own limit
+// replaces the server's limit instead of adding to it.
 type limited struct {
 	io.ReadCloser
 	inner io.ReadCloser
 }
 
-// limit bounds body to n bytes; beyond them reading it fails with an *http.MaxBytesError, and the connection is closed after the response.
+// limit bounds body to n bytes. Reading beyond them fails with an *http.MaxBytesError, and the
+// connection is closed after the response.
 func limit(w http.ResponseWriter, body io.ReadCloser, n int64) io.ReadCloser {
 	if body == nil || body == http.NoBody {
 		return body
@@ -23,8 +24,18 @@ func limit(w http.ResponseWriter, body io.ReadCloser, n int64) io.ReadCloser {
 	return &limited{ReadCloser: http.MaxBytesReader(w, body, n), inner: body}
 }
 
-// LimitBody returns a middleware that answers 413 to a request that announces more than n bytes, and fails the reading of one that sends more with an
-// *http.MaxBytesError. 0 is no limit. It replaces a limit that is there already.
+// BodyLimitStage returns the stage of LimitBody(n), for n above 0. A connection answers no request with content, so the stage is indifferent to hits.
+func BodyLimitStage(n int64) Stage {
+	return Stage{Name: "limits.body_bytes", Wrap: LimitBody(n), OnHit: Indifferent(), Explain: func(at *Located, e *Explanation) {
+		if at.BodySize > n {
+			e.Refuse(bodyTooLarge.status, bodyTooLarge.detail)
+		}
+	}}
+}
+
+// LimitBody returns a middleware that answers 413 if the Content-Length exceeds n bytes. If a body
+// without a length exceeds n bytes, reading it fails with an *http.MaxBytesError. If n is 0, there
+// is no limit. The limit replaces an outer one.
 func LimitBody(n int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if n <= 0 {

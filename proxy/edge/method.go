@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// MethodNotAllowed answers 405 with Allow (RFC 9110 §15.5.6) to methods that a path does not have.
+// MethodNotAllowed answers 405 with Allow (RFC 9110 §15.5.6). Use it if a path exists but not for
+// the request's method.
 func MethodNotAllowed(allowed []string) http.HandlerFunc {
 	list := slices.Clone(allowed)
 	slices.Sort(list)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -14,42 +15,86 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
+// texts builds header rules without placeholders from names and values, in turn.
+func texts(pairs ...string) map[string][]Piece {
+	out := make(map[string][]Piece)
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i]] = []Piece{{Text: pairs[i+1]}}
+	}
+	return out
+}
+
+// TestHeaderRulesFill fills in values, including some that no field may hold.
+func TestHeaderRulesFill(t *testing.T) {
+	for _, tt := range []struct {
+		pieces []Piece
+		want   []string
+	}{
+		{[]Piece{{Name: "host"}}, []string{"shop.test"}},
+		{[]Piece{{Name: "scheme"}, {Text: "://"}, {Name: "host"}, {Name: "uri"}}, []string{"https://shop.test/a/b?c=d"}},
+		{[]Piece{{Name: "path"}, {Text: " "}, {Name: "query"}}, []string{"/a/b c=d"}},
+		{[]Piece{{Name: "method"}, {Text: " "}, {Name: "route"}}, []string{"GET all"}},
+		{[]Piece{{Name: "client_ip"}}, []string{"192.0.2.1"}},
+		{[]Piece{{Name: "request_id"}}, []string{"id"}},
+		{[]Piece{{Name: "b"}}, []string{"b%0A"}},
+		{[]Piece{{Name: "lines"}}, nil},
+		{[]Piece{{Name: "long"}}, []string{strings.Repeat("x", maxValue)}},
+		{[]Piece{{Name: "long"}, {Text: "x"}}, nil},
+	} {
+		rules, err := CompileHeaderRules(map[string][]Piece{"X-Set": tt.pieces}, map[string][]Piece{"X-Add": tt.pieces}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := http.Header{"X-Set": {"the client's"}}
+		rules.Apply(h, &Facts{
+			Host: "shop.test", Scheme: "https", Path: "/a/b", Query: "c=d", Method: "GET", Route: "all", ClientIP: netip.MustParseAddr("192.0.2.1"),
+			RequestID: func() string { return "id" }, Captured: map[string]string{"b": "b%0A", "lines": "a\r\nb: c", "long": strings.Repeat("x", maxValue)},
+		})
+		if d := cmp.Diff(tt.want, h["X-Set"]); d != "" {
+			t.Errorf("%v: %s", tt.pieces, d)
+		}
+		if d := cmp.Diff(tt.want, h["X-Add"]); d != "" {
+			t.Errorf("%v: %s", tt.pieces, d)
+		}
+	}
+}
+
 func TestHeaderRules(t *testing.T) {
-	rules, err := CompileHeaderRules(map[string]string{"x-set": "new", "X-Both": "one"}, map[string]string{"X-Add": "more", "x-both": "two"}, []string{"server", "X-Set"})
+	rules, err := CompileHeaderRules(texts("x-set", "new", "X-Both", "one"), texts("X-Add", "more", "x-both", "two"), []string{"server", "X-Set"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	shared := make([]string, 1, 8)
 	shared[0] = "old"
 	h := http.Header{"Server": {"x"}, "X-Set": {"old", "older"}, "X-Add": shared}
-	rules.Apply(h)
+	rules.Apply(h, &Facts{})
 	want := http.Header{"X-Set": {"new"}, "X-Add": {"old", "more"}, "X-Both": {"one", "two"}}
 	if d := cmp.Diff(want, h); d != "" {
 		t.Error(d)
 	}
 	if shared[:2][1] != "" {
-		t.Error("an added value was written into a slice that others may hold")
+		t.Error("Apply appended to a shared slice")
 	}
-	// The rules are shared by all requests: what one adds is not seen by another.
+	// All requests share the rules. A value added for one request must not show in another.
 	h["X-Set"] = append(h["X-Set"], "mine")
 	again := http.Header{}
-	rules.Apply(again)
+	rules.Apply(again, &Facts{})
 	if d := cmp.Diff(http.Header{"X-Set": {"new"}, "X-Add": {"more"}, "X-Both": {"one", "two"}}, again); d != "" {
 		t.Error(d)
 	}
 	var none *HeaderRules
-	none.Apply(h)
+	none.Apply(h, &Facts{})
 	if !none.Empty() || !new(HeaderRules).Empty() || rules.Empty() {
 		t.Error("Empty is wrong")
 	}
 }
 
 func TestHeaderRulesRefuse(t *testing.T) {
-	_, err := CompileHeaderRules(map[string]string{"Content-Length": "1", "a b": "x", "X-Nl": "a\r\nb: c"}, map[string]string{"connection": "x"}, []string{"Host", "Transfer-Encoding", ""})
+	_, err := CompileHeaderRules(texts("Content-Length", "1", "a b", "x", "X-Nl", "a\r\nb: c"), texts("connection", "x"), []string{"Host", "Transfer-Encoding", ""})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"Content-Length can't", `"a b"`, "X-Nl", "Connection can't", "Host can't", "Transfer-Encoding can't", `""`} {
+	for _, want := range []string{"Content-Length cannot", `"a b"`, "X-Nl", "Connection cannot", "Host cannot", "Transfer-Encoding cannot", `""`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
@@ -156,7 +201,7 @@ func TestLimitBody(t *testing.T) {
 	f(0, 10, 11, true, 413, false)
 	f(0, 10, 11, false, 200, true)
 	f(0, 0, 1<<20, false, 200, false)
-	f(10, 20, 15, false, 200, false) // the inner limit counts, wider or narrower
+	f(10, 20, 15, false, 200, false) // the inner limit applies, whether wider or narrower
 	f(20, 10, 15, false, 200, true)
 }
 
@@ -179,7 +224,7 @@ func TestRefusedRequestsAreKnownByAddress(t *testing.T) {
 }
 
 func TestGuardLeavesTheServersRequestAlone(t *testing.T) {
-	r := httptest.NewRequest("POST", "http://A.example:80//b", strings.NewReader("x"))
+	r := httptest.NewRequest("POST", "http://A.example:80/./b", strings.NewReader("x"))
 	body, u, host := r.Body, *r.URL, r.Host
 	out, _, _ := through(t, r)
 	if r.Body != body || *r.URL != u || r.Host != host {

@@ -5,15 +5,19 @@ import (
 	"strings"
 )
 
-// ErrPath says that a path has no canonical form that every recipient would read alike.
+// ErrPath says that a path is malformed, or that recipients could read it differently.
 var ErrPath = errors.New("the path is malformed or ambiguous")
 
 const upperHex = "0123456789ABCDEF"
 
-// CanonicalPath returns the one spelling of an escaped path that routing, cache keys and upstreams all see. RFC 3986 §6.2.2: escapes of unreserved
-// characters are undone, others are in upper case, dot segments are resolved; beyond it, runs of slashes are merged, and bytes that no path may hold
-// unescaped are escaped. %2F stays, as it is data and no separator. Control characters, backslashes (which some servers take for slashes), broken
-// escapes, and dot segments that only some recipients would see (behind %2F, or before a ;parameter) are errors. CanonicalPath is idempotent.
+// CanonicalPath returns the one spelling of an escaped path, which routing, cache keys and
+// upstreams all see. It changes only what RFC 3986 §6.2.2 calls equivalent: it decodes escapes of
+// unreserved characters, writes other escapes in upper case, and resolves dot segments. It escapes
+// bytes that a path may not hold unescaped. Empty segments stay, since they name another resource
+// (§3.3), and so does %2F, which is data and not a separator. It returns ErrPath for control
+// characters, backslashes (some servers take them for slashes), broken escapes, and dot segments
+// that only some recipients would see (after %2F, or before a ;parameter). CanonicalPath is
+// idempotent.
 func CanonicalPath(escaped string) (string, error) {
 	if escaped == "" {
 		return "/", nil
@@ -31,13 +35,14 @@ func CanonicalPath(escaped string) (string, error) {
 	return resolve(spelled)
 }
 
-// isCanonical recognises the common path, without escapes and without a segment that begins with a dot. It may say no to a canonical path.
+// isCanonical recognises common paths: without escapes and without segments that begin with a dot.
+// It may return false for a canonical path.
 func isCanonical(p string) bool {
 	for i := range len(p) {
 		c := p[i]
 		switch {
 		case c == '/':
-			if i+1 < len(p) && (p[i+1] == '/' || p[i+1] == '.') {
+			if i+1 < len(p) && p[i+1] == '.' {
 				return false
 			}
 		case !segmentByte(c):
@@ -47,7 +52,7 @@ func isCanonical(p string) bool {
 	return true
 }
 
-// segmentByte is pchar of RFC 3986 §3.3 without pct-encoded.
+// segmentByte reports whether c is a pchar of RFC 3986 §3.3, pct-encoded apart.
 func segmentByte(c byte) bool { return unreserved(c) || strings.IndexByte("!$&'()*+,;=:@", c) >= 0 }
 
 func unreserved(c byte) bool {
@@ -83,7 +88,7 @@ func respell(p string) (string, error) {
 	return b.String(), nil
 }
 
-// forbidden reports bytes that no path may hold, or not unescaped.
+// forbidden reports whether a path may not hold c, or may hold it only escaped.
 func forbidden(c byte, escaped bool) bool {
 	if c < 0x20 || c == 0x7f || c == '\\' {
 		return true
@@ -112,31 +117,47 @@ func unhex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// resolve merges slashes and removes dot segments (RFC 3986 §5.2.4).
+// resolve removes dot segments (RFC 3986 §5.2.4). Empty segments count: ".." removes one like any
+// other.
 func resolve(p string) (string, error) {
 	kept := make([]string, 0, 8)
-	slash := false
-	for segment := range strings.SplitSeq(p[1:], "/") {
-		slash = true
+	for rest, more := p[1:], true; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
 		switch {
-		case segment == "" || segment == ".":
 		case segment == "..":
 			kept = kept[:max(0, len(kept)-1)]
+		case segment == ".":
 		case hidesDots(segment):
 			return "", ErrPath
 		default:
 			kept = append(kept, segment)
-			slash = false
+			continue
+		}
+		if !more {
+			kept = append(kept, "") // the path names a directory
 		}
 	}
-	out := "/" + strings.Join(kept, "/")
-	if slash && len(kept) > 0 {
-		out += "/"
-	}
-	return out, nil
+	return "/" + strings.Join(kept, "/"), nil
 }
 
-// hidesDots reports whether a recipient that decodes %2F, or that cuts path parameters off (..;), would find a dot segment in segment.
+// MergeSlashes returns path without its empty segments, except one at the end.
+func MergeSlashes(path string) string {
+	at := strings.Index(path, "//")
+	if at < 0 {
+		return path
+	}
+	merged := []byte(path[:at])
+	for i := at; i < len(path); i++ {
+		if path[i] != '/' || i+1 == len(path) || path[i+1] != '/' {
+			merged = append(merged, path[i])
+		}
+	}
+	return string(merged)
+}
+
+// hidesDots reports whether segment contains a dot segment for a recipient that decodes %2F or cuts
+// off path parameters (..;).
 func hidesDots(segment string) bool {
 	if !strings.Contains(segment, ".") || !strings.ContainsAny(segment, "%;") {
 		return false

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// K12, K9 (path part), F10: one spelling for what is one path, an error for what recipients would read differently.
+// K12, K9 (path part), F10: one spelling for each path, and an error for paths that recipients
+// would read differently.
 func TestK12CanonicalPath(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -26,14 +27,23 @@ func TestK12CanonicalPath(t *testing.T) {
 	f("/", "/")
 	f("/a/b.css", "/a/b.css")
 	f("/a/", "/a/")
-	f("//", "/")
-	f("//a///b//", "/a/b/")
+	f("//", "//") // an empty segment is a segment
+	f("//a///b//", "//a///b//")
+	f("/a//", "/a//")
+	f("//.", "//")
+	f("/a//.", "/a//")
+	f("/a//..", "/a/")
+	f("/..//a", "//a")
+	f("/.//a", "//a")
+	f("/a//./b", "/a//b")
+	f("/a//b/..", "/a//")
 	f("/./a/./b/.", "/a/b/")
 	f("/a/../b", "/b")
 	f("/a/b/..", "/a/")
 	f("/a/..", "/")
 	f("/../../a", "/a")
-	f("/a//../b", "/b")
+	f("/a//../b", "/a/b")
+	f("/a//../../b", "/b")
 	f("/api/../admin", "/admin")
 	f("/%2e%2E/a/%2e/b", "/a/b")
 	f("/a/.%2e/b", "/b")
@@ -51,7 +61,7 @@ func TestK12CanonicalPath(t *testing.T) {
 	f("/caf%c3%a9", "/caf%C3%A9")
 	f("/\xff", "/%FF") // not UTF-8, but one spelling
 	f(`/"<>^{|}[]`+"`", "/%22%3C%3E%5E%7B%7C%7D%5B%5D%60")
-	f("/a%3fb%23c", "/a%3Fb%23c") // K9: stays data
+	f("/a%3fb%23c", "/a%3Fb%23c") // K9: it stays data
 	f("/account%2Fx.css", "/account%2Fx.css")
 	// errors
 	f("a", "")
@@ -83,6 +93,14 @@ func TestK12CanonicalPath(t *testing.T) {
 	f("/a/x%2f..;y/b", "")
 }
 
+func TestMergeSlashes(t *testing.T) {
+	for in, want := range map[string]string{"/": "/", "//": "/", "///": "/", "/a/b/": "/a/b/", "//a///b//": "/a/b/", "/a//b": "/a/b", "/http://h//a": "/http:/h/a", "/%2F//%2F": "/%2F/%2F"} {
+		if got := MergeSlashes(in); got != want {
+			t.Errorf("MergeSlashes(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzCanonicalPath(f *testing.F) {
 	for _, s := range []string{"/", "//a/../b", "/%2e%2e/%2f", "/a%2Fb;c=d", "/..;/x", "/caf\xc3\xa9", `/\`, "/%25%32%65", "/a/%2e", "/%C0%AE/", "/a%00", "/.%2E/", "/x%2f..%2fy"} {
 		f.Add(s)
@@ -95,7 +113,7 @@ func FuzzCanonicalPath(f *testing.F) {
 		if again, err := CanonicalPath(got); again != got || err != nil {
 			t.Fatalf("%q became %q and then %q, %v", s, got, again, err)
 		}
-		if got[0] != '/' || strings.Contains(got, "//") || strings.ContainsAny(got, " ?#\\\x00\r\n\x7f") {
+		if got[0] != '/' || strings.ContainsAny(got, " ?#\\\x00\r\n\x7f") {
 			t.Fatalf("%q became %q", s, got)
 		}
 		for segment := range strings.SplitSeq(got, "/") {
@@ -103,13 +121,19 @@ func FuzzCanonicalPath(f *testing.F) {
 				t.Fatalf("%q became %q, with a dot segment", s, got)
 			}
 		}
-		// What net/url makes of it is the same again, so that whoever asks the URL sees this spelling and no other.
+		// It is also canonical without its empty segments.
+		merged := MergeSlashes(got)
+		if again, err := CanonicalPath(merged); again != merged || err != nil || strings.Contains(merged, "//") {
+			t.Fatalf("%q became %q, merged %q, and then %q, %v", s, got, merged, again, err)
+		}
+		// net/url must keep the spelling, so that readers of the URL see this spelling and no
+		// other.
 		u, err := url.ParseRequestURI(got)
 		if err != nil || u.EscapedPath() != got || u.RawQuery != "" {
 			t.Fatalf("%q became %q, which net/url takes for %q, %v", s, got, u, err)
 		}
-		// And what it means is what the input meant, dot segments and slashes aside.
-		if plain, err := url.PathUnescape(s); err == nil && !strings.Contains(plain, ".") && !strings.Contains(plain, "//") && s != "" {
+		// The path has the same meaning as the input, dot segments apart.
+		if plain, err := url.PathUnescape(s); err == nil && !strings.Contains(plain, ".") && s != "" {
 			if mine, _ := url.PathUnescape(got); mine != plain {
 				t.Fatalf("%q became %q: another path", s, got)
 			}
@@ -117,7 +141,7 @@ func FuzzCanonicalPath(f *testing.F) {
 	})
 }
 
-func TestCanonicalPathAllocatesNothingInTheCommonCase(t *testing.T) {
+func TestCanonicalPathDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { CanonicalPath("/api/v1/users/1234567;x=1/profile.json") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -136,9 +160,11 @@ func TestF10Query(t *testing.T) {
 	f("a=1&b=2", 1, errParameters)
 	f("a=1;b=2", 1, errParameters)
 	f(strings.Repeat("a&", 10000), 10000, errParameters)
-	f("a=%0a", 1, nil) // data: it goes on as it came
+	f("a=%0a", 1, nil) // data, forwarded unchanged
 	f("a=\xff", 1, nil)
-	f("a=%00", 1, errQuery)
+	f("a=%00", 1, nil)
+	f("%00", 1, nil)
+	f("a%00=%7F%5c%23%20", 1, nil)
 	f("a=\n", 1, errQuery)
 	f("a=\x00", 1, errQuery)
 	f("a=\x7f", 1, errQuery)

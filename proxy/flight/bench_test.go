@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkFlight is a whole flight: join, announce, 1 MiB in pieces of 32 KiB, all readers to the end.
+// BenchmarkFlight measures a whole flight: join, announce, and 1 MiB in pieces of 32 KiB that all
+// readers read to the end.
 func BenchmarkFlight(b *testing.B) {
 	piece := noise(chunk)
 	for _, readers := range []int{1, 10, 100} {

@@ -20,7 +20,7 @@ type flightOf = Flight[string, int]
 
 var background = context.Background()
 
-// noise is n bytes that no shift maps to itself.
+// noise returns n bytes that no shift maps to themselves.
 func noise(n int) []byte {
 	rnd := rand.NewChaCha8([32]byte{1})
 	b := make([]byte, n)
@@ -125,10 +125,10 @@ func TestBytesAreSeenAtOnceAndNeverChange(t *testing.T) {
 	if err != nil || string(first) != "one" {
 		t.Fatalf("%q, %v", first, err)
 	}
-	_ = append(first, "XXX"...) // a reader that appends must not reach into the segment
+	_ = append(first, "XXX"...) // a reader that appends must not change the segment
 	p := []byte("two")
 	write(t, f, p)
-	copy(p, "???") // nor the leader that reuses its buffer
+	copy(p, "???") // nor may the leader by reusing its buffer
 	next(t, r, []byte("two"))
 	f.End(Shared, nil)
 	fails(t, r, io.EOF)
@@ -196,7 +196,8 @@ func TestOutcomes(t *testing.T) {
 	f(false, Failed, boom, Failed, boom, boom)
 }
 
-// A follower that is woken and joins again must find its old flight gone.
+// TestEndLeavesTheGroupBeforeWaking checks that a follower that is woken and joins again does not
+// find its old flight.
 func TestEndLeavesTheGroupBeforeWaking(t *testing.T) {
 	for range 200 {
 		var g Group[string, int]
@@ -243,7 +244,7 @@ func TestWaiterCap(t *testing.T) {
 	if _, _, err = g.Join("k", 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = g.Join("k", 2); !errors.Is(err, ErrCrowded) {
+	if _, _, err = g.Join("k", 2); !errors.Is(err, ErrTooManyWaiters) {
 		t.Fatalf("third follower of two: %v", err)
 	}
 	if _, lead, err := g.Join("other", 2); err != nil || !lead {
@@ -261,7 +262,7 @@ func TestWaiterCap(t *testing.T) {
 	if _, lead, err := g.Join("k", 2); err != nil || lead {
 		t.Errorf("nobody waits after Announce: lead %v, error %v", lead, err)
 	}
-	f.Leave() // the leader has no place to give back
+	f.Leave() // the leader has no place to give up
 	if f.Waiters() != 3 {
 		t.Errorf("%d waiters", f.Waiters())
 	}
@@ -309,7 +310,7 @@ func TestWriteNeedsAnnounce(t *testing.T) {
 	}
 }
 
-func TestAFillWithoutReadersGoesOnUntilItCannotBeKept(t *testing.T) {
+func TestFillWithoutReadersContinuesUpToTheLimit(t *testing.T) {
 	var g Group[string, int]
 	f := lead(t, &g)
 	r := f.Reader(background)

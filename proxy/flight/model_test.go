@@ -14,7 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// voyage is a flight drawn at random: what the leader writes, how it ends, and when who comes, reads and goes.
+// voyage is a random flight: what the leader writes, how it ends, and when followers join, read and
+// leave.
 type voyage struct {
 	body   []byte
 	keep   int64
@@ -28,7 +29,7 @@ type rider struct {
 	comes time.Duration
 	pause time.Duration // between reads
 	chunk int
-	goes  int // bytes after which it leaves; -1: stays
+	goes  int // bytes after which the reader leaves; -1: it stays
 }
 
 func drawVoyage(t *rapid.T) voyage {
@@ -57,7 +58,7 @@ func drawVoyage(t *rapid.T) voyage {
 
 var errLeader = errors.New("leader failed")
 
-// run flies v and returns what went wrong.
+// run executes v and returns the errors.
 func (v voyage) run() error {
 	g := Group[string, int]{SlowReader: 200 * time.Millisecond}
 	f, _, _ := g.Join("k", 0)
@@ -66,7 +67,7 @@ func (v voyage) run() error {
 	for _, r := range v.riders {
 		wg.Go(func() { problems <- r.ride(&g, v) })
 	}
-	time.Sleep(50 * time.Millisecond) // some come before the head, some after
+	time.Sleep(50 * time.Millisecond) // some followers join before the head, some after
 	f.Announce(1, v.keep)
 	problems <- v.fly(f)
 	wg.Wait()
@@ -125,6 +126,9 @@ func (r rider) ride(g *Group[string, int], v voyage) error {
 	}
 	defer f.Leave()
 	if _, o, err := f.Head(context.Background()); o != Shared || err != nil {
+		if o == Solo && err == nil {
+			return nil // the flight of another late follower: only they end one with Solo
+		}
 		if v.fail || errors.Is(err, errLeader) {
 			return nil
 		}
@@ -166,6 +170,23 @@ func (r rider) read(rd *Reader) (got []byte, err error) {
 			return got, err
 		}
 		time.Sleep(r.pause)
+	}
+}
+
+// TestLateFollowersAtTheSameMoment makes several followers join after the flight has ended. The first
+// to run starts a flight of its own, and the others may join that one. The scheduler decides which
+// of them leads, and no outcome may depend on it.
+func TestLateFollowersAtTheSameMoment(t *testing.T) {
+	v := voyage{body: noise(10), keep: 100, writes: []int{10}}
+	for range 6 {
+		v.riders = append(v.riders, rider{comes: 300 * time.Millisecond, goes: -1})
+	}
+	for range 2000 {
+		var err error
+		synctest.Test(t, func(*testing.T) { err = v.run() })
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 const chunk = 32 << 10
 
-// pour writes chunks until there are total bytes, and sends the error.
+// pour writes chunks until total bytes are written, and sends the error.
 func pour(f *flightOf, body []byte) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -37,7 +37,7 @@ func TestOverflowDetachesAndForgets(t *testing.T) {
 		f.Announce(1, 100)
 		body := noise(8 << 20)
 		done := pour(f, body)
-		synctest.Wait() // blocked: w has not begun, r neither
+		synctest.Wait() // blocked: neither the writer nor the reader has begun
 		if g.Len() != 0 {
 			t.Error("still in its group")
 		}
@@ -71,7 +71,8 @@ func TestOverflowDetachesAndForgets(t *testing.T) {
 	})
 }
 
-// A late reader of a body that has outgrown the bytes to keep may still begin while nothing was dropped.
+// TestLateReaderBeforeAnythingIsDropped checks that a late reader of a body that exceeds the limit
+// may still begin if nothing was dropped.
 func TestLateReaderBeforeAnythingIsDropped(t *testing.T) {
 	var g Group[string, int]
 	f := lead(t, &g)
@@ -105,7 +106,7 @@ func TestSlowReaderIsCutOffWhileOthersWait(t *testing.T) {
 	})
 }
 
-func TestASlowReaderThatMovesIsNotCutOff(t *testing.T) {
+func TestSlowReaderWithProgressIsNotCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := Group[string, int]{SlowReader: 3 * time.Second}
 		f := lead(t, &g)
@@ -150,7 +151,8 @@ func TestASingleReaderIsOnlyBackpressure(t *testing.T) {
 	})
 }
 
-// A follower that has joined, and neither reads nor leaves, is slow as well.
+// TestIdleFollowerIsCutOff checks that a follower that has joined and neither reads nor leaves
+// counts as slow.
 func TestIdleFollowerIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Group[string, int]

@@ -11,25 +11,29 @@ var (
 	_ io.WriterTo   = (*Reader)(nil)
 )
 
-// Reader is a cursor on the body of a flight. One goroutine reads; Close may be called from any.
+// Reader is a cursor on the body of a flight. Only one goroutine may read at a time. Close may be
+// called concurrently.
 type Reader struct {
 	spool *spool
-	ctx   context.Context // bounds Read and WriteTo, whose signatures have no room for it
+	ctx   context.Context // limits Read and WriteTo, whose signatures have no context
+
+	tap bool // true if the leader uses it, so that it is not a consumer
 
 	// Guarded by the spool's lock.
-	segment int // index of the segment, the forgotten ones counted
+	segment int // index of the segment, counted from the first one written
 	offset  int // within it
 	pos     int64
-	moved   time.Time // when bytes were last taken
+	moved   time.Time // time of the last progress
 	parked  bool
-	err     error // set once the reader is out: closed, cut off, too late
+	err     error // set when the reader is closed, cut off or too late
 }
 
-// Next returns the bytes that come next as soon as there are some, without copying: they never change and stay valid. At the end it returns
-// io.EOF if the body is complete, else the reason why it is not.
+// Next returns the next bytes as soon as they exist, without copying. The bytes never change and
+// stay valid. At the end Next returns io.EOF if the body is complete, and the error of End
+// otherwise.
 func (r *Reader) Next(ctx context.Context) ([]byte, error) { return r.take(ctx, segmentSize) }
 
-// Read reads some of the bytes that are there, and waits when there are none.
+// Read reads available bytes, and waits if there are none.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -38,7 +42,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return copy(p, b), err
 }
 
-// WriteTo writes the body to w as it comes, segment by segment, without copying.
+// WriteTo writes the body to w while it grows, segment by segment, without copying.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		b, err := r.Next(r.ctx)
@@ -56,7 +60,8 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// Close gives the cursor up; what it held back is released, and a Read under way returns ErrClosed.
+// Close releases the cursor, so that it no longer delays the writer. A pending Read returns
+// ErrClosed.
 func (r *Reader) Close() error {
 	s := r.spool
 	s.mu.Lock()
@@ -68,7 +73,7 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// take returns up to limit bytes and moves on.
+// take returns up to limit bytes and advances.
 func (r *Reader) take(ctx context.Context, limit int) ([]byte, error) {
 	s := r.spool
 	s.mu.Lock()
@@ -92,23 +97,24 @@ func (r *Reader) take(ctx context.Context, limit int) ([]byte, error) {
 	}
 }
 
-// park waits for more.
+// park waits for more bytes.
 func (r *Reader) park(ctx context.Context) error {
 	s := r.spool
 	r.parked = true
 	s.parked++
-	s.room.signal() // the writer may be waiting for a slower one, who must not stand still from now on
+	s.room.signal() // the writer may wait for a slower reader, which from now on must make progress
 	err := s.changed.wait(ctx, &s.mu, nil)
 	s.parked--
 	r.parked = false
 	return err
 }
 
-// advance hands out the rest of the current segment, or limit bytes of it.
+// advance returns the rest of the current segment, up to limit bytes.
 func (r *Reader) advance(limit int) []byte {
 	s := r.spool
 	seg := s.segments[r.segment-s.dropped]
-	if r.offset == len(seg) { // it was the last when we came to its end; it is full now, and there is another
+	// The segment was the last when we reached its end; now it is full, and another follows.
+	if r.offset == len(seg) {
 		r.segment, r.offset = r.segment+1, 0
 		seg = s.segments[r.segment-s.dropped]
 	}
@@ -121,10 +127,14 @@ func (r *Reader) advance(limit int) []byte {
 	return b
 }
 
-// fail takes the reader out of the spool for the given reason; the first reason stays. The lock is held.
+// fail removes the reader from the spool. Only the first reason counts. The caller holds the lock.
 func (r *Reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
+	}
+	if _, reading := r.spool.readers[r]; reading && !r.tap {
+		r.spool.open--
+		r.spool.notifyConsumers(-1)
 	}
 	delete(r.spool.readers, r)
 	r.spool.room.signal()

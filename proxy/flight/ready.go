@@ -1,6 +1,6 @@
 package flight
 
-// Ready reports whether Next would return at once: with bytes, the end, or an error.
+// Ready reports whether Next would return at once with bytes, the end, or an error.
 func (r *Reader) Ready() bool {
 	s := r.spool
 	s.mu.Lock()

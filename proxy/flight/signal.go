@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// signal wakes all who wait for a change, and can be waited for together with a context: a channel that is closed, and replaced by the next
-// who waits. The zero value is ready; all use is under one lock.
+// signal wakes all waiting goroutines. Unlike sync.Cond, it can be waited for together with a
+// context: it is a channel that is closed, and that the next waiting goroutine replaces. The zero
+// value is ready. All calls must be made under one lock.
 type signal struct{ c chan struct{} }
 
-// signal wakes everybody who waits.
+// signal wakes all waiting goroutines.
 func (s *signal) signal() {
 	if s.c != nil {
 		close(s.c)
@@ -18,7 +19,8 @@ func (s *signal) signal() {
 	}
 }
 
-// wait gives mu up until the next signal, the end of ctx or a tick, and takes it again. It returns the cause of the end of ctx.
+// wait releases mu until the next signal, the end of ctx or a tick, and then locks it again. If ctx
+// has ended, it returns the cause.
 func (s *signal) wait(ctx context.Context, mu *sync.Mutex, tick <-chan time.Time) error {
 	if s.c == nil {
 		s.c = make(chan struct{})

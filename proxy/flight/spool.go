@@ -9,53 +9,61 @@ import (
 )
 
 const (
-	segmentSize  = 64 << 10 // the largest segment
-	firstSegment = 4 << 10  // the smallest: segments double from here, so that small bodies stay small
-	window       = 1 << 20  // how far the slowest reader may be behind once the body is too large to be kept
+	segmentSize = 64 << 10 // size of the largest segment
+	// Size of the first segment: sizes double from here, so that small bodies take little memory.
+	firstSegment = 4 << 10
+	window       = 1 << 20 // maximum lag of the slowest reader once the body exceeds the limit
 )
 
-// spool is a body that grows while it is read. Segments are only ever appended to within their capacity, beyond what any reader has been
-// given, so bytes once seen never change.
+// spool is a body that grows while it is read. Segments only grow within their capacity, beyond the
+// bytes that any reader has received, so received bytes never change.
 type spool struct {
 	patience time.Duration
 	now      func() time.Time
-	detach   func() // leaves the group; takes the group's lock, so it is called without ours
+	// Removes the flight from its group; takes the group's lock, so it is called without ours.
+	detach func()
 
 	mu        sync.Mutex
-	changed   signal // head, bytes or end are there: readers wait for it
-	room      signal // a reader moved, parked, came or went: the writer waits for it
+	changed   signal // signals a head, bytes or the end to readers
+	room      signal // signals to the writer that a reader moved, waits, came or went
 	announced bool
+	nudges    int
 	ended     bool
-	err       error     // with ended: nil says complete
-	aboard    int       // followers that have joined and not left
-	pending   int       // of these, the ones that have not opened a reader yet: each pins byte 0
-	boarded   time.Time // when the head was announced, or later the last follower came: from then pending ones are to make haste
-	expelled  bool      // pending ones have been cut off, as slow readers are
+	err       error // if ended: nil means complete
+	followers int   // followers that have joined and not left
+	pending   int   // followers that have not opened a reader yet: each pins byte 0
+	// Time of the announcement or of the last follower after it; pending followers must read soon
+	// after.
+	lastJoined    time.Time
+	pendingCutOff bool // true if pending followers were cut off as slow readers
 
 	keep     int64
-	over     bool // more than keep was written: the flight is detached and forgets what was read
+	over     bool // true if the body exceeds keep: the flight is detached and drops segments
 	segments [][]byte
-	dropped  int   // segments forgotten before segments[0]
-	size     int64 // bytes written, the forgotten ones included
+	dropped  int   // number of segments dropped before segments[0]
+	size     int64 // bytes written, including dropped ones
 	readers  map[*Reader]struct{}
-	parked   int   // readers that have read everything and wait
-	passed   int64 // a position that every reader is known to have passed: spares looking at all of them at each Write
+	attend   func(change int) // called when consumers come and go; may be nil
+	open     int              // readers that are consumers
+	parked   int              // readers that have read everything and wait
+	passed   int64            // a position that every reader has passed; avoids a look at all readers in each Write
 }
 
-// board counts a follower in, unless limit others wait for the head already.
-func (s *spool) board(limit int) bool {
+// admitFollower adds a follower, unless limit others already wait for the head.
+func (s *spool) admitFollower(limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if limit > 0 && s.aboard >= limit && !s.announced {
+	if limit > 0 && s.followers >= limit && !s.announced {
 		return false
 	}
-	s.aboard++
+	s.followers++
+	s.notifyConsumers(1)
 	s.pending++
-	s.boarded = s.now()
+	s.lastJoined = s.now()
 	return true
 }
 
-// finish ends the body. The lock is held.
+// finish ends the body. The caller holds the lock.
 func (s *spool) finish(err error) {
 	s.ended, s.err = true, err
 	s.changed.signal()
@@ -78,11 +86,13 @@ func (s *spool) write(p []byte) (n int, err error) {
 	}
 }
 
-// admit returns when bytes may be appended. The lock is held, and given up while it waits.
+// admit returns when bytes may be appended. The caller holds the lock, and admit releases it while
+// it waits.
 func (s *spool) admit(more int64) error {
 	if s.announced && !s.ended && !s.over && s.size+more > s.keep {
 		s.over = true
-		// A follower that still finds the flight in its group is counted as pending before anything is dropped.
+		// If a follower still finds the flight in its group, it is counted as pending before
+		// anything is dropped.
 		s.mu.Unlock()
 		s.detach()
 		s.mu.Lock()
@@ -101,7 +111,7 @@ func (s *spool) admit(more int64) error {
 	return nil
 }
 
-// push appends as much of p as the current segment takes.
+// push appends as much of p as fits into the current segment.
 func (s *spool) push(p []byte) int {
 	if len(p) == 0 {
 		return 0
@@ -119,7 +129,8 @@ func (s *spool) push(p []byte) int {
 	return k
 }
 
-// nextSize is the capacity of the next segment: double the last, enough for n, within the bounds.
+// nextSize returns the capacity of the next segment: twice the last one, at least n, within the
+// limits.
 func (s *spool) nextSize(n int) int {
 	size := firstSegment
 	if last := len(s.segments) - 1; last >= 0 {
@@ -128,7 +139,7 @@ func (s *spool) nextSize(n int) int {
 	return min(max(size, n), segmentSize)
 }
 
-// awaitReaders blocks while the slowest reader is behind by more than the window.
+// awaitReaders blocks while the slowest reader is more than a window behind.
 func (s *spool) awaitReaders() error {
 	var timer *time.Timer
 	began := s.now()
@@ -161,7 +172,7 @@ func (s *spool) awaitReaders() error {
 	return nil
 }
 
-// slowest is the position of the slowest reader.
+// slowest returns the position of the slowest reader.
 func (s *spool) slowest() int64 {
 	if s.pending > 0 {
 		return 0
@@ -173,18 +184,19 @@ func (s *spool) slowest() int64 {
 	return low
 }
 
-// cutOff removes the readers that hold the writer up and have not moved for too long while others wait. If there are none, it returns when
-// the first may be due, 0 when nobody waits. began is when the writer came to wait: before that a reader may have stood still because there was
-// nothing to read, which is nobody's fault.
+// cutOff removes the readers that delay the writer and have made no progress for too long while
+// others wait. If it removes no reader, it returns the time until the next check, or 0 if no reader
+// waits. began is when the writer started to wait: before that a reader may have had nothing to
+// read, which is not its fault.
 func (s *spool) cutOff(began time.Time) (wait time.Duration, cut bool) {
 	if s.parked == 0 {
 		return 0, false
 	}
 	now, wait := s.now(), s.patience
 	if s.pending > 0 {
-		left := s.patience - now.Sub(s.boarded)
+		left := s.patience - now.Sub(s.lastJoined)
 		if left <= 0 {
-			s.pending, s.expelled = 0, true
+			s.pending, s.pendingCutOff = 0, true
 			return 0, true
 		}
 		wait = left
@@ -208,7 +220,7 @@ func (s *spool) cutOff(began time.Time) (wait time.Duration, cut bool) {
 	return wait, cut
 }
 
-// forget drops the segments that every reader has passed, once the body is too large to be kept.
+// forget drops the segments that every reader has passed if the body exceeds the limit.
 func (s *spool) forget() {
 	if !s.over || s.pending > 0 {
 		return
@@ -218,14 +230,21 @@ func (s *spool) forget() {
 		low = min(low, r.segment)
 	}
 	n := low - s.dropped
-	clear(s.segments[:n]) // the array is shared with nobody, but outlives the reslicing
+	clear(s.segments[:n]) // the array is not shared, but outlives the reslicing
 	s.segments = s.segments[n:]
 	s.dropped = low
 }
 
-// open adds a reader at byte 0.
-func (s *spool) open(ctx context.Context) *Reader {
-	r := &Reader{spool: s, ctx: ctx, moved: s.now()}
+// notifyConsumers reports a change in the number of consumers. The caller holds the lock.
+func (s *spool) notifyConsumers(change int) {
+	if s.attend != nil && change != 0 {
+		s.attend(change)
+	}
+}
+
+// start adds a reader at byte 0. A tap is not a consumer.
+func (s *spool) start(ctx context.Context, tap bool) *Reader {
+	r := &Reader{spool: s, ctx: ctx, tap: tap, moved: s.now()}
 	if s.dropped > 0 {
 		r.err = ErrTooLate
 		return r
@@ -234,6 +253,10 @@ func (s *spool) open(ctx context.Context) *Reader {
 		s.readers = make(map[*Reader]struct{})
 	}
 	s.readers[r] = struct{}{}
+	if !tap {
+		s.open++
+		s.notifyConsumers(1)
+	}
 	s.passed = 0
 	return r
 }
@@ -248,7 +271,8 @@ func (s *spool) body() ([][]byte, int64, bool) {
 	for i, seg := range kept {
 		kept[i] = seg[:len(seg):len(seg)]
 	}
-	// All but the last are full: cut that to size, so that what is kept costs what it holds.
+	// All segments but the last are full. Clip the last one, so that a stored body takes no more
+	// memory than its size.
 	if last := len(kept) - 1; last >= 0 && cap(s.segments[last]) > len(kept[last]) {
 		kept[last] = slices.Clip(bytes.Clone(kept[last]))
 	}

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// entry is what a line of the access log tells.
+// entry holds the data of one line of the access log.
 type entry struct {
 	start                      time.Time
 	took                       time.Duration
@@ -24,11 +24,11 @@ type entry struct {
 	route, cache, reason, tier string
 	age, ttl                   time.Duration
 	key, coding                string
-	keyHash                    uint64 // instead of key; 0: none
-	e                          *Event // nil for a hit of a connection
+	keyHash                    uint64 // replaces key; 0: no key
+	e                          *Event // nil for a hit that the connection answered
 }
 
-// statusGone is logged where a client left before there was a response, as nginx has it.
+// statusGone is the logged status if the client left before there was a response, as in nginx.
 const statusGone = 499
 
 func entryOf(e *Event, r *http.Request) entry {
@@ -75,7 +75,7 @@ var (
 	refererName, agentName = []byte("referer"), []byte("user-agent")
 )
 
-// append appends the line, with its end, to b.
+// append appends the line with its line end to b.
 func (t *entry) append(b []byte, f AccessFormat) []byte {
 	if f == FormatJSON {
 		return t.appendJSON(b)
@@ -83,8 +83,8 @@ func (t *entry) append(b []byte, f AccessFormat) []byte {
 	return t.appendCommon(b, f == FormatCombined)
 }
 
-// appendCommon writes the format that web servers have always written. What would end a field or a line is written as \xHH, so that no client can forge
-// one.
+// appendCommon appends the line in the Common Log Format. It writes a byte that would end a field
+// or a line as \xHH, so that no client can forge a line.
 func (t *entry) appendCommon(b []byte, combined bool) []byte {
 	if t.client.IsValid() {
 		b = t.client.AppendTo(b)
@@ -123,7 +123,7 @@ func appendQuotedOrDash(b, s []byte) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendEscaped writes quotes, backslashes and all that is not printable ASCII as \xHH.
+// appendEscaped writes quotes, backslashes and every byte that is not printable ASCII as \xHH.
 func appendEscaped(b, s []byte) []byte {
 	for _, c := range s {
 		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
@@ -135,7 +135,7 @@ func appendEscaped(b, s []byte) []byte {
 	return b
 }
 
-// appendJSON writes an object. Durations are in seconds.
+// appendJSON appends an object. Durations are in seconds.
 func (t *entry) appendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)
 	b = t.start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
@@ -178,7 +178,7 @@ func (t *entry) appendJSON(b []byte) []byte {
 	return append(b, '}', '\n')
 }
 
-// appendOrigin writes the upstream's side.
+// appendOrigin appends the fields about the upstream.
 func (e *Event) appendOrigin(b []byte) []byte {
 	if e.Upstream != "" {
 		b = appendText(b, "upstream", e.Upstream)
@@ -225,10 +225,11 @@ func appendSeconds(b []byte, name string, d time.Duration) []byte {
 	return strconv.AppendFloat(appendName(b, name), d.Seconds(), 'f', -1, 64)
 }
 
-// appendJSONText escapes s for a JSON string (RFC 8259 §7). What is no UTF-8 is replaced; control characters beyond ASCII, which terminals obey and some
-// readers take for the end of a line, are escaped too.
+// appendJSONText escapes s for a JSON string (RFC 8259 §7). It replaces invalid UTF-8. It also
+// escapes control characters beyond ASCII, because terminals obey them and some readers treat them
+// as line ends.
 func appendJSONText[T string | []byte](b []byte, s T) []byte {
-	from := 0 // of what goes in as it is
+	from := 0 // start of the bytes that need no escape
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
@@ -244,7 +245,8 @@ func appendJSONText[T string | []byte](b []byte, s T) []byte {
 	return append(b, s[from:]...)
 }
 
-// appendJSONRune appends the first character of s, which is none that may stand as it is, and tells how long it was.
+// appendJSONRune appends the first character of s, which needs an escape or is not ASCII, and
+// returns its length in s.
 func appendJSONRune[T string | []byte](b []byte, s T) ([]byte, int) {
 	if c := s[0]; c == '"' || c == '\\' {
 		return append(b, '\\', c), 1

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,60 +15,61 @@ import (
 	"time"
 )
 
-// AccessFormat is how a line of the access log is written.
+// AccessFormat is the format of a line in the access log.
 type AccessFormat uint8
 
 const (
-	FormatJSON     AccessFormat = iota // an object
+	FormatJSON     AccessFormat = iota // a JSON object
 	FormatCommon                       // Common Log Format
-	FormatCombined                     // the same with Referer and User-Agent
+	FormatCombined                     // Common Log Format with Referer and User-Agent
 )
 
-// AccessConfig says what is logged, and where to.
+// AccessConfig says which requests are logged, and where.
 type AccessConfig struct {
 	Output string // stdout, stderr, off, or a path
 	Format AccessFormat
-	Sample float64 // share of the requests that are logged; failed ones always are
+	Sample float64 // share of the requests that are logged; failed requests are always logged
 }
 
 const (
-	accessBuffer = 1 << 20                // bytes that wait to be written, at most
-	accessFull   = 64 << 10               // bytes that are written at once
+	accessBuffer = 1 << 20                // largest number of bytes that wait to be written
+	accessFull   = 64 << 10               // number of bytes from which they are written at once
 	accessDelay  = 200 * time.Millisecond // how long a line waits for others
 	accessOff    = "off"
 )
 
-// AccessLog writes a line for each request. It never keeps a request waiting: lines are collected in a buffer of bounded size, which a goroutine writes,
-// and while the output takes nothing and the buffer is full lines are dropped and counted. The zero value is not ready: NewAccessLog.
+// AccessLog writes a line for each request. It never delays a request: it collects lines in a
+// bounded buffer, which a goroutine writes. If the output accepts nothing and the buffer is full,
+// AccessLog drops lines and counts them. The zero value is not usable; call NewAccessLog.
 type AccessLog struct {
 	rule    atomic.Pointer[accessRule] // nil: nothing is logged
 	dropped atomic.Uint64
 	lines   sync.Pool // of *[]byte
 
-	mu    sync.Mutex // guards ready, and stays short
+	mu    sync.Mutex // guards ready; held only briefly
 	ready []byte
 
-	wake   chan struct{} // there is something to write
-	full   chan struct{} // and much of it
+	wake   chan struct{} // signals that there are lines to write
+	full   chan struct{} // signals that there are many
 	flush  chan chan struct{}
 	stop   chan struct{}
 	ended  chan struct{}
 	failed func(error)
 
-	out    sync.Mutex // guards output: held while writing
+	out    sync.Mutex // guards output; held while writing
 	output output
 }
 
-// accessRule is what is in force of an AccessConfig.
+// accessRule is the part of an AccessConfig that applies to each request.
 type accessRule struct {
 	format    AccessFormat
-	threshold uint64 // of 63 random bits, those below are logged
+	threshold uint64 // of 63 random bits; a smaller number is logged
 }
 
-// output is where lines go.
+// output is the destination of the lines.
 type output struct {
 	io.Writer
-	path string         // "": not a file of ours
+	path string         // "": not a file that this package opened
 	file io.WriteCloser // nil: nothing to close
 }
 
@@ -76,7 +78,8 @@ var (
 	_ Source = (*AccessLog)(nil)
 )
 
-// NewAccessLog returns a log that logs nothing yet. Close ends it. failed is told of writes that failed; it may be nil.
+// NewAccessLog returns a log that logs nothing until Prepare's commit. The caller must call Close.
+// failed is called for each failed write; it may be nil.
 func NewAccessLog(failed func(error)) *AccessLog {
 	l := &AccessLog{
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
@@ -87,7 +90,8 @@ func NewAccessLog(failed func(error)) *AccessLog {
 	return l
 }
 
-// Prepare opens what c names, and returns what puts c in force, and what gives it up instead. One of them is to be called.
+// Prepare opens the output of c. It returns commit, which puts c into force, and abandon, which
+// closes the output instead. The caller must call one of them.
 func (l *AccessLog) Prepare(c AccessConfig) (commit, abandon func(), err error) {
 	next, err := openOutput(c.Output)
 	if err != nil {
@@ -115,18 +119,18 @@ func openOutput(where string) (output, error) {
 	}
 	f, err := os.OpenFile(where, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
-		return output{}, fmt.Errorf("opening the access log: %w", err)
+		return output{}, fmt.Errorf("open the access log: %w", err)
 	}
 	return output{f, where, f}, nil
 }
 
 func (o output) close() {
 	if o.file != nil {
-		_ = o.file.Close() // what could not be written has been said already
+		_ = o.file.Close() // a failed write has already been reported
 	}
 }
 
-// replace writes what is waiting to where it was meant for, and goes on with next.
+// replace writes the waiting lines to the old output and then switches to next.
 func (l *AccessLog) replace(next output) {
 	l.Flush()
 	l.out.Lock()
@@ -136,7 +140,7 @@ func (l *AccessLog) replace(next output) {
 	old.close()
 }
 
-// Reopen opens the log's file again, after it was renamed.
+// Reopen opens the log's file again after it was renamed.
 func (l *AccessLog) Reopen() error {
 	l.out.Lock()
 	path := l.output.path
@@ -152,12 +156,12 @@ func (l *AccessLog) Reopen() error {
 	return nil
 }
 
-// Dropped is the number of lines that were dropped.
+// Dropped returns the number of dropped lines.
 func (l *AccessLog) Dropped() uint64 { return l.dropped.Load() }
 
-// Metrics tells of lines that were dropped.
+// Metrics reports the number of dropped lines.
 func (l *AccessLog) Metrics(add func(Family)) {
-	add(One(Counter, "penstock_access_log_dropped_lines_total", "Lines of the access log that were dropped because its output took no more.", float64(l.Dropped())))
+	add(One(Counter, "penstock_access_log_dropped_lines_total", "Lines of the access log that were dropped because its output accepted no more or failed.", float64(l.Dropped())))
 }
 
 // Finish logs a request that a handler answered.
@@ -170,7 +174,7 @@ func (l *AccessLog) Finish(e *Event, r *http.Request) {
 	}
 }
 
-// Hit logs a request that a connection answered.
+// Hit logs a request that a connection answered from memory.
 func (l *AccessLog) Hit(h *Hit) {
 	if rule := l.wants(false); rule != nil {
 		line := l.lines.Get().(*[]byte)
@@ -180,7 +184,7 @@ func (l *AccessLog) Hit(h *Hit) {
 	}
 }
 
-// wants gives the rule by which a request is logged; nil: it is not.
+// wants returns the rule for logging a request, or nil if the request is not logged.
 func (l *AccessLog) wants(failed bool) *accessRule {
 	rule := l.rule.Load()
 	if rule == nil || !failed && rand.Uint64()&math.MaxInt64 >= rule.threshold {
@@ -189,7 +193,7 @@ func (l *AccessLog) wants(failed bool) *accessRule {
 	return rule
 }
 
-// put adds a line to those that wait, or drops it.
+// put adds a line to the waiting ones, or drops it.
 func (l *AccessLog) put(line *[]byte) {
 	l.mu.Lock()
 	before := len(l.ready)
@@ -217,7 +221,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run writes what waits: soon after there is something, at once when there is much.
+// run writes the waiting lines: shortly after the first one, or at once if there are many.
 func (l *AccessLog) run() {
 	defer close(l.ended)
 	delay := time.NewTimer(0)
@@ -248,7 +252,7 @@ func (l *AccessLog) run() {
 	}
 }
 
-// write writes what waits, with empty taking its place, and gives back its buffer.
+// write writes the waiting lines, replaces their buffer by empty, and returns their buffer.
 func (l *AccessLog) write(empty []byte) []byte {
 	l.mu.Lock()
 	lines := l.ready
@@ -258,15 +262,18 @@ func (l *AccessLog) write(empty []byte) []byte {
 		return lines
 	}
 	l.out.Lock()
-	_, err := l.output.Write(lines)
+	n, err := l.output.Write(lines)
 	l.out.Unlock()
+	if err != nil {
+		l.dropped.Add(uint64(bytes.Count(lines[n:], []byte{'\n'}))) // a partly written line counts as lost
+	}
 	if err != nil && l.failed != nil && !errors.Is(err, os.ErrClosed) {
 		l.failed(err)
 	}
 	return lines
 }
 
-// Flush waits until all lines so far are written.
+// Flush waits until all previous lines are written.
 func (l *AccessLog) Flush() {
 	done := make(chan struct{})
 	select {
@@ -276,7 +283,8 @@ func (l *AccessLog) Flush() {
 	}
 }
 
-// Close writes what waits, and closes the log. It waits for an output that takes nothing no longer than ctx.
+// Close writes the waiting lines and closes the log. If the output accepts nothing, it stops
+// waiting when ctx ends.
 func (l *AccessLog) Close(ctx context.Context) error {
 	l.rule.Store(nil)
 	close(l.stop)
@@ -285,6 +293,6 @@ func (l *AccessLog) Close(ctx context.Context) error {
 		l.output.close()
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("the access log is not written to its end: %w", ctx.Err())
+		return fmt.Errorf("write the last lines of the access log: %w", ctx.Err())
 	}
 }

@@ -23,7 +23,7 @@ func logTo(t testing.TB, format AccessFormat, sample float64) (*AccessLog, strin
 	return l, path
 }
 
-// put puts c in force.
+// put puts c into force.
 func put(t testing.TB, l *AccessLog, c AccessConfig) {
 	commit, _, err := l.Prepare(c)
 	if err != nil {
@@ -32,7 +32,7 @@ func put(t testing.TB, l *AccessLog, c AccessConfig) {
 	commit()
 }
 
-// lines are those of the file.
+// lines returns the lines of the file.
 func lines(t testing.TB, path string) []string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func aHit(head string) *Hit {
 	}
 }
 
-func TestALineTellsOfTheRequest(t *testing.T) {
+func TestAccessLine(t *testing.T) {
 	e, r := anEvent()
 	h := aHit("GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nuser-AGENT:  curl/8 \r\nReferer: http://x/\r\n\r\n")
 	for format, want := range map[AccessFormat]string{
@@ -89,8 +89,9 @@ func TestALineTellsOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestNoRequestForgesALine: whatever a request holds, it makes one line, of printable characters, and JSON stays JSON.
-func TestNoRequestForgesALine(t *testing.T) {
+// TestClientsCannotForgeLines checks that any request makes exactly one line of printable characters,
+// and that JSON stays valid.
+func TestClientsCannotForgeLines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw := func(name string) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, name)) }
 		e, r := anEvent()
@@ -113,7 +114,7 @@ func TestNoRequestForgesALine(t *testing.T) {
 	})
 }
 
-func TestASampleLogsAShareAndAllFailures(t *testing.T) {
+func TestSampleKeepsAllFailures(t *testing.T) {
 	l, path := logTo(t, FormatCommon, 0)
 	e, r := anEvent()
 	for range 100 {
@@ -137,7 +138,7 @@ func TestASampleLogsAShareAndAllFailures(t *testing.T) {
 	}
 }
 
-func TestTheFileIsOpenedAgain(t *testing.T) {
+func TestReopen(t *testing.T) {
 	l, path := logTo(t, FormatCommon, 1)
 	l.Hit(aHit("GET /1 HTTP/1.1\r\n\r\n"))
 	if err := os.Rename(path, path+".1"); err != nil {
@@ -156,7 +157,7 @@ func TestTheFileIsOpenedAgain(t *testing.T) {
 	}
 }
 
-// stuckWriter takes nothing until it is let go.
+// stuckWriter accepts nothing until it is released.
 type stuckWriter struct{ let, entered chan struct{} }
 
 func (w stuckWriter) Write(p []byte) (int, error) {
@@ -165,7 +166,7 @@ func (w stuckWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAnOutputThatTakesNothingKeepsNoRequestWaiting(t *testing.T) {
+func TestStuckOutputDoesNotDelayRequests(t *testing.T) {
 	l := NewAccessLog(nil)
 	put(t, l, AccessConfig{"stdout", FormatJSON, 1})
 	stuck := stuckWriter{make(chan struct{}), make(chan struct{}, 1)}
@@ -188,7 +189,7 @@ func TestAnOutputThatTakesNothingKeepsNoRequestWaiting(t *testing.T) {
 	<-l.ended
 }
 
-func TestCloseWritesWhatWaits(t *testing.T) {
+func TestCloseWritesWaitingLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l := NewAccessLog(nil)
 	put(t, l, AccessConfig{path, FormatCommon, 1})

@@ -1,57 +1,63 @@
-// Package observe collects what happened to a request. Others fill an Event; only this package and those it hands the finished Event to emit it.
+// Package observe collects the events of requests. Other packages fill an Event. Only this package,
+// and the sinks to which it passes the finished Event, emit it.
 package observe
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"net/netip"
 	"time"
 )
 
-// Event is the one record of what happened to one request. It belongs to the request's goroutine until Finish.
+// Event records everything that happens to one request. It belongs to the request's goroutine until
+// Finish.
 type Event struct {
 	Start    time.Time
-	Took     time.Duration // until its end; set at Finish
+	Took     time.Duration // until the end of the request; set at Finish
 	Route    string
 	Method   string
-	Status   int   // 0: the client left before there was a response
-	BytesIn  int64 // from the client: the head, as HTTP/1.1 would write it, and what was read of the content
-	BytesOut int64 // of content to the client
+	Status   int   // 0 if the client left before there was a response
+	BytesIn  int64 // from the client: the head in HTTP/1.1 form, and the content read
+	BytesOut int64 // content sent to the client
 
-	// The client's side, found at ingress.
-	ClientIP           netip.Addr        // the nearest address that is not a trusted proxy; invalid where the peer has no IP address
+	// The client's side, set at ingress.
+	ClientIP           netip.Addr        // the nearest address that is not a trusted proxy; invalid if the peer has no IP address
 	Scheme             string            // "http" or "https", as the client used it
+	Path               string            // canonical, before any rewrite
 	Host               string            // canonical: lower case, no default port, no trailing dot
-	Captured           map[string]string // what the route's path pattern captured, in escaped form; nil where nothing needs it
-	Upgrade            string            // the protocol that the client asked to upgrade to, lower case, "" for none
-	RawHost, RawTarget string            // Host and target as net/http has them, before they were given their canonical form
-	PeerTrusted        bool              // the peer is one of the trusted proxies
-	Sampling           Sampling          // whether it is traced, where that was decided before a handler saw it
+	Captured           map[string]string // captures of the route's path pattern in escaped form; nil if they are not needed
+	Upgrade            string            // the protocol of a requested upgrade, in lower case; "" without one
+	RawHost, RawTarget string            // Host and target from net/http, before canonicalization
+	PeerTrusted        bool              // the peer is a trusted proxy
+	Sampling           Sampling          // whether the request is traced, if that was decided before a handler saw it
 
 	// The cache's side.
-	Cache      string // what it did for the request: one of the Cache words, "" for none
+	Cache      string // how the cache handled the request: one of the Cache words, or ""
 	Hit        bool
-	Action     string // of cachepolicy.Action
-	Reason     string // of cachepolicy.Reason
-	Tier       string // where it was found: "memory", "redis" or ""
+	Action     string // word of cachepolicy.Action
+	Reason     string // word of cachepolicy.Reason
+	Tier       string // tier of the stored response: "memory", "redis" or ""
 	TTL        time.Duration
 	Age        time.Duration
 	Stored     bool
-	Queued     string // the ID under which it was queued to be applied later; "": it was not
+	Queued     string // the ID of the queued write; "" if the request was not queued
 	Refreshed  bool   // a write's new representation was stored before the write was answered
-	Collapsed  bool   // answered by another request's fill
-	Background bool   // a fill that no client waits for
-	Lease      string // of a fill: what came of asking for the lease of all instances, "" where it did not ask
+	Collapsed  bool   // another request's fill gave the answer
+	Background bool   // a fill without a waiting client
+	Lease      string // for a fill, the result of asking for the lease of all instances; "" if it did not ask
 	KeyHash    string
-	Key        uint64  // the beginning of the key's hash; 0: it has none
-	Chance     float64 // the draw by which a refresh is due before its time, where it was made before a handler saw the request; 0: it was not
+	Key        uint64  // the beginning of the key's hash; 0 without a key
+	Chance     float64 // the random draw that called for an early refresh, if it was made before a handler saw the request; otherwise 0
 	Coding     string
-	BytesSaved int64 // of content, by coding it here
-	// Obstacle is, of some of the requests to a route without a cache, what would keep their like from being answered from one; "": not looked at.
+	BytesSaved int64 // content bytes that compression in the gateway saved
+	// Obstacle is the reason why a cache could not answer requests like this one. It is set for a
+	// sample of the requests to routes without a cache, and otherwise "".
 	Obstacle    string
 	ContentType string // of the answer
 	ETag        string // of the answer
-	ForwardFor  string // why it went forward, RFC 9211 fwd value, "" for a hit
+	CookieVary  bool   // the answer has Vary: Cookie or Vary: *, so the request's cookies select it or it is never selected
+	ForwardFor  string // why the request was forwarded, as the fwd value of RFC 9211; "" for a hit
 
 	// The origin's side.
 	Upstream        string
@@ -59,21 +65,31 @@ type Event struct {
 	UpstreamStatus  int
 	Tries           int
 	FirstByte       time.Duration
-	OriginRequests  int    // calls to origins that were made for this Event; those of a fill are in the fill's own
-	BytesFromOrigin int64  // of the content that those calls brought
-	Err             error  // what failed, nil if nothing did
-	ProxyStatus     string // RFC 9209 error type, "" when nothing failed
+	OriginRequests  int    // calls to origins for this Event; a fill counts its calls in its own Event
+	BytesFromOrigin int64  // content bytes from those calls
+	Err             error  // the error, or nil
+	ProxyStatus     string // RFC 9209 error type; "" without an error
 
-	spans spans
+	spans     spans
+	requestID string
 }
 
-// Sampling says whether a request is to be traced.
+// RequestID returns a name for the request, for header rules that send it to the origin or the
+// client. The request's goroutine creates it at the first call.
+func (e *Event) RequestID() string {
+	if e.requestID == "" {
+		e.requestID = rand.Text()
+	}
+	return e.requestID
+}
+
+// Sampling says whether a request is traced.
 type Sampling uint8
 
 const (
-	Undecided   Sampling = iota // whoever traces decides
-	Recorded                    // decided already, when the request was read: it is traced
-	NotRecorded                 // decided already: it is not
+	Undecided   Sampling = iota // the tracer decides
+	Recorded                    // it is traced; this was decided when the request was read
+	NotRecorded                 // it is not traced; this was decided when the request was read
 )
 
 type contextKey struct{}
@@ -83,27 +99,23 @@ func NewContext(ctx context.Context, e *Event) context.Context {
 	return context.WithValue(ctx, contextKey{}, e)
 }
 
-// carrier is a context and the Event that it carries, in one piece: there is one for each request.
-type carrier struct {
+// Carrier is a context together with its Event, so that each request needs only one allocation for
+// both.
+type Carrier struct {
 	context.Context
-	event Event
+	Event Event
 }
 
 // Value returns the Event for its key.
-func (c *carrier) Value(key any) any {
+func (c *Carrier) Value(key any) any {
 	if _, ok := key.(contextKey); ok {
-		return &c.event
+		return &c.Event
 	}
 	return c.Context.Value(key)
 }
 
-// Begin returns a context that carries a new Event.
-func Begin(ctx context.Context) (context.Context, *Event) {
-	c := &carrier{Context: ctx}
-	return c, &c.event
-}
-
-// FromContext returns the request's Event, or a fresh one that nobody reads where there is none.
+// FromContext returns the request's Event. Without one it returns a new Event that is never
+// emitted.
 func FromContext(ctx context.Context) *Event {
 	if e, ok := ctx.Value(contextKey{}).(*Event); ok {
 		return e
@@ -111,10 +123,12 @@ func FromContext(ctx context.Context) *Event {
 	return new(Event)
 }
 
-// Sink is told of each finished request. It must not keep what it is given, and must return quickly. Its methods may be called concurrently.
+// Sink receives each finished request. It must not keep its arguments and must return quickly. Its
+// methods may be called concurrently.
 type Sink interface {
-	// Finish is told of a request that a handler answered.
+	// Finish receives a request that a handler answered.
 	Finish(e *Event, r *http.Request)
-	// Hit is told of a request that the connection answered from memory by itself: no handler has seen it. It must not allocate.
+	// Hit receives a request that the connection answered from memory without a handler. It must
+	// not allocate.
 	Hit(h *Hit)
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Kind is what the values of a Family are.
+// Kind says how the values of a Family behave.
 type Kind uint8
 
 const (
@@ -14,7 +14,8 @@ const (
 	Durations             // histograms of durations
 )
 
-// Family is a metric with all its values, as they are when they are read. Names follow Prometheus: base units, _total for counters.
+// Family is a metric with all its values at the time of reading. Names follow Prometheus: base
+// units, _total for counters.
 type Family struct {
 	Name   string
 	Help   string
@@ -22,28 +23,29 @@ type Family struct {
 	Points []Point
 }
 
-// Label is a name with its value. Values are bounded by the configuration, never by what clients send.
+// Label is a name with its value. The configuration bounds the values; clients can't add any.
 type Label struct{ Name, Value string }
 
 // Point is one value of a Family.
 type Point struct {
 	Labels   []Label
 	Value    float64
-	Duration *Histogram // of Durations
+	Duration *Histogram // for Durations
 }
 
-// Source has metrics. They are read when somebody asks for them, so that they cost nothing until then. It may be called concurrently.
+// Source provides metrics. It computes them when it is called, so they cost nothing until then. It
+// may be called concurrently.
 type Source interface {
 	Metrics(add func(Family))
 }
 
-// SourceFunc is a Source that is a function.
+// SourceFunc is a function that is a Source.
 type SourceFunc func(add func(Family))
 
 // Metrics calls f.
 func (f SourceFunc) Metrics(add func(Family)) { f(add) }
 
-// Labels makes labels of names and values in turn.
+// Labels returns labels for alternating names and values.
 func Labels(pairs ...string) []Label {
 	out := make([]Label, 0, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -52,12 +54,12 @@ func Labels(pairs ...string) []Label {
 	return out
 }
 
-// One is a Family of a single value.
+// One returns a Family with a single value.
 func One(kind Kind, name, help string, value float64, labels ...string) Family {
 	return Family{Name: name, Help: help, Kind: kind, Points: []Point{{Labels: Labels(labels...), Value: value}}}
 }
 
-// Gather reads all sources. Families of one name become one; their order is that of the names.
+// Gather reads all sources. It joins families with the same name and sorts them by name.
 func Gather(sources ...Source) []Family {
 	at := make(map[string]int)
 	var out []Family

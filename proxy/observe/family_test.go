@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSourcesOfOneNameBecomeOneFamily(t *testing.T) {
+func TestGatherJoinsFamiliesByName(t *testing.T) {
 	a := SourceFunc(func(add func(Family)) { add(One(Gauge, "b", "", 1, "of", "a")); add(One(Counter, "a", "", 2)) })
 	b := SourceFunc(func(add func(Family)) { add(One(Gauge, "b", "", 3, "of", "b")) })
 	got := Gather(a, b)
@@ -14,7 +14,7 @@ func TestSourcesOfOneNameBecomeOneFamily(t *testing.T) {
 	}
 }
 
-func TestAMeterTellsWhatItHasCounted(t *testing.T) {
+func TestMeterMetrics(t *testing.T) {
 	m := NewMeter()
 	m.Declare("api", "web")
 	m.Finish(&Event{Route: "api", Method: "GET", Status: 200, Cache: CacheHit, BytesOut: 5}, nil)
@@ -39,7 +39,7 @@ func TestAMeterTellsWhatItHasCounted(t *testing.T) {
 	}
 }
 
-func TestFillsAreCountedByWhatTheyWereFor(t *testing.T) {
+func TestFillsByKind(t *testing.T) {
 	f := new(Fills)
 	f.Fill(&Event{Lease: LeaseHeld})
 	f.Fill(&Event{Background: true, Lease: LeaseShared})

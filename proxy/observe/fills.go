@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// What came of a fill's attempt to fill for all instances: the values of Event.Lease.
+// The results of a fill's attempt to fill for all instances: the values of Event.Lease.
 const (
 	LeaseHeld   = "held"   // this instance filled
-	LeaseShared = "shared" // another instance did, and its response was used
-	LeaseFailed = "failed" // the fill went on without: there was no lease to be had, and nothing came of another's
+	LeaseShared = "shared" // another instance filled, and its response was used
+	LeaseFailed = "failed" // the fill continued without a lease: it got none, and another instance's fill did not help
 )
 
-// Fills counts fills: what they were for, and what came of leases.
+// Fills counts fills by their cause, and the results of leases.
 type Fills struct {
 	led, refreshed, failed            atomic.Uint64
 	leaseHeld, leaseShared, leaseNone atomic.Uint64
@@ -24,10 +24,10 @@ var (
 	_ Source = (*Fills)(nil)
 )
 
-// Finish has nothing to count.
+// Finish counts nothing.
 func (*Fills) Finish(*Event, *http.Request) {}
 
-// Hit has nothing to count.
+// Hit counts nothing.
 func (*Fills) Hit(*Hit) {}
 
 // Fill counts a fill.
@@ -50,16 +50,16 @@ func (f *Fills) Fill(e *Event) {
 	}
 }
 
-// Metrics are the counts.
+// Metrics returns the counts.
 func (f *Fills) Metrics(add func(Family)) {
 	count := func(n *atomic.Uint64, name, value string) Point {
 		return Point{Labels: Labels(name, value), Value: float64(n.Load())}
 	}
-	add(Family{Name: "penstock_fills_total", Help: "Calls that filled the cache, by whether a request waited or they refreshed in the background.", Kind: Counter, Points: []Point{
+	add(Family{Name: "penstock_fills_total", Help: "Calls that filled the cache, by kind: a request waited, or it was a background refresh.", Kind: Counter, Points: []Point{
 		count(&f.led, "kind", "request"), count(&f.refreshed, "kind", "refresh"),
 	}})
 	add(One(Counter, "penstock_fill_failures_total", "Fills whose call to the upstream failed.", float64(f.failed.Load())))
-	add(Family{Name: "penstock_leases_total", Help: "Fills that asked for the lease of all instances, by what came of it.", Kind: Counter, Points: []Point{
+	add(Family{Name: "penstock_leases_total", Help: "Fills that asked for the lease of all instances, by result.", Kind: Counter, Points: []Point{
 		count(&f.leaseHeld, "outcome", LeaseHeld), count(&f.leaseShared, "outcome", LeaseShared), count(&f.leaseNone, "outcome", LeaseFailed),
 	}})
 }

@@ -10,28 +10,29 @@ import (
 )
 
 const (
-	// foldFor is how long a cause that has been logged is not logged again.
+	// foldFor is how long a logged cause is not logged again.
 	foldFor = 10 * time.Second
-	// maxCauses bounds the causes that are remembered. What comes beyond them is logged as it comes.
+	// maxCauses bounds the number of remembered causes. Further ones are logged every time.
 	maxCauses = 256
 )
 
-// Folder is a slog.Handler that logs each cause once: what repeats within ten seconds is counted, and told of in one line at their end. A cause is a message
-// with all of its attributes. What is less than a warning is passed on as it is.
+// Folder is a slog.Handler that logs each cause once. It counts repetitions within ten seconds and
+// reports their number in one line at the end of this time. A cause is a message with all its
+// attributes. Records below the level of a warning pass unchanged.
 type Folder struct {
 	next   slog.Handler
-	prefix string // of the cause: what WithAttrs and WithGroup have added
+	prefix string // part of the cause that WithAttrs and WithGroup have added
 	state  *folding
 }
 
-// folding is what all Folders of one log share.
+// folding is the state that all Folders of one log share.
 type folding struct {
 	mu     sync.Mutex
 	causes map[string]*repeats
 	folded atomic.Uint64
 }
 
-// repeats is a cause that was logged.
+// repeats counts the repetitions of a logged cause.
 type repeats struct {
 	count int
 	last  slog.Record
@@ -43,7 +44,7 @@ var (
 	_ Source       = (*Folder)(nil)
 )
 
-// Fold returns a Folder in front of next. Close tells of what is still being counted.
+// Fold returns a Folder in front of next. Close reports the pending counts.
 func Fold(next slog.Handler) *Folder {
 	return &Folder{next: next, state: &folding{causes: make(map[string]*repeats)}}
 }
@@ -75,7 +76,7 @@ func (f *Folder) Handle(ctx context.Context, r slog.Record) error {
 	return f.next.Handle(ctx, r)
 }
 
-// repeated reports whether r was logged a short while ago, and counts it then.
+// repeated reports whether the cause of r was logged recently. If so, it counts r.
 func (f *Folder) repeated(r slog.Record) bool {
 	cause := f.cause(r)
 	f.state.mu.Lock()
@@ -87,7 +88,7 @@ func (f *Folder) repeated(r slog.Record) bool {
 		return true
 	}
 	if len(f.state.causes) < maxCauses {
-		f.state.causes[cause] = &repeats{timer: time.AfterFunc(foldFor, func() { f.tell(cause) })}
+		f.state.causes[cause] = &repeats{timer: time.AfterFunc(foldFor, func() { f.report(cause) })}
 	}
 	return false
 }
@@ -102,8 +103,8 @@ func (f *Folder) cause(r slog.Record) string {
 	return b.String()
 }
 
-// tell logs how often cause has repeated, and forgets it.
-func (f *Folder) tell(cause string) {
+// report logs how often cause has been repeated, and forgets it.
+func (f *Folder) report(cause string) {
 	f.state.mu.Lock()
 	known := f.state.causes[cause]
 	delete(f.state.causes, cause)
@@ -117,10 +118,10 @@ func (f *Folder) tell(cause string) {
 	}
 	r := known.last.Clone()
 	r.AddAttrs(slog.Int("repeated", known.count))
-	_ = f.next.Handle(context.Background(), r) // a log that can't be written to is told of by nobody
+	_ = f.next.Handle(context.Background(), r) // a failing log can't be reported
 }
 
-// Close tells of all that is being counted.
+// Close reports all pending counts.
 func (f *Folder) Close() {
 	f.state.mu.Lock()
 	causes := make([]string, 0, len(f.state.causes))
@@ -129,11 +130,11 @@ func (f *Folder) Close() {
 	}
 	f.state.mu.Unlock()
 	for _, cause := range causes {
-		f.tell(cause)
+		f.report(cause)
 	}
 }
 
-// Metrics tells of lines that were folded into others.
+// Metrics reports the number of folded lines.
 func (f *Folder) Metrics(add func(Family)) {
-	add(One(Counter, "penstock_log_folded_lines_total", "Lines of the log that repeated a cause, and were counted instead.", float64(f.state.folded.Load())))
+	add(One(Counter, "penstock_log_folded_lines_total", "Log lines that repeated a cause and were counted instead of written.", float64(f.state.folded.Load())))
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// lockedBuffer may be written to and read concurrently.
+// lockedBuffer may be written and read concurrently.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -36,7 +36,7 @@ func (b *lockedBuffer) Reset() {
 	b.b.Reset()
 }
 
-func TestOneCauseIsOneLine(t *testing.T) {
+func TestFolderLogsACauseOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
 		folder := Fold(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -73,7 +73,7 @@ func TestOneCauseIsOneLine(t *testing.T) {
 	})
 }
 
-func TestCausesWithoutEndAreLoggedAsTheyCome(t *testing.T) {
+func TestFolderLogsCausesBeyondItsBound(t *testing.T) {
 	var out bytes.Buffer
 	folder := Fold(slog.NewTextHandler(&out, nil))
 	defer folder.Close()

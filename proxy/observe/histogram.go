@@ -5,9 +5,11 @@ import (
 	"time"
 )
 
-// A Histogram's buckets are exponential with the base 2^(1/4): those of OpenTelemetry's exponential histogram of scale 2, and of Prometheus'
-// native histogram of schema 2. Each is bounded from below exclusively and from above inclusively. They cover 2^-20 s, about 1 µs, to 2^7 s, about
-// two minutes; the first has all that is shorter, the last all that is longer.
+// A Histogram's buckets are exponential with the base 2^(1/4), like OpenTelemetry's exponential
+// histogram with scale 2 and Prometheus' native histogram with schema 2. A bucket excludes its
+// lower bound and includes its upper bound. The buckets cover 2^-20 s, about 1 µs, to 2^7 s, about
+// two minutes. The first one also holds all shorter durations, and the last one all longer
+// durations.
 const (
 	perOctave   = 4
 	lowestPower = -20
@@ -15,9 +17,11 @@ const (
 
 	// NBuckets is the number of a Histogram's buckets.
 	NBuckets = (highPower-lowestPower)*perOctave + 2
-	// Scale is the scale of OpenTelemetry's exponential histogram, and the schema of Prometheus' native one, that has the same bounds.
+	// Scale is the scale of OpenTelemetry's exponential histogram, and the schema of Prometheus'
+	// native histogram, with the same bounds.
 	Scale = 2
-	// FirstIndex is the index of Buckets[1] in those of OpenTelemetry: its bucket i is (base^i, base^(i+1)].
+	// FirstIndex is the OpenTelemetry index of Buckets[1]. OpenTelemetry's bucket i is (base^i,
+	// base^(i+1)].
 	FirstIndex = lowestPower * perOctave
 )
 
@@ -28,14 +32,14 @@ type Histogram struct {
 	Buckets [NBuckets]uint64
 }
 
-// The bounds between the four buckets of an octave, as parts of it.
+// The bounds between the four buckets of an octave, as fractions of it.
 const (
 	quarter1 = 1.189207115002721 // 2^(1/4)
 	quarter2 = math.Sqrt2
 	quarter3 = 1.681792830507429 // 2^(3/4)
 )
 
-// bucketOf is the bucket that d falls into.
+// bucketOf returns the index of the bucket that holds d.
 func bucketOf(d time.Duration) int {
 	bits := math.Float64bits(float64(d) * 1e-9)
 	power := int(bits>>52) - 1023
@@ -50,7 +54,7 @@ func bucketOf(d time.Duration) int {
 	}
 	at := (power - lowestPower) * perOctave
 	switch m := math.Float64frombits(bits&(1<<52-1) | 1023<<52); {
-	case m == 1: // the bound itself belongs below it
+	case m == 1: // the bound itself belongs to the bucket below it
 		return at
 	case m <= quarter1:
 		return at + 1
@@ -62,7 +66,7 @@ func bucketOf(d time.Duration) int {
 	return at + 4
 }
 
-// Bound is the upper bound of bucket i, in seconds; that of the last is infinite.
+// Bound returns the upper bound of bucket i in seconds. The last bucket's is infinite.
 func Bound(i int) float64 {
 	if i >= NBuckets-1 {
 		return math.Inf(1)
@@ -70,8 +74,9 @@ func Bound(i int) float64 {
 	return math.Exp2(lowestPower + float64(i)/perOctave)
 }
 
-// Quantile is the duration that the share q of all is not longer than, q in [0, 1]: within a bucket it assumes an even spread of the logarithms, so
-// that it is off by 19 % at most. It is 0 where there is nothing, and the highest bound for what is beyond it.
+// Quantile returns the duration that the share q of all durations does not exceed, for q in [0, 1].
+// Within a bucket it assumes that the logarithms are evenly spread, so its error is at most 19 %.
+// It returns 0 for an empty histogram, and the highest bound for a longer duration.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.Count == 0 {
 		return 0
@@ -89,7 +94,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return within(NBuckets-1, 0)
 }
 
-// within is the duration at the given share of bucket i's way.
+// within returns the duration at the given share of bucket i.
 func within(i int, share float64) time.Duration {
 	switch i {
 	case 0:
@@ -100,7 +105,7 @@ func within(i int, share float64) time.Duration {
 	return time.Duration(math.Exp2(lowestPower+(float64(i-1)+share)/perOctave) * 1e9)
 }
 
-// Sub is what came since older, an earlier reading of the same histogram.
+// Sub returns the durations added since older, an earlier reading of the same histogram.
 func (h Histogram) Sub(older Histogram) Histogram {
 	h.Count -= older.Count
 	h.Sum -= older.Sum

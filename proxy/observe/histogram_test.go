@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestBucketsAreBoundedAsTheySay(t *testing.T) {
+func TestBucketBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		exponent := rapid.Float64Range(0, 40).Draw(t, "exponent")
 		d := time.Duration(math.Exp2(exponent)) * time.Duration(rapid.IntRange(0, 1).Draw(t, "zero or not"))
@@ -25,7 +25,7 @@ func TestBucketsAreBoundedAsTheySay(t *testing.T) {
 	}
 }
 
-func TestAQuantileIsOffByABucketAtMost(t *testing.T) {
+func TestQuantileErrorIsOneBucket(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var h Histogram
 		sample := rapid.SliceOfN(rapid.Int64Range(int64(time.Microsecond), int64(2*time.Minute)), 1, 200).Draw(t, "durations")

@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// The words for what the cache did for a request: the values of Event.Cache and Series.Cache.
+// The words for how the cache handled a request: the values of Event.Cache and Series.Cache.
 const (
-	CacheHit         = "hit"         // answered from what is stored, which is fresh
-	CacheStale       = "stale"       // answered from what is stored although it is stale
-	CacheRevalidated = "revalidated" // answered from what is stored after the origin has confirmed it
-	CacheRefreshed   = "refreshed"   // answered from what is stored, and refreshed in the background
-	CacheMiss        = "miss"        // answered by a call to the origin, because nothing usable was stored
+	CacheHit         = "hit"         // answered from the store with a fresh response
+	CacheStale       = "stale"       // answered from the store with a stale response
+	CacheRevalidated = "revalidated" // answered from the store after the origin confirmed the response
+	CacheRefreshed   = "refreshed"   // answered from the store, and refreshed in the background
+	CacheMiss        = "miss"        // answered by a call to the origin, because no usable response was stored
 	CacheCollapsed   = "collapsed"   // answered by another request's call
-	CachePass        = "pass"        // kept away from the cache
-	CacheNone        = "none"        // no cache was asked: no route matched, or the request was refused before
+	CachePass        = "pass"        // bypassed the cache
+	CacheNone        = "none"        // did not reach a cache: no route matched, or the request was refused before
 )
 
-// The label values of a Series. Whatever a client sends is one of them.
+// The label values of a Series. Every request maps to one of them, whatever the client sends.
 var (
 	methodWords = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
 	statusWords = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -34,32 +34,33 @@ var (
 )
 
 const (
-	// maxRoutes bounds the routes of all configurations that a process has run. Requests for more are counted without their route.
+	// maxRoutes bounds the routes of all configurations that a process has run. Requests for
+	// further routes are counted without a route.
 	maxRoutes = 8192
 	maxShards = 16
 	cellCount = len(methodWords) * len(statusWords) * len(cacheWords)
 )
 
-// Series says what is counted together. All of its values are bounded: Route is a route of the configuration or "", the others are words of
-// fixed lists.
+// Series identifies figures that are counted together. All its values are bounded: Route is a route
+// of the configuration or "", and the others come from fixed lists.
 type Series struct {
 	Route  string
 	Method string // GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS or other
-	Status string // 1xx to 5xx, or none for a client that left before there was a response
+	Status string // 1xx to 5xx, or none if the client left before there was a response
 	Cache  string // hit, stale, revalidated, refreshed, miss, collapsed, pass or none
 }
 
 // Counts are the figures of a Series since the process began.
 //
-// Calls to origins that fill the cache are counted when they end, under the status and the outcome of the call: their OriginRequests and
-// BytesFromOrigin may stand in a series that has no Requests.
+// Calls to origins that fill the cache are counted when they end, under the status and the cache
+// word of the call. So a series may have OriginRequests and BytesFromOrigin without Requests.
 type Counts struct {
 	Requests                uint64
-	BytesIn                 uint64 // from clients, heads included
-	BytesOut                uint64 // of content to clients
-	BytesFromOrigin         uint64 // of content from origins
-	BytesSavedByCache       uint64 // of content to clients that came from what is stored, or from another request's call
-	BytesSavedByCompression uint64 // of content that clients did not have to be sent, for it was coded here
+	BytesIn                 uint64 // from clients, with heads
+	BytesOut                uint64 // content to clients
+	BytesFromOrigin         uint64 // content from origins
+	BytesSavedByCache       uint64 // content to clients that came from the store or from another request's call
+	BytesSavedByCompression uint64 // content that compression in the gateway saved
 	OriginRequests          uint64 // calls to origins
 	Latency                 Histogram
 }
@@ -70,14 +71,15 @@ type Row struct {
 	Counts
 }
 
-// Reading is what a Meter has counted until At.
+// Reading is the state of a Meter at the time At.
 type Reading struct {
 	At   time.Time
-	Rows []Row // of the series with anything in them, in a fixed order
+	Rows []Row // the series with any figures, in a fixed order
 }
 
-// Meter counts requests, bytes and latencies by Series: the one source of all figures. It is a Sink. What is counted for a series that there is already
-// allocates nothing, and takes no lock; how many series there can be is for the configuration to say, not for clients.
+// Meter counts requests, bytes and latencies by Series. It is the single source of all figures, and
+// a Sink. Counting in an existing series allocates nothing and takes no lock. The configuration
+// bounds the number of series; clients can't add any.
 type Meter struct {
 	shards int // a power of two
 	routes atomic.Pointer[map[string]*routeCells]
@@ -89,20 +91,20 @@ var (
 	_ Filler = (*Meter)(nil)
 )
 
-// routeCells are the cells of a route, made when they are needed.
+// routeCells are the cells of a route, created on demand.
 type routeCells [cellCount]atomic.Pointer[cell]
 
-// cell holds the figures of a series, in shards so that processors do not contend for them.
+// cell holds the figures of a series in shards, so that processors do not contend for them.
 type cell struct{ shards []shard }
 
 type shard struct {
 	bytesIn, bytesOut, bytesFromOrigin, bytesSaved, originRequests atomic.Uint64
 	sum                                                            atomic.Int64
 	buckets                                                        [NBuckets]atomic.Uint64
-	_                                                              [4]uint64 // to the end of the cache line
+	_                                                              [4]uint64 // padding to the end of the cache line
 }
 
-// NewMeter returns a Meter that has counted nothing.
+// NewMeter returns a Meter without any counts.
 func NewMeter() *Meter {
 	n := min(maxShards, 1<<bits.Len(uint(runtime.GOMAXPROCS(0)-1)))
 	m := &Meter{shards: n}
@@ -110,7 +112,7 @@ func NewMeter() *Meter {
 	return m
 }
 
-// Declare has requests counted by these routes too. What was counted for others stays.
+// Declare adds routes by which requests are counted. Existing counts stay.
 func (m *Meter) Declare(routes ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,7 +132,7 @@ func (m *Meter) Finish(e *Event, _ *http.Request) {
 	s.origin(e)
 }
 
-// Hit counts a request that a connection answered.
+// Hit counts a request that a connection answered from memory.
 func (m *Meter) Hit(h *Hit) {
 	m.shard(h.Route, h.Method, h.Status, CacheHit, h.Shard).request(h.Took, h.BytesIn, h.BytesOut, h.BytesSaved)
 }
@@ -142,7 +144,7 @@ func (m *Meter) Fill(e *Event) {
 	}
 }
 
-// shard is where to count.
+// shard returns the counters for a request.
 func (m *Meter) shard(route, method string, status int, cache string, pick uint32) *shard {
 	routes := *m.routes.Load()
 	cells := routes[route]
@@ -177,7 +179,8 @@ func (s *shard) origin(e *Event) {
 	}
 }
 
-// Read gives all that was counted. It does not stop the counting: of requests that end meanwhile some figures may be in it and some not yet.
+// Read returns all counts. Counting continues meanwhile, so a request that ends during Read may be
+// counted in part.
 func (m *Meter) Read() Reading {
 	r := Reading{At: time.Now()}
 	routes := *m.routes.Load()
@@ -200,12 +203,13 @@ func seriesAt(route string, i int) Series {
 	}
 }
 
-// stored reports whether the content of the responses of a cache outcome came from what is stored, or from another's call.
+// stored reports whether responses with the given cache word came from the store or from another
+// request's call.
 func stored(cache int) bool {
 	return cache < cacheIndex(CacheMiss) || cache == cacheIndex(CacheCollapsed)
 }
 
-// read adds up the shards. saved says that all content is what the cache has saved.
+// read adds up the shards. If saved is true, the cache saved all content.
 func (c *cell) read(saved bool) Counts {
 	var out Counts
 	for i := range c.shards {
@@ -249,7 +253,7 @@ func methodIndex(method string) int {
 	return 7
 }
 
-// MethodClass is the word for method in a Series.
+// MethodClass returns the word for method in a Series.
 func MethodClass(method string) string { return methodWords[methodIndex(method)] }
 
 func statusIndex(status int) int {
@@ -259,7 +263,7 @@ func statusIndex(status int) int {
 	return 0
 }
 
-// StatusClass is the word for status in a Series.
+// StatusClass returns the word for status in a Series.
 func StatusClass(status int) string { return statusWords[statusIndex(status)] }
 
 func cacheIndex(cache string) int {

@@ -1,6 +1,7 @@
 package observe
 
-// Metrics are all that m has counted. Requests are by all labels of their series; latencies and bytes by fewer, for a histogram has many values.
+// Metrics reports all counts of m. Requests have all labels of their series. Latencies and bytes
+// have fewer, because a histogram has many values.
 func (m *Meter) Metrics(add func(Family)) {
 	rows := m.Read().Rows
 	requests := Family{Name: "penstock_http_requests_total", Help: "Requests that were answered.", Kind: Counter}
@@ -10,7 +11,7 @@ func (m *Meter) Metrics(add func(Family)) {
 	for i := range rows {
 		r := &rows[i]
 		if r.Requests == 0 {
-			continue // a series of fills
+			continue // a series that has only fills
 		}
 		requests.Points = append(requests.Points, Point{
 			Labels: Labels("route", r.Route, "method", r.Method, "status", r.Status, "cache", r.Cache), Value: float64(r.Requests),
@@ -32,26 +33,26 @@ func (m *Meter) Metrics(add func(Family)) {
 	}
 }
 
-// meterSums are the counters by route alone.
+// meterSums are the counters with the route as their only label.
 var meterSums = []struct {
 	name, help string
 	of         func(*Counts) uint64
 }{
-	{"penstock_http_request_bytes_total", "Bytes of requests from clients, heads included.", func(c *Counts) uint64 { return c.BytesIn }},
+	{"penstock_http_request_bytes_total", "Bytes of requests from clients, with heads.", func(c *Counts) uint64 { return c.BytesIn }},
 	{"penstock_http_response_bytes_total", "Bytes of content sent to clients.", func(c *Counts) uint64 { return c.BytesOut }},
 	{"penstock_origin_requests_total", "Calls to upstreams.", func(c *Counts) uint64 { return c.OriginRequests }},
-	{"penstock_origin_response_bytes_total", "Bytes of content that came from upstreams.", func(c *Counts) uint64 { return c.BytesFromOrigin }},
+	{"penstock_origin_response_bytes_total", "Bytes of content received from upstreams.", func(c *Counts) uint64 { return c.BytesFromOrigin }},
 	{"penstock_cache_saved_bytes_total", "Bytes of content sent to clients that upstreams did not have to send.", func(c *Counts) uint64 { return c.BytesSavedByCache }},
-	{"penstock_compression_saved_bytes_total", "Bytes of content that clients did not have to be sent because the gateway compressed it.", func(c *Counts) uint64 { return c.BytesSavedByCompression }},
+	{"penstock_compression_saved_bytes_total", "Bytes of content saved because the gateway compressed it.", func(c *Counts) uint64 { return c.BytesSavedByCompression }},
 }
 
-// grouped is a Family whose points are found by their labels.
+// grouped is a Family whose points are indexed by their labels.
 type grouped struct {
 	Family
 	by map[[2]string]int
 }
 
-// point is the point with the given labels, one or two.
+// point returns the point with the given labels, one or two.
 func (g *grouped) point(pairs ...string) *Point {
 	if g.by == nil {
 		g.by = make(map[[2]string]int)

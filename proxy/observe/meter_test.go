@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// totals are the figures of m by series, without the latencies.
+// totals returns the figures of m by series, without the latencies.
 func totals(m *Meter) map[Series]Counts {
 	out := make(map[Series]Counts)
 	for _, row := range m.Read().Rows {
@@ -21,7 +21,7 @@ func totals(m *Meter) map[Series]Counts {
 	return out
 }
 
-func TestAMeterCountsWhatItIsTold(t *testing.T) {
+func TestMeterCounts(t *testing.T) {
 	m := NewMeter()
 	m.Declare("api")
 	m.Finish(&Event{
@@ -63,7 +63,8 @@ func TestAMeterCountsWhatItIsTold(t *testing.T) {
 	}
 }
 
-// TestClientsCannotMakeSeries: whatever the words of requests are, they fall into series whose number the configuration says.
+// TestClientsCannotMakeSeries checks that requests with any words fall into series whose number the
+// configuration bounds.
 func TestClientsCannotMakeSeries(t *testing.T) {
 	m := NewMeter()
 	m.Declare("a", "b")
@@ -81,7 +82,7 @@ func TestClientsCannotMakeSeries(t *testing.T) {
 	}
 }
 
-func TestRoutesThatAreDeclaredAgainKeepTheirFigures(t *testing.T) {
+func TestDeclareKeepsCounts(t *testing.T) {
 	m := NewMeter()
 	m.Declare("a")
 	m.Finish(&Event{Route: "a", Method: "GET", Status: 200, Cache: CacheHit}, nil)
@@ -100,7 +101,7 @@ func TestRoutesThatAreDeclaredAgainKeepTheirFigures(t *testing.T) {
 	}
 }
 
-func TestNothingIsLostBetweenGoroutines(t *testing.T) {
+func TestConcurrentCountsAreComplete(t *testing.T) {
 	m := NewMeter()
 	m.Declare("a")
 	const workers, each = 8, 2000
@@ -139,14 +140,14 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// fillsOnly is a Sink that is told of fills.
+// fillsOnly is a Sink that receives only fills.
 type fillsOnly struct{ n int }
 
 func (*fillsOnly) Finish(*Event, *http.Request) {}
 func (*fillsOnly) Hit(*Hit)                     {}
 func (f *fillsOnly) Fill(*Event)                { f.n++ }
 
-func TestATeeTellsOfFillsWhoeverWantsToKnow(t *testing.T) {
+func TestTeePassesFillsToFillers(t *testing.T) {
 	f := new(fillsOnly)
 	Tee(f, nil, struct{ Sink }{f}, f).(Filler).Fill(new(Event))
 	if f.n != 2 {

@@ -13,7 +13,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// emit makes e's span and those of its steps. Without a name it is that of a request: METHOD route.
+// emit creates e's span and the spans of its steps. Without a name, the span is named after the
+// request: METHOD route.
 func (t *Tracer) emit(e *Event, name string, kind trace.SpanKind, attrs []attribute.KeyValue) {
 	s := &e.spans
 	if name == "" {
@@ -34,11 +35,11 @@ func (t *Tracer) emit(e *Event, name string, kind trace.SpanKind, attrs []attrib
 		}
 	}
 	if e.Err != nil || e.Status >= 500 {
-		what := e.ProxyStatus
+		text := e.ProxyStatus
 		if e.Err != nil {
-			what = e.Err.Error()
+			text = e.Err.Error()
 		}
-		span.SetStatus(codes.Error, what)
+		span.SetStatus(codes.Error, text)
 	}
 	span.End(trace.WithTimestamp(e.Start.Add(e.Took)))
 }
@@ -73,16 +74,16 @@ func (t *Tracer) emitStep(ctx context.Context, s *spans, p *step, method string)
 	case p.err != nil:
 		span.SetAttributes(attribute.String("error.type", errorType(p.err)))
 		span.SetStatus(codes.Error, p.err.Error())
-	case p.status >= 400: // of a client's span, unlike a server's, 4xx are errors too
+	case p.status >= 400: // in a client's span, unlike a server's, 4xx is an error too
 		span.SetAttributes(attribute.String("error.type", strconv.Itoa(p.status)))
 		span.SetStatus(codes.Error, "")
 	}
 	span.End(trace.WithTimestamp(p.start.Add(p.took)))
 }
 
-// errorType is a word for err, of which there are few.
+// errorType returns a word for err from a small set.
 func errorType(err error) string {
-	if known, ok := err.(interface{ ProxyStatus() string }); ok { // those of upstreams
+	if known, ok := err.(interface{ ProxyStatus() string }); ok { // errors of upstreams
 		return known.ProxyStatus()
 	}
 	return "_OTHER"
@@ -103,7 +104,7 @@ func (p *step) upstreamAttributes(method string) []attribute.KeyValue {
 	return attrs
 }
 
-// appendServer adds server.address and server.port of an authority.
+// appendServer appends server.address and server.port for an authority.
 func appendServer(attrs []attribute.KeyValue, authority, scheme string) []attribute.KeyValue {
 	host, port, err := net.SplitHostPort(authority)
 	if err != nil {
@@ -116,7 +117,8 @@ func appendServer(attrs []attribute.KeyValue, authority, scheme string) []attrib
 	return attrs
 }
 
-// requestAttributes are those of a server's span by OpenTelemetry's conventions for HTTP, and what the cache decided.
+// requestAttributes returns the attributes of a server span by OpenTelemetry's conventions for
+// HTTP, and the cache's decision.
 func requestAttributes(e *Event, r *http.Request) []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 32),
 		attribute.String("http.request.method", methodName(e.Method)), attribute.String("url.scheme", e.Scheme),
@@ -151,7 +153,7 @@ func protocolVersion(r *http.Request) string {
 	return strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
 }
 
-// appendOutcome adds what failed, and the cache's decision.
+// appendOutcome appends the error and the cache's decision.
 func (e *Event) appendOutcome(attrs []attribute.KeyValue) []attribute.KeyValue {
 	text := func(name, value string) {
 		if value != "" && value != "none" {
@@ -198,7 +200,8 @@ func partAttributes(e *Event) []attribute.KeyValue { return e.appendOutcome(nil)
 
 const otherMethod = "_OTHER"
 
-// methodName is the method as the conventions want it: what is not known has one name, so that no client makes names.
+// methodName returns the method for span attributes. All unknown methods share one name, so that
+// clients can't create names.
 func methodName(method string) string {
 	switch method {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY":
@@ -207,7 +210,7 @@ func methodName(method string) string {
 	return otherMethod
 }
 
-// secrets are the query parameters whose values the conventions want hidden.
+// secrets lists the query parameters whose values the conventions require to be hidden.
 var secrets = []string{"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token"}
 
 func redactedQuery(query string) string {

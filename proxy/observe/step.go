@@ -7,34 +7,35 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// StepKind is what a step of an Event is.
+// StepKind is the kind of a step of an Event.
 type StepKind uint8
 
 const (
-	StepUpstream  StepKind = iota // a try of a call to an upstream
+	StepUpstream  StepKind = iota // an attempt of a call to an upstream
 	StepRedis                     // a call to Redis
 	StepLeaseWait                 // a wait for another instance's fill
-	stepLink                      // no step: a further link
+	stepLink                      // not a step but an additional link
 )
 
-// maxSteps bounds the steps of an Event that are noted.
+// maxSteps bounds the recorded steps of an Event.
 const maxSteps = 64
 
-// step is what an Event notes of something that it waited for: a span in the end.
+// step records an operation for which an Event waited. It becomes a span.
 type step struct {
 	kind   StepKind
-	name   string // of the target, or of the operation
+	name   string // of the target or of the operation
 	id     trace.SpanID
 	start  time.Time
 	took   time.Duration
-	url    *url.URL // of an upstream's
+	url    *url.URL // for an upstream
 	status int
 	resend int
 	err    error
 	link   trace.SpanContext
 }
 
-// Step notes that a step begins, and returns its number for EndStep; -1 where e is not traced, or has too many.
+// Step records the beginning of a step and returns its number for EndStep. It returns -1 if e is
+// not traced or has too many steps.
 func (e *Event) Step(kind StepKind, name string) int {
 	s := &e.spans
 	if s.tracer == nil || len(s.steps) >= maxSteps || !s.sampled && s.tracer.rule.Load().Slow == 0 {
@@ -44,7 +45,7 @@ func (e *Event) Step(kind StepKind, name string) int {
 	return len(s.steps) - 1
 }
 
-// EndStep notes the end of a step. err is what it failed with, nil for nothing.
+// EndStep records the end of a step. err is its error, or nil.
 func (e *Event) EndStep(n int, err error) {
 	if n >= 0 {
 		s := &e.spans.steps[n]
@@ -52,7 +53,8 @@ func (e *Event) EndStep(n int, err error) {
 	}
 }
 
-// Ask notes what a try asks of an upstream, for the nth time, and returns the Traceparent that it is to be sent with; "" where e is not traced.
+// Ask records the URL of an attempt and its number, and returns the Traceparent to send with it. It
+// returns "" if e is not traced.
 func (e *Event) Ask(n int, u func() *url.URL, resend int) string {
 	if n >= 0 {
 		e.spans.steps[n].url, e.spans.steps[n].resend = u(), resend
@@ -60,7 +62,7 @@ func (e *Event) Ask(n int, u func() *url.URL, resend int) string {
 	return e.traceparent(n)
 }
 
-// Answered notes that an upstream has answered with status.
+// Answered records the status of an upstream's answer.
 func (e *Event) Answered(n, status int) {
 	if n >= 0 {
 		e.EndStep(n, nil)

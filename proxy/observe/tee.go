@@ -5,35 +5,36 @@ import (
 	"slices"
 )
 
-// Filler is a Sink that is also told of fills: calls to an origin that fill the cache, and belong to no client's request. It must not keep what it is
-// given. It is called on the goroutine of the fill, when that has ended.
+// Filler is a Sink that also receives fills: calls to an origin that fill the cache, which belong
+// to no client's request. It must not keep its argument. It is called on the fill's goroutine when
+// the fill has ended.
 type Filler interface {
 	Fill(e *Event)
 }
 
-// tee tells several sinks.
+// tee passes everything on to several sinks.
 type tee []Sink
 
-// Tee returns a Sink that tells each of sinks, in their order. Those that are nil are left out.
+// Tee returns a Sink that passes everything on to each of sinks in order. It skips nil sinks.
 func Tee(sinks ...Sink) Sink {
 	return tee(slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s == nil }))
 }
 
-// Finish tells all.
+// Finish calls Finish of all sinks.
 func (t tee) Finish(e *Event, r *http.Request) {
 	for _, s := range t {
 		s.Finish(e, r)
 	}
 }
 
-// Hit tells all.
+// Hit calls Hit of all sinks.
 func (t tee) Hit(h *Hit) {
 	for _, s := range t {
 		s.Hit(h)
 	}
 }
 
-// Fill tells those that want to know.
+// Fill calls Fill of the sinks that are a Filler.
 func (t tee) Fill(e *Event) {
 	for _, s := range t {
 		if f, ok := s.(Filler); ok {
@@ -42,7 +43,7 @@ func (t tee) Fill(e *Event) {
 	}
 }
 
-// Tried tells those that want to know.
+// Tried calls Tried of the sinks that are a WriteSink.
 func (t tee) Tried(w *Write) {
 	for _, s := range t {
 		if to, ok := s.(WriteSink); ok {

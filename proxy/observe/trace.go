@@ -19,16 +19,18 @@ import (
 // TraceConfig says which requests are traced.
 type TraceConfig struct {
 	Sample        float64       // share of new traces that are recorded
-	Slow          time.Duration // a request that takes as long is recorded in any case; 0: none is
-	LinkUntrusted bool          // a trace is linked to the parent that an untrusted peer names
+	Slow          time.Duration // a request that takes at least this long is always recorded; 0 turns this off
+	LinkUntrusted bool          // link a trace to the parent that an untrusted peer names
 }
 
-// Tracer makes spans of finished Events. There are no spans while a request is under way: its Event has the IDs that its spans are going to have, which
-// others are told of, and notes when its steps began and ended; from these facts the spans are made when it is over, if it is to be recorded at all.
-// So a request that failed or was slow is recorded although the draw was against it, and nothing but its own Event is held for that. What it has called meanwhile
-// was told the draw: of such a trace the spans of others are missing.
+// Tracer creates the spans of finished Events. While a request runs, no spans exist. Its Event
+// already has the IDs of its spans, which it passes on to other services, and records the start and
+// the end of its steps. When the request is over, Tracer creates the spans from these facts if the
+// request must be recorded. So it can record a request that failed or was slow although the random
+// draw was against it, and it only has to keep the request's own Event for that. Services that the
+// request called have seen the draw, so such a trace lacks their spans.
 //
-// A nil Tracer makes no spans.
+// A nil Tracer creates no spans.
 type Tracer struct {
 	tracer trace.Tracer
 	rule   atomic.Pointer[traceRule]
@@ -36,7 +38,7 @@ type Tracer struct {
 
 type traceRule struct {
 	TraceConfig
-	threshold uint64 // of 63 random bits, those below are recorded
+	threshold uint64 // of 63 random bits; a smaller number is recorded
 }
 
 var (
@@ -45,19 +47,21 @@ var (
 	_ Sampler = (*Tracer)(nil)
 )
 
-// NewTracer returns a Tracer that makes its spans with t, whose provider must record all of them and take their IDs from IDs.
+// NewTracer returns a Tracer that creates its spans with t. The provider of t must record all spans
+// and use IDs as its ID generator.
 func NewTracer(t trace.Tracer, c TraceConfig) *Tracer {
 	out := &Tracer{tracer: t}
 	out.Configure(c)
 	return out
 }
 
-// Configure puts c in force.
+// Configure puts c into force.
 func (t *Tracer) Configure(c TraceConfig) {
 	t.rule.Store(&traceRule{c, uint64(min(max(c.Sample, 0), 1) * (1 << 63))})
 }
 
-// Sample decides by the Traceparent of a trusted peer, or else by a draw. It allocates nothing.
+// Sample decides by the Traceparent of a trusted peer, or else by a random draw. It allocates
+// nothing.
 func (t *Tracer) Sample(traceparent string) bool {
 	if parent, ok := parseTraceparent(traceparent); ok {
 		return parent.flags.IsSampled()
@@ -67,13 +71,13 @@ func (t *Tracer) Sample(traceparent string) bool {
 
 func (t *Tracer) draw() bool { return rand.Uint64()&math.MaxInt64 < t.rule.Load().threshold }
 
-// spans are the places of an Event's own span and of those around it.
+// spans holds the IDs of an Event's own span and of the related spans.
 type spans struct {
-	tracer  *Tracer // nil: there are none
+	tracer  *Tracer // nil: there are no spans
 	trace   trace.TraceID
 	self    trace.SpanID
 	parent  trace.SpanID // zero: the span is a root
-	remote  bool         // the parent is of another process
+	remote  bool         // the parent belongs to another process
 	sampled bool
 	state   string // tracestate of the parent
 	link    trace.SpanContext
@@ -82,7 +86,8 @@ type spans struct {
 	at      string // the route's path pattern
 }
 
-// Begin decides whether e, for which a route with the given path pattern was found, is traced. h is its request's header.
+// Begin decides whether e is traced, and sets its span IDs. pattern is the path pattern of its
+// route, and h is its request's header.
 func (t *Tracer) Begin(e *Event, h http.Header, pattern string) {
 	if t == nil {
 		return
@@ -101,7 +106,7 @@ func (t *Tracer) Begin(e *Event, h http.Header, pattern string) {
 		s.link = parent.context(true)
 	}
 	if !e.PeerTrusted {
-		delete(h, "Tracestate") // it belongs to a trace that this is none of
+		delete(h, "Tracestate") // it belongs to a trace that this request does not continue
 	}
 	if !s.remote {
 		s.trace, s.sampled = newTraceID(), e.Sampling == Recorded || e.Sampling == Undecided && t.draw()
@@ -112,21 +117,22 @@ func (t *Tracer) Begin(e *Event, h http.Header, pattern string) {
 	}
 }
 
-// Finish makes the spans of a request.
+// Finish creates the spans of a request.
 func (t *Tracer) Finish(e *Event, r *http.Request) {
 	if e.spans.tracer != nil && t.keeps(e) {
 		t.emit(e, "", trace.SpanKindServer, requestAttributes(e, r))
 	}
 }
 
-// Hit makes the span of a hit that is traced, as Finish would of the Event of the same hit.
+// Hit creates the span of a traced hit, equal to the span that Finish would create for an Event of
+// the same hit.
 func (t *Tracer) Hit(h *Hit) {
 	if t == nil || !h.Traced {
 		return
 	}
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(h.Head)))
 	if err != nil {
-		return // it was answered, so this does not happen
+		return // can't happen, because the request was answered
 	}
 	e := &Event{
 		Start: h.Start, Took: h.Took, Route: h.Route, Method: h.Method, Status: h.Status, BytesIn: h.BytesIn, BytesOut: h.BytesOut, BytesSaved: h.BytesSaved,
@@ -137,7 +143,7 @@ func (t *Tracer) Hit(h *Hit) {
 	t.emit(e, "", trace.SpanKindServer, requestAttributes(e, r))
 }
 
-// Fill makes the spans of a fill.
+// Fill creates the spans of a fill.
 func (t *Tracer) Fill(e *Event) {
 	if e.spans.tracer == nil || !t.keeps(e) {
 		return
@@ -158,13 +164,14 @@ func (t *Tracer) keeps(e *Event) bool {
 	return e.spans.sampled || e.Err != nil || e.Status >= 500 || slow > 0 && e.Took >= slow
 }
 
-// StartPart begins a part of what ctx's Event is about: a span of its own below that Event's, under which what is done with the returned context falls.
-// It is for what runs beside the request: the returned Event belongs to the part's goroutine. Without a trace it costs an Event. linked are spans of others that it has to
-// do with, as Traceparent gives them.
+// StartPart begins a part of the work for ctx's Event: its own span below that Event's span. Steps
+// with the returned context belong to the part. Use it for work that runs beside the request: the
+// returned Event belongs to the part's goroutine. If the request is not traced, it costs only an
+// Event. linked holds the Traceparent values of related spans.
 func StartPart(ctx context.Context, name string, linked ...string) (context.Context, *Event) {
 	of := FromContext(ctx)
 	e := &Event{
-		Start: time.Now(), Route: of.Route, Method: of.Method, Scheme: of.Scheme, Host: of.Host, ClientIP: of.ClientIP, Captured: of.Captured,
+		Start: time.Now(), Route: of.Route, Method: of.Method, Scheme: of.Scheme, Host: of.Host, Path: of.Path, ClientIP: of.ClientIP, Captured: of.Captured,
 		PeerTrusted: of.PeerTrusted,
 	}
 	e.childOf(of)
@@ -173,8 +180,9 @@ func StartPart(ctx context.Context, name string, linked ...string) (context.Cont
 	return NewContext(ctx, e), e
 }
 
-// StartRoot begins what no request waits for, such as a queued write: a trace of its own, linked to what it came from. It is recorded if the first of these was,
-// or, where there is none, by a draw.
+// StartRoot begins work for which no request waits, such as a queued write. It gets its own trace,
+// linked to its causes. The trace is recorded if the first cause was recorded, or by a random draw
+// if there is no cause.
 func (t *Tracer) StartRoot(ctx context.Context, name string, linked ...string) (context.Context, *Event) {
 	e := &Event{Start: time.Now(), Background: true}
 	if t != nil {
@@ -189,7 +197,7 @@ func (t *Tracer) StartRoot(ctx context.Context, name string, linked ...string) (
 	return NewContext(ctx, e), e
 }
 
-// EndPart ends what StartPart or StartRoot began.
+// EndPart ends the part that StartPart or StartRoot began.
 func (e *Event) EndPart(err error) {
 	t := e.spans.tracer
 	if t == nil {
@@ -204,10 +212,11 @@ func (e *Event) EndPart(err error) {
 	}
 }
 
-// Traceparent names the span of ctx's Event, for links, in W3C's form; "": there is none.
+// Traceparent returns the W3C name of the span of ctx's Event, for links. It returns "" if there is
+// no span.
 func Traceparent(ctx context.Context) string { return FromContext(ctx).traceparent(-1) }
 
-// childOf makes e's span a child of that of another Event, in the same trace.
+// childOf makes e's span a child of another Event's span in the same trace.
 func (e *Event) childOf(of *Event) {
 	if of.spans.tracer == nil {
 		return
@@ -219,10 +228,11 @@ func (e *Event) childOf(of *Event) {
 	}
 }
 
-// FillFor puts the span of a fill below that of the request that leads it.
+// FillFor puts the span of a fill below the span of the request that leads it.
 func (e *Event) FillFor(of *Event) { e.childOf(of) }
 
-// RefreshFor gives a refresh a trace of its own, linked to the request that began it, and recorded if that is.
+// RefreshFor gives a refresh its own trace, linked to the request that caused it. It is recorded if
+// that request is.
 func (e *Event) RefreshFor(of *Event) {
 	e.childOf(of)
 	if of.spans.tracer != nil {
@@ -231,7 +241,7 @@ func (e *Event) RefreshFor(of *Event) {
 	}
 }
 
-// SpanContext is that of e's own span; invalid where there is none.
+// SpanContext returns the context of e's own span. It is invalid if there is no span.
 func (e *Event) SpanContext() trace.SpanContext {
 	if e.spans.tracer == nil {
 		return trace.SpanContext{}
@@ -239,7 +249,8 @@ func (e *Event) SpanContext() trace.SpanContext {
 	return e.spans.context(e.spans.self, false)
 }
 
-// TraceID is under which a trace of e, which has ended, is recorded, in hexadecimal; "" where none is.
+// TraceID returns the hexadecimal ID of the recorded trace of e, which must have ended. It returns
+// "" if no trace is recorded.
 func (e *Event) TraceID() string {
 	if t := e.spans.tracer; t == nil || !t.keeps(e) {
 		return ""
@@ -247,14 +258,14 @@ func (e *Event) TraceID() string {
 	return e.spans.trace.String()
 }
 
-// Follows links e's span to that of the fill which has answered it.
+// Follows links e's span to the span of the fill that answered it.
 func (e *Event) Follows(fill trace.SpanContext) {
 	if e.spans.tracer != nil && fill.IsValid() {
 		e.spans.addLink(fill)
 	}
 }
 
-// addLink adds a link; beyond maxSteps they are left out.
+// addLink adds a link. It drops links beyond maxSteps.
 func (s *spans) addLink(to trace.SpanContext) {
 	if !s.link.IsValid() {
 		s.link = to
@@ -274,14 +285,14 @@ func (e *Event) linkTo(linked []string) {
 	}
 }
 
-// context is the SpanContext of a span of this trace.
+// context returns the SpanContext of a span of this trace.
 func (s *spans) context(id trace.SpanID, remote bool) trace.SpanContext {
 	c := trace.SpanContextConfig{TraceID: s.trace, SpanID: id, Remote: remote}
 	if s.sampled {
 		c.TraceFlags = trace.FlagsSampled
 	}
 	if s.state != "" {
-		c.TraceState, _ = trace.ParseTraceState(s.state) // one that can't be read is none (Trace Context §3.3.1)
+		c.TraceState, _ = trace.ParseTraceState(s.state) // an invalid tracestate is discarded (Trace Context §3.3.1)
 	}
 	return trace.NewSpanContext(c)
 }
@@ -301,7 +312,7 @@ func newTraceID() (id trace.TraceID) {
 	return id
 }
 
-// ids is how the IDs of a span reach the provider.
+// ids carries the IDs of a span to the provider.
 type ids struct {
 	trace trace.TraceID
 	span  trace.SpanID
@@ -309,10 +320,11 @@ type ids struct {
 
 type idsKey struct{}
 
-// IDs gives spans the IDs that their Events have had from the start. It is the IDGenerator of a Tracer's provider.
+// IDs is the ID generator of a Tracer's provider. It gives spans the IDs that their Events have had
+// from the start.
 type IDs struct{}
 
-// NewIDs gives those of a root.
+// NewIDs returns the IDs of a root span.
 func (IDs) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
 	if own, ok := ctx.Value(idsKey{}).(ids); ok {
 		return own.trace, own.span
@@ -320,7 +332,7 @@ func (IDs) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
 	return newTraceID(), newSpanID()
 }
 
-// NewSpanID gives that of a child.
+// NewSpanID returns the ID of a child span.
 func (IDs) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
 	if own, ok := ctx.Value(idsKey{}).(ids); ok {
 		return own.span

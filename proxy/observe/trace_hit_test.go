@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// TestHitOfAConnectionIsASpan, below the parent that a trusted peer names, and only where it is to be traced.
-func TestHitOfAConnectionIsASpan(t *testing.T) {
+// TestSpanOfAHit checks the span of a hit: it is below the parent that a trusted peer
+// names, and exists only if the hit is traced.
+func TestSpanOfAHit(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	tracer := NewTracer(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans), sdktrace.WithIDGenerator(IDs{})).Tracer(""), TraceConfig{})
 	h := Hit{

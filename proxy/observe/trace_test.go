@@ -17,7 +17,7 @@ func newTestTracer(c TraceConfig) *Tracer {
 	return NewTracer(noop.NewTracerProvider().Tracer(""), c)
 }
 
-// TestTraceparent is W3C Trace Context §3.2.2 as a table.
+// TestTraceparent is the table for W3C Trace Context §3.2.2.
 func TestTraceparent(t *testing.T) {
 	for text, want := range map[string]bool{
 		aParent: true, strings.TrimSuffix(aParent, "1") + "0": true, aParent[:53] + "ff": true,
@@ -49,7 +49,7 @@ func FuzzTraceparent(f *testing.F) {
 	})
 }
 
-func TestWhatIsToldToOthersIsWhatTheySent(t *testing.T) {
+func TestTraceparentRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := &Event{PeerTrusted: true}
 		sampled := rapid.Bool().Draw(t, "sampled")
@@ -65,7 +65,7 @@ func TestWhatIsToldToOthersIsWhatTheySent(t *testing.T) {
 	})
 }
 
-func TestAStrangersParentIsNotFollowed(t *testing.T) {
+func TestUntrustedParentIsLinked(t *testing.T) {
 	for _, link := range []bool{true, false} {
 		e, h := new(Event), http.Header{"Traceparent": {aParent}, "Tracestate": {"a=b"}}
 		newTestTracer(TraceConfig{LinkUntrusted: link}).Begin(e, h, "/*")
@@ -80,7 +80,7 @@ func TestAStrangersParentIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestADecisionThatIsMadeStands(t *testing.T) {
+func TestEarlierSamplingDecisionHolds(t *testing.T) {
 	for sampling, sample := range map[Sampling]float64{Recorded: 0, NotRecorded: 1} {
 		e := &Event{Sampling: sampling}
 		newTestTracer(TraceConfig{Sample: sample}).Begin(e, nil, "/*")
@@ -90,7 +90,7 @@ func TestADecisionThatIsMadeStands(t *testing.T) {
 	}
 }
 
-func TestTheSampleIsAShare(t *testing.T) {
+func TestSampleShare(t *testing.T) {
 	tracer := newTestTracer(TraceConfig{Sample: 0.25})
 	n := 0
 	for range 20_000 {
@@ -111,7 +111,7 @@ func TestTheSampleIsAShare(t *testing.T) {
 	}
 }
 
-func TestWhatIsKept(t *testing.T) {
+func TestWhichTracesAreRecorded(t *testing.T) {
 	tracer := newTestTracer(TraceConfig{Slow: time.Second})
 	for name, c := range map[string]struct {
 		e    Event
@@ -126,7 +126,7 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotTracedAllocatesNothing(t *testing.T) {
+func TestUntracedRequestsAllocateNothing(t *testing.T) {
 	tracer := newTestTracer(TraceConfig{LinkUntrusted: true})
 	h := http.Header{}
 	e := &Event{Method: "GET", Status: 200, Took: time.Millisecond}
@@ -150,7 +150,7 @@ func TestWhatIsNotTracedAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestPartsHangTogether(t *testing.T) {
+func TestPartsShareATrace(t *testing.T) {
 	tracer := newTestTracer(TraceConfig{Sample: 1})
 	e := new(Event)
 	tracer.Begin(e, nil, "/*")
@@ -187,7 +187,8 @@ func BenchmarkSample(b *testing.B) {
 	}
 }
 
-// BenchmarkHitWithEverything is what a hit of a connection costs with metrics, a sample of traces, and the given share of the access log.
+// BenchmarkHitWithEverything measures a hit of a connection with metrics, a sample of traces, and
+// the given share of the access log.
 func BenchmarkHitWithEverything(b *testing.B) {
 	for name, share := range map[string]float64{"log off": -1, "log 1%": 0.01, "log all": 1} {
 		b.Run(name, func(b *testing.B) {

@@ -6,7 +6,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// parentSpan is what a Traceparent field names (W3C Trace Context §3.2).
+// parentSpan is the content of a Traceparent field (W3C Trace Context §3.2).
 type parentSpan struct {
 	trace trace.TraceID
 	span  trace.SpanID
@@ -17,7 +17,7 @@ func (p parentSpan) context(remote bool) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: p.trace, SpanID: p.span, TraceFlags: p.flags & trace.FlagsSampled, Remote: remote})
 }
 
-// traceparentOf reads the one Traceparent of h. Of several none counts.
+// traceparentOf reads the Traceparent of h. If there are several lines, none counts.
 func traceparentOf(h http.Header) (parentSpan, bool) {
 	lines := h["Traceparent"]
 	if len(lines) != 1 {
@@ -26,12 +26,13 @@ func traceparentOf(h http.Header) (parentSpan, bool) {
 	return parseTraceparent(lines[0])
 }
 
-// The places in a Traceparent: version-traceid-spanid-flags.
+// The positions in a Traceparent: version-traceid-spanid-flags.
 const (
 	traceAt, spanAt, flagsAt, traceparentLen = 3, 36, 53, 55
 )
 
-// parseTraceparent reads a Traceparent, also one of a later version, which may go on behind what is known. It allocates nothing.
+// parseTraceparent reads a Traceparent. A later version may have further text after the known
+// fields. It allocates nothing.
 func parseTraceparent(s string) (p parentSpan, ok bool) {
 	var version, flags [1]byte
 	if len(s) < traceparentLen || s[traceAt-1] != '-' || s[spanAt-1] != '-' || s[flagsAt-1] != '-' ||
@@ -43,7 +44,7 @@ func parseTraceparent(s string) (p parentSpan, ok bool) {
 	return p, ok
 }
 
-// unhex reads lower case digits, which alone are allowed.
+// unhex reads lower-case hexadecimal digits, the only ones that are allowed.
 func unhex(dst []byte, s string) bool {
 	for i := range dst {
 		high, low := digit(s[2*i]), digit(s[2*i+1])
@@ -65,7 +66,8 @@ func digit(c byte) byte {
 	return 0xff
 }
 
-// traceparent names the span of e's step, or its own for -1; "" where there is none.
+// traceparent returns the name of the span of e's step, or of e's own span if step is -1. It
+// returns "" if there is no span.
 func (e *Event) traceparent(step int) string {
 	s := &e.spans
 	if s.tracer == nil {

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Write is what became of one try to apply a write that was accepted before.
+// Write describes the result of one attempt to apply a queued write.
 type Write struct {
 	ID     string
 	Route  string
 	Method string
 	State  string // retrying, done or dead
-	Status int    // of the upstream's answer; 0: there was none
-	Tries  int    // this one included
+	Status int    // of the upstream's answer; 0 without an answer
+	Tries  int    // number of attempts with this one
 	Took   time.Duration
-	Waited time.Duration // since it was accepted
-	Header http.Header   // of the write, with the trace context that it came with
+	Waited time.Duration // since the write was accepted
+	Header http.Header   // of the write, with its trace context
 }
 
-// WriteSink is a Sink that is told of tries as well. It must not keep what it is given.
+// WriteSink is a Sink that also receives attempts to apply writes. It must not keep its argument.
 type WriteSink interface {
 	Tried(w *Write)
 }

@@ -1,3 +1,4 @@
-// Package paginate makes the pages of a list easy on clients and upstreams: one limit for what is asked for in many ways, a link to the page that
-// follows (RFC 8288), found in the content, and the pages after it fetched before they are asked for.
+// Package paginate supports lists that are split into pages. It gives all requests for a page the
+// same form of the limit, adds a link to the next page (RFC 8288) that it finds in the content, and
+// lets the gateway fetch the following pages before clients request them.
 package paginate

@@ -81,7 +81,8 @@ func TestLinks(t *testing.T) {
 		{"not there", `[]`, 200, "application/json", "", ""},
 		{"an object", `{"pagination":{"next_cursor":{}}}`, 200, "application/json", "", ""},
 		{"not JSON", `{"pagination":{"next_cursor":"a"`, 200, "application/json", "", ""},
-		{"said to be something else", `{"pagination":{"next_cursor":"a"}}`, 200, "text/plain", "", ""},
+		{"said to be text", `{"pagination":{"next_cursor":"a"}}`, 200, "text/plain", "", `</public?x=%3E%22&limit=50&cursor=a>; rel="next"`},
+		{"said to be something else", `{"pagination":{"next_cursor":"a"}}`, 200, "text/html", "", ""},
 		{"an error", `{"pagination":{"next_cursor":"a"}}`, 500, "application/json", "", ""},
 		{"too long", long, 200, "application/json", "", ""},
 		{"the origin's own", `{"pagination":{"next_cursor":"a"}}`, 200, "application/json", `</b>; rel="next"`, `</b>; rel="next"`},
@@ -109,7 +110,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-func TestAContentThatBreaksOffDoesSo(t *testing.T) {
+func TestTruncatedContentStaysTruncated(t *testing.T) {
 	broken := errors.New("broken")
 	l := &Linked{pages(t), roundTrip(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(io.MultiReader(strings.NewReader("{"), iotest.ErrReader(broken)))}, nil

@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// Limit is how many elements a page has.
+// Limit is the number of elements in a page.
 type Limit struct {
-	Param        string // "": there is none
+	Param        string // "": no limit
 	Default, Max int
 }
 
-// ErrLimit is returned for a limit that is no positive number, or more than one.
-var ErrLimit = errors.New("the limit of a page is one positive number")
+// ErrLimit means that the limit is not a positive number, or that there is more than one.
+var ErrLimit = errors.New("the limit of a page must be one positive number")
 
-// Query gives raw with its limit in one form: at the end, no more than the most, and there even where it was not asked for. An empty cursor is
-// none. So all ways to ask for a page are one.
+// Query returns raw with the limit in a single form: at the end, at most Max, and present even if
+// the request has no limit. It removes an empty cursor. So all ways to request a page have the same
+// query.
 func (p *Pages) Query(raw string) (string, error) {
 	var params []string
 	limit := p.Limit.Default
@@ -47,7 +48,8 @@ func (p *Pages) Query(raw string) (string, error) {
 	return strings.Join(params, "&"), nil
 }
 
-// hidesLimit reports whether a parameter has a limit in it for those who take a semicolon for a separator.
+// hidesLimit reports whether a parameter contains a limit for a server that treats a semicolon as a
+// separator.
 func (p *Pages) hidesLimit(param string) bool {
 	if !strings.Contains(param, ";") {
 		return false
@@ -60,7 +62,7 @@ func (p *Pages) hidesLimit(param string) bool {
 	return false
 }
 
-// nameOf is a parameter's name; one that is broken is what it is.
+// nameOf returns a parameter's decoded name, or the name as sent if its encoding is broken.
 func nameOf(escaped string) string {
 	if name, err := url.QueryUnescape(escaped); err == nil {
 		return name
@@ -68,7 +70,7 @@ func nameOf(escaped string) string {
 	return escaped
 }
 
-// positive reads digits. However many they are, they are a number.
+// positive reads decimal digits. It accepts any number of them and caps the result.
 func positive(escaped string) (int, error) {
 	text, err := url.QueryUnescape(escaped)
 	if err != nil || text == "" || strings.Trim(text, "0123456789") != "" {
@@ -84,7 +86,7 @@ func positive(escaped string) (int, error) {
 	return n, nil
 }
 
-// following is raw with another cursor.
+// following returns raw with another cursor.
 func (p *Pages) following(raw, cursor string) string {
 	var params []string
 	for param := range strings.SplitSeq(raw, "&") {

@@ -1,40 +1,78 @@
 package rawjson
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep arrays and objects may be nested within each other.
-const MaxDepth = 128
+// MaxDepth is the largest nesting of arrays and objects. Python reads as deep, and it is safe for
+// the stack.
+const MaxDepth = 1000
 
-// SyntaxError says what is wrong with a text, and where.
+// SyntaxError is an error in a JSON text with its position.
 type SyntaxError struct {
 	Offset int // in bytes
 	What   string
 }
 
-// Error says where, and what.
+// Error returns the position and the error.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: %s", e.Offset, e.What) }
 
-// Check returns nil when text is one JSON value that this package can work on, or a *SyntaxError.
+// Check returns nil if text is one JSON value of RFC 8259, nested no deeper than MaxDepth, and
+// otherwise a *SyntaxError. The names of an object need not be unique.
 func Check(text []byte) error {
 	s := scanner{text: text}
+	return s.check()
+}
+
+func (s *scanner) check() error {
 	s.space()
 	if !s.value(0) {
 		return &SyntaxError{s.pos, s.wrong}
 	}
-	if s.space(); s.pos < len(text) {
-		return &SyntaxError{s.pos, "something follows the value"}
+	if s.space(); s.pos < len(s.text) {
+		return &SyntaxError{s.pos, "text follows the value"}
 	}
 	return nil
 }
 
-// scanner walks over a text. Its methods report false where the text is wrong, with pos there.
+// bom is the byte order mark. Writers must not add it, and a reader may ignore it (RFC 8259 §8.1).
+var bom = []byte("\xef\xbb\xbf")
+
+// Clean returns text as JSON that every reader accepts, or a *SyntaxError. Text that the RFC allows
+// stays byte for byte. Common writers also send text that the RFC does not allow, and Clean
+// converts it as most readers do: it removes a byte order mark, replaces NaN and infinities by null
+// and bytes that are not UTF-8 by U+FFFD, and escapes control characters in strings. If there is
+// nothing to convert, it returns text itself, not a copy.
+func Clean(text []byte) ([]byte, error) {
+	text = bytes.TrimPrefix(text, bom)
+	s := scanner{text: text, tolerant: true}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if !s.odd {
+		return text, nil
+	}
+	return mend(text), nil
+}
+
+// scanner walks over a text. Its methods report false if the text is wrong, with pos at the error.
 type scanner struct {
 	text  []byte
 	pos   int
 	wrong string
+	// tolerant accepts the text that Clean converts. odd is true if there is such text.
+	tolerant, odd bool
+}
+
+// oddity accepts text that is not JSON if the scanner is tolerant.
+func (s *scanner) oddity(what string) bool {
+	if !s.tolerant {
+		return s.fail(what)
+	}
+	s.odd = true
+	return true
 }
 
 func (s *scanner) fail(what string) bool {
@@ -44,7 +82,7 @@ func (s *scanner) fail(what string) bool {
 	return false
 }
 
-// peek is the next byte, 0 at the end.
+// peek returns the next byte, or 0 at the end.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.text) {
 		return s.text[s.pos]
@@ -71,6 +109,9 @@ func (s *scanner) value(depth int) bool {
 		return s.array(depth + 1)
 	case c == '"':
 		return s.str()
+	case s.tolerant && (c == 'N' || c == 'I' || c == '-') && s.notFinite() > 0:
+		s.pos += s.notFinite()
+		return s.oddity("")
 	case c == '-' || '0' <= c && c <= '9':
 		return s.number()
 	case c == 't':
@@ -80,12 +121,12 @@ func (s *scanner) value(depth int) bool {
 	case c == 'n':
 		return s.word("null")
 	}
-	return s.fail("a value is wanted here")
+	return s.fail("expected a value")
 }
 
 func (s *scanner) word(w string) bool {
 	if len(s.text)-s.pos < len(w) || string(s.text[s.pos:s.pos+len(w)]) != w {
-		return s.fail("a value is wanted here")
+		return s.fail("expected a value")
 	}
 	s.pos += len(w)
 	return true
@@ -96,24 +137,20 @@ func (s *scanner) object(depth int) bool {
 		return s.fail("nested too deep")
 	}
 	s.pos++
-	var seen names
+	first := true
 	for s.space(); s.peek() != '}'; s.space() {
-		if seen.count > 0 && !s.comma() {
+		if !first && !s.comma() {
 			return false
 		}
-		at := s.pos
+		first = false
 		if s.peek() != '"' {
-			return s.fail("a name is wanted here")
+			return s.fail("expected a name in quotes")
 		}
 		if !s.str() {
 			return false
 		}
-		if !seen.add(s.text[at:s.pos]) {
-			s.pos = at
-			return s.fail("the name is here twice")
-		}
 		if s.space(); s.peek() != ':' {
-			return s.fail("a colon is wanted here")
+			return s.fail("expected a colon")
 		}
 		s.pos++
 		if s.space(); !s.value(depth) {
@@ -124,10 +161,10 @@ func (s *scanner) object(depth int) bool {
 	return true
 }
 
-// comma passes a comma and the space behind it.
+// comma moves past a comma and the whitespace after it.
 func (s *scanner) comma() bool {
 	if s.peek() != ',' {
-		return s.fail("a comma is wanted here")
+		return s.fail("expected a comma")
 	}
 	s.pos++
 	s.space()
@@ -159,7 +196,8 @@ func (s *scanner) array(depth int) bool {
 	return true
 }
 
-// number is RFC 8259 §6: no leading zeros, no lone sign, digits around the point.
+// number follows RFC 8259 §6: no leading zeros, no lone sign, and digits on both sides of the
+// point.
 func (s *scanner) number() bool {
 	if s.peek() == '-' {
 		s.pos++
@@ -190,10 +228,11 @@ func (s *scanner) digits() bool {
 	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
 		s.pos++
 	}
-	return s.pos > begin || s.fail("a digit is wanted here")
+	return s.pos > begin || s.fail("expected a digit")
 }
 
-// str is RFC 8259 §7, in UTF-8 (§8.1) and without lone surrogates (§8.2).
+// str follows RFC 8259 §7, in UTF-8 (§8.1). A lone surrogate may be escaped, because the grammar
+// allows it; its meaning is left to the readers (§8.2).
 func (s *scanner) str() bool {
 	s.pos++
 	for s.pos < len(s.text) {
@@ -206,13 +245,16 @@ func (s *scanner) str() bool {
 				return false
 			}
 		case c < ' ':
-			return s.fail("a control character within a string")
+			if !s.oddity("a control character within a string") {
+				return false
+			}
+			s.pos++
 		case c < utf8.RuneSelf:
 			s.pos++
 		default:
 			r, n := utf8.DecodeRune(s.text[s.pos:])
-			if r == utf8.RuneError && n == 1 {
-				return s.fail("not UTF-8")
+			if r == utf8.RuneError && n == 1 && !s.oddity("not UTF-8") {
+				return false
 			}
 			s.pos += n
 		}
@@ -231,19 +273,10 @@ func (s *scanner) escape() bool {
 		return true
 	case 'u':
 	default:
-		return s.fail("an escape that JSON does not have")
+		return s.fail("unknown escape")
 	}
-	r, ok := unit(rest)
-	switch {
-	case !ok:
-		return s.fail("four hexadecimal digits are wanted here")
-	case 0xDC00 <= r && r < 0xE000:
-		return s.fail("half a surrogate pair")
-	case 0xD800 <= r && r < 0xDC00:
-		if low, ok := unit(rest[6:]); !ok || low < 0xDC00 || low >= 0xE000 {
-			return s.fail("half a surrogate pair")
-		}
-		s.pos += 6
+	if _, ok := unit(rest); !ok {
+		return s.fail("expected four hexadecimal digits")
 	}
 	s.pos += 6
 	return true

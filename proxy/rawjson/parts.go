@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is what a value is: '{', '[', '"', '0' for a number, 't', 'f' or 'n'; 0 for an empty text.
+// Kind returns the kind of a value: '{', '[', '"', '0' for a number, 't', 'f' or 'n'. It returns 0
+// for an empty text.
 func Kind(value []byte) byte {
 	value = Trim(value)
 	switch {
@@ -19,10 +20,11 @@ func Kind(value []byte) byte {
 	return value[0]
 }
 
-// Trim is value without the space around it.
+// Trim returns value without the surrounding whitespace.
 func Trim(value []byte) []byte { return bytes.Trim(value, " \t\r\n") }
 
-// Members walks over the members of an object in their order. Of any other value there are none. Values are parts of the text.
+// Members yields the members of an object in order. It yields nothing for any other value. The
+// yielded values are slices of the text.
 func Members(value []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		s := scanner{text: Trim(value)}
@@ -51,7 +53,8 @@ func Members(value []byte) iter.Seq2[string, []byte] {
 	}
 }
 
-// Elements walks over the elements of an array. Of any other value there are none. They are parts of the text.
+// Elements yields the elements of an array. It yields nothing for any other value. The elements are
+// slices of the text.
 func Elements(value []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		s := scanner{text: Trim(value)}
@@ -74,7 +77,7 @@ func Elements(value []byte) iter.Seq[[]byte] {
 	}
 }
 
-// skip passes a value of a text that is known to be right.
+// skip moves past a value in a valid text.
 func (s *scanner) skip() {
 	depth := 0
 	for s.pos < len(s.text) {
@@ -104,19 +107,22 @@ func (s *scanner) skip() {
 	}
 }
 
-// Scalar is the text of a single value: of a string what it says, of a number its digits as they are, true and false. It is not ok for null, and for
-// what has parts.
+// Scalar returns the text of a single value: the content of a string, the unchanged digits of a
+// number, true or false. ok is false for null, for an array or object, and for a string with a lone
+// surrogate, which is not valid text.
 func Scalar(value []byte) (text string, ok bool) {
 	switch value = Trim(value); Kind(value) {
 	case '"':
-		return unquote(value), true
+		text = unquote(value)
+		return text, utf8.ValidString(text) // only JSON can represent a lone surrogate
 	case '0', 't', 'f':
 		return string(value), true
 	}
 	return "", false
 }
 
-// unquote is what a string says; raw has its quotes.
+// unquote returns the content of a string. raw includes the quotes. A lone surrogate is encoded
+// like any other code point, which is not valid UTF-8, so that different strings stay different.
 func unquote(raw []byte) string {
 	raw = raw[1 : len(raw)-1]
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -131,10 +137,14 @@ func unquote(raw []byte) string {
 		}
 		if r, ok := unit(raw); ok {
 			raw = raw[6:]
-			if low, paired := unit(raw); paired && utf16.IsSurrogate(r) {
+			if low, paired := unit(raw); paired && utf16.DecodeRune(r, low) != utf8.RuneError {
 				r, raw = utf16.DecodeRune(r, low), raw[6:]
 			}
-			out = utf8.AppendRune(out, r)
+			if utf16.IsSurrogate(r) {
+				out = append(out, 0xE0|byte(r>>12), 0x80|byte(r>>6)&0x3F, 0x80|byte(r)&0x3F)
+			} else {
+				out = utf8.AppendRune(out, r)
+			}
 			continue
 		}
 		out = append(out, plain[raw[1]])
@@ -143,19 +153,21 @@ func unquote(raw []byte) string {
 	return string(out)
 }
 
-// plain is what the short escapes stand for.
+// plain maps the short escapes to their bytes.
 var plain = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// AppendQuoted appends s, which is UTF-8, as a string.
+// AppendQuoted appends s as a JSON string. s must be UTF-8 or the name of a member.
 func AppendQuoted(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	for i := range len(s) {
+	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			dst = appendEscaped(dst, rune(c))
+		case c == 0xED && i+2 < len(s) && s[i+1] >= 0xA0: // a lone surrogate in the form of unquote
+			dst = appendEscaped(dst, 0xD000|rune(s[i+1]&0x3F)<<6|rune(s[i+2]&0x3F))
+			i += 2
 		default:
 			dst = append(dst, c)
 		}

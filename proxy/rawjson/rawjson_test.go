@@ -14,7 +14,7 @@ func TestCheck(t *testing.T) {
 	deep := strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth)
 	for _, good := range []string{
 		`null`, ` true `, `-0.0e+10`, `123456789012345678901234567890`, `"\u00e9\ud83d\ude00\n"`, `[]`, `{}`, `[1,[2,{"a":[]}]]`,
-		`{"a":1,"b":{"a":2}}`, `{"":0}`, "{\n\t\"a\" : [ 1 , 2 ]\r\n}", deep, `"` + "\u2028\x7f" + `"`,
+		`"\ud800"`, `"\udc00"`, `"\ud800\u0041"`, `"\udc00\ud800"`, `{"a":1,"a":2}`, `{"\ud83d":1}`, `{"a":1,"b":{"a":2}}`, `{"":0}`, "{\n\t\"a\" : [ 1 , 2 ]\r\n}", deep, `"` + "\u2028\x7f" + `"`,
 	} {
 		if err := Check([]byte(good)); err != nil {
 			t.Errorf("%.40s: %v", good, err)
@@ -22,10 +22,9 @@ func TestCheck(t *testing.T) {
 	}
 	for bad, what := range map[string]string{
 		``: "value", `nul`: "value", `NaN`: "value", `Infinity`: "value", `+1`: "value", `01`: "follows", `1.`: "digit", `.5`: "value", `1e`: "digit", `-`: "digit",
-		`"a`: "end", "\"a\nb\"": "control", `"\x"`: "escape", `"\u12g4"`: "hexadecimal", `"\ud800"`: "surrogate", `"\udc00"`: "surrogate", `"\ud800\u0041"`: "surrogate",
+		`"a`: "end", "\"a\nb\"": "control", `"\x"`: "escape", `"\u12g4"`: "hexadecimal",
 		"\"\xff\"": "UTF-8", "\"\xed\xa0\x80\"": "UTF-8", `[1,]`: "value", `[1 2]`: "comma", `{"a":1,}`: "name", `{"a" 1}`: "colon", `{a:1}`: "name", `{"a":1 "b":2}`: "comma",
-		`{"a":1,"a":2}`: "twice", `{"a":1,"\u0061":2}`: "twice", `1 2`: "follows", `[` + deep + `]`: "deep", `{"a":1}}`: "follows", "\ufeff1": "value", `'a'`: "value",
-		`{"1":0,"2":0,"3":0,"4":0,"5":0,"6":0,"7":0,"8":0,"9":0,"10":0,"3":0}`: "twice",
+		`1 2`: "follows", `[` + deep + `]`: "deep", `{"a":1}}`: "follows", "\ufeff1": "value", `'a'`: "value",
 	} {
 		if err := Check([]byte(bad)); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%.40s: %v, want %q", bad, err, what)
@@ -33,8 +32,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A hundred thousand openings must cost no stack.
-func TestCheckIsNotNestedToDeath(t *testing.T) {
+// A hundred thousand opening brackets must use little stack.
+func TestCheckBoundsNesting(t *testing.T) {
 	for _, text := range []string{strings.Repeat("[", 1e5), strings.Repeat(`{"a":`, 1e5)} {
 		if err := Check([]byte(text)); err == nil || !strings.Contains(err.Error(), "deep") {
 			t.Errorf("%v", err)
@@ -89,7 +88,8 @@ func TestScalar(t *testing.T) {
 	}
 }
 
-// FuzzCheck holds Check against encoding/json, which takes more, and what is taken apart against what encoding/json makes of it.
+// FuzzCheck compares Check with encoding/json, which accepts more, and compares the parts of a text
+// with those of encoding/json.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,2,{"b":"\u00e9"}],"c":null}`, `[1.0e5,"x",true]`, `"\ud83d\ude00"`, `{"a":{"a":{}}}`, ` [ ] `, `{"a":1,"a":2}`} {
 		f.Add([]byte(seed), "a.#.b")
@@ -120,7 +120,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// rebuild takes a value apart and puts it together again.
+// rebuild takes a value apart and joins it again.
 func rebuild(value []byte) []byte {
 	var out []byte
 	switch Kind(value) {

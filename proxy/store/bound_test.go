@@ -9,9 +9,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBoundHolds: whatever is put, grows or is deleted, and whether the window has room for all, gives way or has given way, no more is counted
-// than the size when a call has returned; what is counted is what the items cost, those that are registered with what that costs; and as long as the
-// size has not been reached, nothing is lost.
+// TestBoundHolds checks the bound while objects are put, grow and are deleted, whether the window
+// is unbounded, shrinks or has shrunk. After each call the counted bytes are at most the size, and
+// equal the costs of the items, including those of registration. As long as the size has not been
+// reached, no object is lost.
 func TestBoundHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Now()
@@ -50,7 +51,7 @@ func TestBoundHolds(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				m.ledger.mu.Lock()
-				used, sum, scarce := m.ledger.used(), m.counted(), m.ledger.scarce
+				used, sum, scarce := m.ledger.used(), m.counted(), m.ledger.bounded
 				m.ledger.mu.Unlock()
 				if used > m.ledger.size || used != sum {
 					t.Fatalf("%d bytes of %d, the items cost %d", used, m.ledger.size, sum)
@@ -59,7 +60,7 @@ func TestBoundHolds(t *testing.T) {
 					return
 				}
 				for n := range held {
-					if _, err := m.Try(ctx, lightKey(n)); err != nil {
+					if _, err := m.Peek(ctx, lightKey(n)); err != nil {
 						t.Fatalf("%d is lost while there is room", n)
 					}
 				}
@@ -68,7 +69,8 @@ func TestBoundHolds(t *testing.T) {
 	})
 }
 
-// counted is what the items cost by what is stored of them and where they are. The ledger's lock is held.
+// counted returns the costs of the items, computed from their content and place. The caller holds
+// the ledger's lock.
 func (m *Memory) counted() (n int64) {
 	for i := uint32(1); i < m.items.end(); i++ {
 		it := m.items.at(i)

@@ -2,19 +2,22 @@ package store
 
 import "sync"
 
-// ref says where an object is: in a chunk, or among those that are kept as they are. 0 is nowhere.
+// ref is the place of an object: in a chunk, or in the slab of large objects. 0 means that the
+// object is stored nowhere.
 type ref uint64
 
 const (
-	largeRef   ref = 1 << 63 // the rest is a number of Memory.large
+	largeRef   ref = 1 << 63 // the remaining bits are a number in Memory.large
 	offsetBits     = 17
 
 	maxChunk = 128 << 10
 	minChunk = 4 << 10
-	// chunkShare is the part of the size that a chunk is at most, as its fraction, and wasteShare the part that dead records may take.
+	// chunkShare is a divisor: a chunk takes at most this fraction of the memory's size. wasteShare
+	// is the divisor for the bytes of dead records.
 	chunkShare = 64
 	wasteShare = 16
-	// packedShare is the part of a chunk that a record may take, as its fraction: so much of it may be left over when it is full.
+	// packedShare is a divisor: a record takes at most this fraction of a chunk. As much may be
+	// left unused at the end of a full chunk.
 	packedShare = 16
 )
 
@@ -26,21 +29,21 @@ func (r ref) place() (chunk uint32, offset int) {
 	return uint32(r >> offsetBits), int(r & (1<<offsetBits - 1))
 }
 
-// chunk is memory that records are written to one after the other, and once only: who has been given a part of it may read that for as long as he
-// likes, and the garbage collector frees the chunk when nobody does. It has no pointers in it, and there are some ten thousand chunks where
-// there are millions of objects.
+// chunk is memory for records. Each byte is written once, so a reader may keep a part of it for as
+// long as it likes. The garbage collector frees the chunk when no reader is left. A chunk holds no
+// pointers, and there are about ten thousand chunks for millions of objects.
 type chunk struct {
 	data   []byte
 	filled int
-	live   int // bytes of records that are stored
+	live   int // bytes of live records
 	open   int // records that are being written
 	sealed bool
 }
 
-// chunks are the memory of the small objects. The lock is taken after a shard's.
+// chunks is the memory of the small objects. Its lock is taken after a shard's.
 type chunks struct {
-	size   int // of each
-	most   int // bytes that a record may have
+	size   int // bytes of a chunk
+	most   int // maximum bytes of a record
 	slack  int64
 	list   slab[chunk]
 	mu     sync.Mutex
@@ -68,10 +71,10 @@ func chunkSize(size int64) int {
 	return n
 }
 
-// chunkSlack is how much the chunks may hold beside what lives in them.
+// chunkSlack returns how many bytes the chunks may hold beyond the live records.
 func chunkSlack(size int64) int64 { return max(size/wasteShare, 2*int64(chunkSize(size))) }
 
-// take reserves room for a record, which the caller writes and then tells of.
+// take reserves n bytes for a record. The caller writes the record and then calls written.
 func (c *chunks) take(n int) (ref, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +90,7 @@ func (c *chunks) take(n int) (ref, []byte) {
 	return refTo(c.active, off), k.data[off : off+n : off+n]
 }
 
-// turn begins a new chunk.
+// turn seals the active chunk and begins a new one.
 func (c *chunks) turn() {
 	if old := c.active; old != 0 {
 		c.list.at(old).sealed = true
@@ -98,7 +101,7 @@ func (c *chunks) turn() {
 	c.held += int64(c.size)
 }
 
-// written says that the record at r is complete.
+// written marks the record at r as complete.
 func (c *chunks) written(r ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +110,7 @@ func (c *chunks) written(r ref) {
 	c.settle(i)
 }
 
-// drop says that a record of n bytes is no longer stored.
+// drop marks a record of n bytes as dead.
 func (c *chunks) drop(r ref, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +120,7 @@ func (c *chunks) drop(r ref, n int) {
 	c.settle(i)
 }
 
-// settle lets go of a chunk in which nothing lives.
+// settle frees a sealed chunk if it holds no live record and none is being written.
 func (c *chunks) settle(i uint32) {
 	k := c.list.at(i)
 	if !k.sealed || k.live > 0 || k.open > 0 {
@@ -128,24 +131,25 @@ func (c *chunks) settle(i uint32) {
 	c.list.give(i)
 }
 
-// from is what is in a chunk from r on.
+// from returns the content of a chunk from r on.
 func (c *chunks) from(r ref) []byte {
 	i, off := r.place()
 	return c.list.at(i).data[off:]
 }
 
-// wasted reports whether dead records take more than they may.
+// wasted reports whether dead records take more than chunkSlack.
 func (c *chunks) wasted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.held-c.live > c.slack
 }
 
-// victimSample is how many chunks at least are compared to find one of which little lives.
+// victimSample is the minimum number of chunks that victim compares.
 const victimSample = 64
 
-// victim is a chunk of which what lives is to be moved elsewhere, with what is in it; 0 when there is no need of it. The caller says written when he
-// has done so.
+// victim returns a chunk with few live records, and its content, so that the caller can move the
+// live records. It returns 0 if there is no need. The caller must call written with the chunk when
+// it has finished.
 func (c *chunks) victim() (uint32, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +173,7 @@ func (c *chunks) victim() (uint32, []byte) {
 		return 0, nil
 	}
 	k := c.list.at(best)
-	k.open++ // until it has been walked through, it is not to become another
+	k.open++ // keeps the chunk from being reused while the caller reads it
 	return best, k.data[:k.filled:k.filled]
 }
 

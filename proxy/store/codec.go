@@ -12,32 +12,36 @@ import (
 	"github.com/penstock/penstock/compress"
 )
 
-// ErrDamaged is returned for an encoding that can't be what was encoded: cut short, changed, of another version of the form, or another key's.
+// ErrDamaged is returned by DecodeEntry if the data is not an intact encoding under the key:
+// truncated, changed, of another version, or made for another key.
 var ErrDamaged = errors.New("store: damaged value")
 
-// ErrOtherKey is returned for an encoding that is sound and was made for another key with the same hash.
+// ErrOtherKey is returned by DecodeEntry if the data is intact but belongs to another key with the
+// same hash.
 var ErrOtherKey = errors.New("store: value of another key with the same hash")
 
-// The encoding of an entry, as it leaves the process. Numbers are varints unless said otherwise, strings have their length in front.
+// The encoding of an entry outside the process. Numbers are varints unless a length is given.
+// Strings are preceded by their length.
 //
 //	mark and version, 2 bytes
 //	the key: hash, 16 bytes; full
 //	length of the head, 4 bytes
-//	the head: meta, tags, epoch, fence, derivable codings, and of each representation its coding and its head
-//	of each representation the number and the lengths of its body's segments
+//	the head: meta, tags, epoch, fence, derivable codings, and the coding and head of each representation
+//	for each representation, the number and the lengths of its body's segments
 //	the segments
-//	xxhash64 of all that, 8 bytes
+//	xxhash64 of everything before it, 8 bytes
 //
-// The head is one piece, so that all strings of a decoded entry are parts of a single one.
+// The head is one piece, so that all strings of a decoded entry can share a single string.
 const (
 	codecMark    = 'E'
-	codecVersion = 1
+	codecVersion = 2 // 2: FlagDeclared; entries of version 1 may have windows without a lifetime
 	sumSize      = 8
 	minEncoded   = 2 + 16 + 1 + 4 + 1 + sumSize
 	bestBit      = 0x80 // in the byte of a coding: Representation.Best
 )
 
-// AppendEntry appends the encoding of e, stored under k. Uses does not go with it: it counts what one process saw.
+// AppendEntry appends the encoding of e under k. It omits Uses, which counts the hits of one
+// process.
 func AppendEntry(dst []byte, k cachepolicy.Key, e *Entry) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, codecMark, codecVersion)
@@ -64,7 +68,7 @@ func AppendEntry(dst []byte, k cachepolicy.Key, e *Entry) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(dst, xxhash.Sum64(dst[start:])), nil
 }
 
-// EncodedSize is about how long the encoding of e under k is, and not less.
+// EncodedSize returns an upper bound of the length of e's encoding under k. The bound is close.
 func EncodedSize(k cachepolicy.Key, e *Entry) int {
 	const fixed, perRepresentation, perSegment, perString = 192, 16, 5, 5
 	n := minEncoded + fixed + len(k.Full) + len(e.ETag) + len(e.Vary) + len(e.Language) + 2*binary.MaxVarintLen64*len(e.Spans)
@@ -78,23 +82,25 @@ func EncodedSize(k cachepolicy.Key, e *Entry) int {
 	return n
 }
 
-// Stamp tells entries apart by all but their bodies: it is equal for an entry and what its encoding decodes to.
+// Stamp returns a hash of everything in e but the bodies. An entry and its decoded encoding have
+// the same stamp.
 func Stamp(e *Entry) uint64 {
 	var space [2048]byte
 	return xxhash.Sum64(appendHead(space[:0], e))
 }
 
-// DecodeEntry is the entry that AppendEntry has encoded for k. It keeps nothing of data. The error is ErrDamaged or ErrOtherKey.
+// DecodeEntry decodes an encoding that AppendEntry has made for k. The entry does not refer to
+// data. The error is ErrDamaged or ErrOtherKey.
 func DecodeEntry(k cachepolicy.Key, data []byte) (*Entry, error) {
 	rest, err := openEncoded(k, data)
 	if err != nil {
 		return nil, err
 	}
 	if len(rest) < 4 || uint64(binary.BigEndian.Uint32(rest)) > uint64(len(rest)-4) {
-		return nil, fmt.Errorf("%w: the head is cut short", ErrDamaged)
+		return nil, fmt.Errorf("%w: the head is truncated", ErrDamaged)
 	}
 	n := binary.BigEndian.Uint32(rest)
-	r := reader{s: string(rest[4 : 4+n])} // the copy that all strings are parts of
+	r := reader{s: string(rest[4 : 4+n])} // the single string that holds all strings of the entry
 	e := r.head()
 	if r.bad || r.s != "" {
 		return nil, fmt.Errorf("%w: malformed head", ErrDamaged)
@@ -105,24 +111,25 @@ func DecodeEntry(k cachepolicy.Key, data []byte) (*Entry, error) {
 	return e, nil
 }
 
-// openEncoded checks all that can be told without reading the fields, and returns what is between the key and the sum.
+// openEncoded verifies the mark, version, checksum and key, and returns the data between the key
+// and the checksum.
 func openEncoded(k cachepolicy.Key, data []byte) ([]byte, error) {
 	if len(data) < minEncoded || data[0] != codecMark {
-		return nil, fmt.Errorf("%w: no encoded entry", ErrDamaged)
+		return nil, fmt.Errorf("%w: not an encoded entry", ErrDamaged)
 	}
 	if data[1] != codecVersion {
-		return nil, fmt.Errorf("%w: version %d of the form, this is %d", ErrDamaged, data[1], codecVersion)
+		return nil, fmt.Errorf("%w: encoding version %d, this instance reads %d", ErrDamaged, data[1], codecVersion)
 	}
 	end := len(data) - sumSize
 	if xxhash.Sum64(data[:end]) != binary.BigEndian.Uint64(data[end:]) {
-		return nil, fmt.Errorf("%w: the checksum does not fit", ErrDamaged)
+		return nil, fmt.Errorf("%w: checksum mismatch", ErrDamaged)
 	}
 	if [16]byte(data[2:18]) != k.Hash {
-		return nil, fmt.Errorf("%w: another key's", ErrDamaged)
+		return nil, fmt.Errorf("%w: made for another key", ErrDamaged)
 	}
 	n, size := binary.Uvarint(data[18:end])
 	if size <= 0 || n > uint64(end-18-size) {
-		return nil, fmt.Errorf("%w: the key is cut short", ErrDamaged)
+		return nil, fmt.Errorf("%w: the key is truncated", ErrDamaged)
 	}
 	full := data[18+size:][:n]
 	if string(full) != k.Full {
@@ -173,7 +180,8 @@ func appendMeta(dst []byte, m *cachepolicy.Meta) []byte {
 	return binary.AppendUvarint(dst, m.Seq)
 }
 
-// appendSpans keeps none (all is held) apart from an empty list (nothing is).
+// appendSpans distinguishes nil (the body is complete) from an empty list (no part of the body is
+// stored).
 func appendSpans(dst []byte, spans []cachepolicy.Span) []byte {
 	if spans == nil {
 		return append(dst, 0)
@@ -191,7 +199,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// appendTime has seconds and nanoseconds apart: dates of HTTP reach beyond what 64 bits of nanoseconds hold.
+// appendTime appends seconds and nanoseconds separately, because HTTP dates exceed the range of
+// 64-bit nanoseconds.
 func appendTime(dst []byte, t time.Time) []byte {
 	dst = binary.AppendVarint(dst, t.Unix())
 	return binary.AppendUvarint(dst, uint64(t.Nanosecond()))
@@ -205,12 +214,13 @@ func appendLengths(dst []byte, b *Body) ([]byte, error) {
 		left -= int64(len(s))
 	}
 	if left != 0 {
-		return dst, fmt.Errorf("store: a body of %d bytes whose segments have %d", b.Size, b.Size-left)
+		return dst, fmt.Errorf("store: a body of %d bytes has segments of %d bytes", b.Size, b.Size-left)
 	}
 	return dst, nil
 }
 
-// reader takes fields off the front of s. After a field that can't be read it is bad, and all further ones are zero.
+// reader decodes fields from the front of s. If a field is malformed, bad becomes true and all
+// further fields are zero.
 type reader struct {
 	s   string
 	bad bool
@@ -242,7 +252,8 @@ func (r *reader) int() int64 {
 	return int64(n>>1) ^ -int64(n&1)
 }
 
-// count is a number of things that take up at least size bytes each, so it can't ask for more memory than the data warrants.
+// count reads a number of elements that take at least size bytes each. If s is too short for so
+// many, the data is bad, so a forged number can't cause a large allocation.
 func (r *reader) count(size int) int {
 	n := r.uint()
 	if n > uint64(len(r.s)/size) {
@@ -343,7 +354,8 @@ func (r *reader) representation(p *Representation) {
 	p.Head = r.string()
 }
 
-// decodeBodies fills in the bodies from data: lengths, then bytes. Each representation has memory of its own, so that one can be let go of.
+// decodeBodies fills in the bodies from data, which holds the lengths and then the bytes. Each
+// representation gets memory of its own, so that it can be freed on its own.
 func decodeBodies(list []Representation, data []byte) bool {
 	segments, data, lengths, ok := measureBodies(list, data)
 	if !ok {
@@ -369,8 +381,8 @@ func decodeBodies(list []Representation, data []byte) bool {
 	return true
 }
 
-// measureBodies sets the sizes of the bodies and counts their segments, and splits data into the bytes and the lengths. It is false unless the
-// lengths are those of the bytes.
+// measureBodies sets the sizes of the bodies, counts their segments, and splits data into bytes and
+// lengths. ok is false if the lengths do not match the bytes.
 func measureBodies(list []Representation, data []byte) (segments int, bytes, lengths []byte, ok bool) {
 	bytes = data
 	total := uint64(0)
@@ -387,7 +399,7 @@ func measureBodies(list []Representation, data []byte) (segments int, bytes, len
 				return 0, nil, nil, false
 			}
 			bytes = bytes[size:]
-			list[i].Body.Size += int64(length) // can't overflow: there are fewer lengths than bytes of data, and none is longer than that
+			list[i].Body.Size += int64(length) // can't overflow: data has fewer lengths than bytes, and no length exceeds its size
 			total += length
 		}
 	}

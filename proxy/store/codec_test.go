@@ -21,7 +21,7 @@ import (
 	"github.com/penstock/penstock/proxy/store/storetest"
 )
 
-// facts is what of an entry goes with it.
+// facts holds the parts of an entry that its encoding contains.
 type facts struct {
 	Meta            cachepolicy.Meta
 	Representations []store.Representation
@@ -35,7 +35,7 @@ func factsOf(e *store.Entry) facts {
 	return facts{e.Meta, e.Representations, e.Tags, e.Epoch, e.Fence, e.Derivable}
 }
 
-// sameFacts compares entries. A missing list is told from an empty one for spans alone, where it says something.
+// sameFacts compares entries. Only for spans does nil differ from an empty list.
 func sameFacts(a, b *store.Entry) string {
 	if (a.Spans == nil) != (b.Spans == nil) {
 		return "spans: nil and empty"
@@ -43,7 +43,7 @@ func sameFacts(a, b *store.Entry) string {
 	return cmp.Diff(factsOf(a), factsOf(b), cmpopts.EquateEmpty())
 }
 
-// drawEntry draws entries of all shapes, whether they make sense or not.
+// drawEntry draws entries of all shapes, sensible or not.
 func drawEntry(t *rapid.T) *store.Entry {
 	text := rapid.StringN(0, 40, 200)
 	moment := rapid.Custom(func(t *rapid.T) time.Time {
@@ -109,7 +109,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clear(data) // what was decoded must not depend on it
+		clear(data) // the decoded entry must not depend on data
 		if diff := sameFacts(e, got); diff != "" {
 			t.Error(diff)
 		}
@@ -119,7 +119,7 @@ func TestCodecRoundTrip(t *testing.T) {
 	})
 }
 
-// fullEntry has something in every field.
+// fullEntry returns an entry with a value in every field.
 func fullEntry() *store.Entry {
 	e := storetest.Entry("v", "body")
 	e.Flags, e.StaleRevalid, e.StaleError, e.FillTime = cachepolicy.FlagImmutable, time.Minute, -1, time.Second
@@ -160,7 +160,7 @@ func TestCodecDetectsTruncation(t *testing.T) {
 	}
 }
 
-// reseal makes the checksum fit, so that what lies behind it is tested.
+// reseal corrects the checksum, so that the checks behind it are tested.
 func reseal(data []byte) []byte {
 	data = bytes.Clone(data)
 	end := len(data) - 8
@@ -173,7 +173,7 @@ func TestCodecComparesVersionAndKey(t *testing.T) {
 	data := encode(t, k, fullEntry())
 	old := bytes.Clone(data)
 	old[1]--
-	if _, err := store.DecodeEntry(k, reseal(old)); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "version 0") {
+	if _, err := store.DecodeEntry(k, reseal(old)); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("old version: %v", err)
 	}
 	if _, err := store.DecodeEntry(storetest.Key("other"), data); !errors.Is(err, store.ErrDamaged) {
@@ -233,7 +233,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
-// check decodes data; what comes out must be what its own encoding says.
+// check decodes data. The encoding of the result must decode to the result.
 func check(t *testing.T, k cachepolicy.Key, data []byte) {
 	e, err := store.DecodeEntry(k, data)
 	if err != nil {

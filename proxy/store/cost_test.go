@@ -20,8 +20,9 @@ func heapInUse() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// What the store counts must be what the heap grows by, else Size means nothing. The body of each is what real ones may be.
-func TestCostIsWhatTheHeapGrowsBy(t *testing.T) {
+// TestCostEqualsHeapGrowth checks that the store counts as many bytes as the heap grows by,
+// since Size would be meaningless otherwise. The bodies have realistic sizes.
+func TestCostEqualsHeapGrowth(t *testing.T) {
 	for _, body := range []int{0, 500, 8000} {
 		const objects = 20_000
 		cost := func() int64 {

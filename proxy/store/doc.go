@@ -1,9 +1,13 @@
-// Package store keeps responses in wire form. It decides nothing about their reuse: which variant answers a request, whether it is fresh and what
-// an origin's answer changes are for cachepolicy to say and for the cache to do.
+// Package store keeps responses in wire form. It makes no caching decision: package cachepolicy
+// decides which variant answers a request, whether it is fresh and how a 304 changes it, and
+// package cache acts on that.
 //
-// [Store] is what every tier offers; storetest holds them to it. [Memory] is the tier within the process; package shared has the one of all instances,
-// which keeps entries in the encoding of [AppendEntry].
+// [Store] is the interface of every tier; storetest holds the tiers to it. [Memory] is the tier
+// within the process. Package shared has the tier of all instances, which keeps entries in the
+// encoding of [AppendEntry].
 //
-// [Epochs] is what an instance knows of the history of purges. Each Entry carries the Epoch at which its fill began, and by that it is judged when it is
-// looked up: a purge deletes nothing, and nothing that was fetched before it outlives it, in whatever tier and whenever it is stored.
+// [Epochs] holds the purges that an instance knows. Each Entry carries the Epoch at which its fill
+// began, and a lookup compares that Epoch with the purges. A purge therefore deletes nothing. A
+// response that was fetched before a purge never outlives it, in any tier and whenever it is
+// stored.
 package store

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -10,7 +11,8 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// How many targets of a kind are remembered one by one. What is forgotten over that leaves a floor (see table).
+// Limits of the targets of a kind that are remembered one by one. If there are more, the forgotten
+// ones raise a floor (see table).
 const (
 	maxTags     = 1 << 16
 	maxURLs     = 1 << 16
@@ -20,76 +22,94 @@ const (
 	maxRoutes   = 1 << 10
 )
 
-// ObjectWindow is how long a hard purge of one object is remembered. The object is deleted as well, so this need only outlast the fills that had
-// begun before.
+// ObjectWindow is how long a hard purge of one object is remembered. Since the purge also deletes
+// the object, this need only exceed the duration of fills that began before the purge.
 const ObjectWindow = 10 * time.Minute
 
-// Epochs is what an instance knows of the history of purges. It may be used concurrently.
+// Epochs holds the purges that an instance knows. It may be used concurrently.
 //
-// A purge is one note here, whatever number of stored responses it concerns: each of them carries the Epoch at which its fill began, and is judged by
-// the notes when it is looked up. So a fill that began before a purge brings in nothing that outlives it, no matter when or where it is stored.
+// A purge is recorded once here, however many stored responses it hits. Each response carries the
+// Epoch at which its fill began, and a lookup compares that Epoch with the recorded purges. So a
+// response whose fill began before a purge never outlives the purge, no matter when or where it is
+// stored.
 type Epochs struct {
 	now     func() time.Time
 	newest  atomic.Pointer[Epoch]
-	version atomic.Uint64 // of the notes: grows with each change of them
+	version atomic.Uint64 // grows with each change of the recorded purges
+	trust   trust
 
-	mu       sync.RWMutex
-	fleet    bool // the era is that of a fleet, of whose purges the upper bits count
-	all      mark
-	routes   table[string]
-	hosts    table[string]
-	tags     table[string]
-	prefixes table[hostPath]
-	lengths  lengths // of the paths in prefixes
-	urls     table[hostPathQuery]
-	objects  table[[16]byte] // hard purges, which are forgotten after ObjectWindow
-	faded    table[[16]byte] // soft ones, which delete nothing and must be kept
+	mu          sync.RWMutex
+	fleet       bool // true if the era belongs to a fleet, whose purges the upper bits of Seq count
+	all         lastPurges
+	routes      table[string]
+	hosts       table[string]
+	tags        table[string]
+	anyTag      lastPurges // of all tags together; it hits responses with MoreTags
+	prefixes    table[hostPath]
+	lengths     lengths // of the paths in prefixes
+	urls        table[hostPathQuery]
+	hardObjects table[[16]byte] // hard purges, which are forgotten after ObjectWindow
+	softObjects table[[16]byte] // soft purges, which delete nothing and must be kept
 }
 
 type hostPath struct{ host, path string }
 
 type hostPathQuery struct{ host, path, query string }
 
-// NewEpochs returns a history of its own, which begins now. now is the clock; nil: time.Now.
+// NewEpochs returns an empty history with an era of its own. now is the clock; if it is nil,
+// time.Now is used.
 func NewEpochs(now func() time.Time) *Epochs {
 	if now == nil {
 		now = time.Now
 	}
 	e := &Epochs{now: now}
-	e.begin(NewEra())
+	e.trust.init()
+	e.begin(NewEra(e.now(), 0))
 	return e
 }
 
-// NewEra is a name that no other history has.
-func NewEra() uint64 {
-	for {
-		if era := rand.Uint64(); era != 0 {
-			return era
-		}
-	}
+// NewEra returns an identifier for a new era. It is greater than known, and greater than every
+// earlier era if the clocks of the instances agree. If Redis is restored from an old copy, an
+// instance recognises the old history by its smaller era.
+func NewEra(now time.Time, known uint64) uint64 {
+	const randomBits = 20
+	return max(uint64(max(now.UnixMilli(), 1))<<randomBits|uint64(rand.Uint32N(1<<randomBits)), known+1)
 }
 
-// begin forgets everything. The lock is held, or nobody else has e yet.
+// begin forgets all purges and starts an era. The caller holds the lock, or is the only user of e.
 func (e *Epochs) begin(era uint64) {
 	e.fleet = false
-	e.all = mark{}
+	e.all = lastPurges{}
 	e.routes.init(maxRoutes)
 	e.hosts.init(maxHosts)
 	e.tags.init(maxTags)
+	e.anyTag = lastPurges{}
 	e.prefixes.init(maxPrefixes)
 	e.lengths = lengths{}
 	e.urls.init(maxURLs)
-	e.objects.init(maxObjects)
-	e.faded.init(maxObjects)
+	e.hardObjects.init(maxObjects)
+	e.softObjects.init(maxObjects)
 	e.newest.Store(&Epoch{Era: era})
 	e.version.Add(1)
 }
 
-// Now is the newest moment that is known: the one that a fill carries which begins now.
+// Now returns the newest moment that this instance knows. A fill that begins now carries it.
 func (e *Epochs) Now() Epoch { return *e.newest.Load() }
 
-// Apply takes note of a purge. Purges may be applied in any order and more than once. One of another era than the current is refused: what
-// it would be compared with is of no use, see Restore.
+// CapToKnown returns born, or the newest moment known if born is later in the same era. That
+// happens if an instance that has heard of more purges has shared the response. Purges that this
+// instance makes before it hears of them then count as later than the response. This may purge a
+// response needlessly, but otherwise the instance could serve a response that it has itself purged.
+func (e *Epochs) CapToKnown(born Epoch) Epoch {
+	if now := e.Now(); born.Era == now.Era && born.Seq > now.Seq {
+		return now
+	}
+	return born
+}
+
+// Apply records a purge, and reports whether it did. Purges may be applied in any order and more
+// than once. If the purge belongs to another era than the current one, Apply ignores it; see
+// Restore for a change of era.
 func (e *Epochs) Apply(p Purge) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,21 +122,23 @@ func (e *Epochs) Apply(p Purge) bool {
 	return true
 }
 
-// advance makes what was noted visible to those who look without the lock. Those who see the old moment still are as if they had come before.
+// advance publishes the recorded purges to readers that take no lock. A reader that still sees the
+// old moment counts as having come before the purge.
 func (e *Epochs) advance(to Epoch) {
 	e.version.Add(1)
 	e.newest.Store(&to)
 }
 
-// ApplyLocal gives p the next moment that is this instance's alone, applies it, and returns it.
+// ApplyLocal gives p the next moment of this instance alone, applies it, and returns it.
 func (e *Epochs) ApplyLocal(p Purge) Purge {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next := e.Now()
 	next.Seq++
 	if e.fleet && next.Seq&(1<<LocalBits-1) == 0 {
-		// The next would be one of the fleet's, from which this instance has been cut off for millions of purges. A new era is always right.
-		e.begin(NewEra())
+		// The next moment would be one of the fleet's. This instance has been cut off for millions
+		// of purges. A new era is always safe.
+		e.begin(NewEra(e.now(), next.Era))
 		next = Epoch{e.Now().Era, 1}
 	}
 	p.Epoch = next
@@ -125,53 +147,54 @@ func (e *Epochs) ApplyLocal(p Purge) Purge {
 	return p
 }
 
-// note enters the targets of a purge.
+// note records all targets of a purge.
 func (e *Epochs) note(p Purge) {
 	now := e.now()
-	b := blow{seq: p.Epoch.Seq, soft: p.Soft, at: p.At, noted: now}
+	b := purgeEvent{seq: p.Epoch.Seq, soft: p.Soft, at: p.At, noted: now}
 	if b.at.After(now) || b.at.IsZero() {
-		b.at = now // another instance's clock runs ahead: what is stale by now must not wait until it is
+		b.at = now // the other instance's clock is ahead, and a purged response must be stale at once
 	}
 	for _, t := range p.Targets {
-		e.strike(t, b)
+		e.record(t, b)
 	}
-	e.objects.forget(now.Add(-ObjectWindow))
+	e.hardObjects.forget(now.Add(-ObjectWindow))
 }
 
-// strike enters one target. What can't be understood, as it may come from a newer release, hits everything: nothing may be served that may have
-// been purged.
-func (e *Epochs) strike(t Target, b blow) {
+// record adds a purge of one target. If the target can't be understood, because it may come from a
+// newer release, the purge hits everything. Otherwise the instance could serve a purged response.
+func (e *Epochs) record(t Target, b purgeEvent) {
 	if t.Check() != nil {
-		e.all.strike(b)
+		e.all.record(b)
 		return
 	}
 	cell := t.Cell()
 	switch t.Kind {
 	case TargetRoute:
-		e.routes.strike(t.Value, cell, b)
+		e.routes.record(t.Value, cell, b)
 	case TargetHost:
-		e.hosts.strike(t.Value, cell, b)
+		e.hosts.record(t.Value, cell, b)
 	case TargetTag:
-		e.tags.strike(t.Value, cell, b)
+		e.tags.record(t.Value, cell, b)
+		e.anyTag.record(b)
 	case TargetPrefix:
-		e.strikePrefix(t.Value, cell, b)
+		e.recordPrefix(t.Value, cell, b)
 	case TargetURL:
-		e.urls.strike(cutURL(t.Value), cell, b)
+		e.urls.record(cutURL(t.Value), cell, b)
 	case TargetObject:
 		object, _ := objectOf(t.Value)
 		if b.soft {
-			e.faded.strike(object, cell, b)
+			e.softObjects.record(object, cell, b)
 		} else {
-			e.objects.strike(object, cell, b)
+			e.hardObjects.record(object, cell, b)
 		}
 	default:
-		e.all.strike(b)
+		e.all.record(b)
 	}
 }
 
-func (e *Epochs) strikePrefix(value string, cell uint16, b blow) {
+func (e *Epochs) recordPrefix(value string, cell uint16, b purgeEvent) {
 	p := cutHost(value)
-	isNew, forgotten, full := e.prefixes.strike(p, cell, b)
+	isNew, forgotten, full := e.prefixes.record(p, cell, b)
 	if isNew {
 		e.lengths.add(len(p.path))
 	}
@@ -180,20 +203,33 @@ func (e *Epochs) strikePrefix(value string, cell uint16, b blow) {
 	}
 }
 
-// Judge says what has become of a response for s whose fill began at born, and since when it is stale if it is Soft: of each target that hits it,
-// the newest soft purge counts, and of several targets the earliest.
-func (e *Epochs) Judge(born Epoch, s Subject) (Fate, time.Time) {
+// SubjectFate returns the effect of all known purges on a response for s whose fill began at born.
+// If the fate is Soft, it also returns the time from which the response is stale: the newest soft
+// purge counts of each target that hits the response, and the earliest of these counts among
+// several targets.
+func (e *Epochs) SubjectFate(born Epoch, s Subject) (Fate, time.Time) {
 	newest := e.newest.Load()
 	if born.Era == newest.Era && born.Seq >= newest.Seq {
-		return Alive, time.Time{} // born after every purge that is known
+		return Alive, time.Time{} // the fill began after every known purge
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return e.judge(born, &s)
+	return e.matchPurges(born, &s)
 }
 
-// FateOf is Judge for an entry that is stored under k. An entry that has been found alive is not looked into again until there is a new purge.
+// FateOf is SubjectFate for an entry under k. If this instance may have missed purges (see
+// TrustUntil), an entry that no known purge removes is Doubtful.
 func (e *Epochs) FateOf(k cachepolicy.Key, en *Entry) (Fate, time.Time) {
+	fate, when := e.fateOf(k, en)
+	if fate != Hard && e.trust.ended() {
+		return Doubtful, time.Time{}
+	}
+	return fate, when
+}
+
+// fateOf is FateOf for the known purges. If an entry was found alive, it is not checked again until
+// there is a new purge.
+func (e *Epochs) fateOf(k cachepolicy.Key, en *Entry) (Fate, time.Time) {
 	newest := e.newest.Load()
 	if en.Epoch.Era == newest.Era && en.Epoch.Seq >= newest.Seq || en.cleared.Load() == e.version.Load() {
 		return Alive, time.Time{}
@@ -201,45 +237,51 @@ func (e *Epochs) FateOf(k cachepolicy.Key, en *Entry) (Fate, time.Time) {
 	s := SubjectOf(k, en.Tags)
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	fate, when := e.judge(en.Epoch, &s)
+	fate, when := e.matchPurges(en.Epoch, &s)
 	if fate == Alive {
 		en.cleared.Store(e.version.Load())
 	}
 	return fate, when
 }
 
-// judge compares with every note that may concern s. The lock is held.
-func (e *Epochs) judge(born Epoch, s *Subject) (Fate, time.Time) {
+// matchPurges applies every recorded purge that may hit s. The caller holds the lock.
+func (e *Epochs) matchPurges(born Epoch, s *Subject) (Fate, time.Time) {
 	if born.Era != e.Now().Era {
 		return Hard, time.Time{}
 	}
-	t := trial{born: born.Seq}
-	t.face(&e.all)
-	e.routes.confront(&t, s.Route, s.Route)
-	e.hosts.confront(&t, s.Host, s.Host)
-	e.urls.confront(&t, hostPathQuery{s.Host, s.Path, s.Query}, s.Host, s.Path, "?", s.Query)
-	e.objects.confrontCell(&t, s.Object, objectCell(s.Object))
-	e.faded.confrontCell(&t, s.Object, objectCell(s.Object))
+	t := verdict{born: born.Seq}
+	t.compare(&e.all)
+	e.routes.check(&t, s.Route, s.Route)
+	e.hosts.check(&t, s.Host, s.Host)
+	e.urls.check(&t, hostPathQuery{s.Host, s.Path, s.Query}, s.Host, s.Path, "?", s.Query)
+	e.hardObjects.checkCell(&t, s.Object, objectCell(s.Object))
+	e.softObjects.checkCell(&t, s.Object, objectCell(s.Object))
 	for _, tag := range s.Tags {
-		e.tags.confront(&t, tag, tag)
+		if tag == MoreTags {
+			t.compare(&e.anyTag)
+			continue
+		}
+		e.tags.check(&t, tag, tag)
 	}
-	e.judgePrefixes(&t, s)
+	e.matchPrefixes(&t, s)
+	e.matchPages(&t, s)
 	return t.fate()
 }
 
-// judgePrefixes looks up the beginnings of the path that have the length of some prefix: as many as there are lengths, not prefixes.
-func (e *Epochs) judgePrefixes(t *trial, s *Subject) {
-	t.face(&e.prefixes.floors[0])
+// matchPrefixes looks up each leading part of the path whose length is that of some purged prefix.
+// The cost grows with the number of distinct lengths, not of prefixes.
+func (e *Epochs) matchPrefixes(t *verdict, s *Subject) {
+	t.compare(&e.prefixes.floors[0])
 	for _, n := range e.lengths.sorted {
 		if n > len(s.Path) {
 			return
 		}
-		e.prefixes.look(t, hostPath{"", s.Path[:n]})
-		e.prefixes.look(t, hostPath{s.Host, s.Path[:n]})
+		e.prefixes.checkEntry(t, hostPath{"", s.Path[:n]})
+		e.prefixes.checkEntry(t, hostPath{s.Host, s.Path[:n]})
 	}
 }
 
-// lengths counts how many prefixes have each length.
+// lengths counts the prefixes of each length.
 type lengths struct {
 	sorted []int
 	count  map[int]int
@@ -262,3 +304,37 @@ func (l *lengths) remove(n int) {
 		l.sorted = slices.Delete(l.sorted, at, at+1)
 	}
 }
+
+// trust is the time until which an instance is sure to have heard of every acknowledged purge.
+// Reading it costs one atomic load, and in a fleet a look at the clock. The clock is the monotonic
+// one of the process, so setting the clock or pausing the process can't extend the time.
+type trust struct {
+	base  time.Time
+	until atomic.Int64 // nanoseconds after base
+}
+
+func (t *trust) init() {
+	t.base = time.Now()
+	t.until.Store(math.MaxInt64)
+}
+
+// ended reports whether the time is over.
+func (t *trust) ended() bool {
+	until := t.until.Load()
+	return until != math.MaxInt64 && int64(time.Since(t.base)) >= until
+}
+
+// TrustUntil limits the time in which stored responses are served without asking their origin.
+// After t other instances may have acknowledged a purge that this instance has not received, so
+// FateOf returns Doubtful. If TrustUntil is never called, the time has no end. t must have a
+// monotonic reading. The zero time counts as passed.
+func (e *Epochs) TrustUntil(t time.Time) {
+	if t.IsZero() {
+		e.trust.until.Store(0)
+		return
+	}
+	e.trust.until.Store(int64(t.Sub(e.trust.base)))
+}
+
+// Doubts reports whether the time of TrustUntil is over.
+func (e *Epochs) Doubts() bool { return e.trust.ended() }

@@ -2,25 +2,26 @@ package store
 
 import "time"
 
-// History is a state of the fleet's history of purges, as it is kept beside the stream of purges: with it an instance that has missed some knows
-// whom they hit.
+// History is a snapshot of the fleet's purges. The fleet keeps it beside the stream of purges. If
+// an instance has missed some of the stream, the snapshot tells it their targets.
 type History struct {
-	Epoch Epoch
-	Marks []Mark
+	Epoch   Epoch
+	Entries []PurgeEntry
 }
 
-// Mark is the newest purge of one target, or of the targets of a kind that have been forgotten.
-type Mark struct {
-	Target Target // its kind alone where Floor is set
+// PurgeEntry is the newest purge of one target, or of all forgotten targets that share a floor.
+type PurgeEntry struct {
+	Target Target // only Kind is set if Floor is true
 	Floor  bool
-	Cell   uint16 // of a floor
+	Cell   uint16 // cell of the floor
 	Seq    uint64
 	Soft   bool
 	At     time.Time
 }
 
-// Restore takes over a history. In the current era it adds what was not known yet; another era begins anew with it, and all that was born before
-// is hard from then on.
+// Restore takes over a history. If the history belongs to the current era, Restore adds the purges
+// that e does not know. If it belongs to another era, that era begins, and every response that was
+// fetched before is Hard from then on.
 func (e *Epochs) Restore(h History) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -29,25 +30,28 @@ func (e *Epochs) Restore(h History) {
 	}
 	e.fleet = true
 	now := e.now()
-	for _, m := range h.Marks {
-		e.restore(m, blow{seq: m.Seq, soft: m.Soft, at: m.At, noted: now})
+	for _, m := range h.Entries {
+		e.restore(m, purgeEvent{seq: m.Seq, soft: m.Soft, at: m.At, noted: now})
 	}
 	e.advance(Epoch{h.Epoch.Era, max(e.Now().Seq, h.Epoch.Seq)})
 }
 
-func (e *Epochs) restore(m Mark, b blow) {
+func (e *Epochs) restore(m PurgeEntry, b purgeEvent) {
 	if b.at.After(b.noted) {
 		b.at = b.noted
 	}
 	if !m.Floor {
-		e.strike(m.Target, b)
+		e.record(m.Target, b)
 		return
 	}
-	e.floor(m.Target.Kind, m.Cell%floorCells, b.soft).strike(b)
+	e.floor(m.Target.Kind, m.Cell%floorCells, b.soft).record(b)
+	if m.Target.Kind == TargetTag {
+		e.anyTag.record(b)
+	}
 }
 
-// floor is one of a kind's floors.
-func (e *Epochs) floor(kind TargetKind, cell uint16, soft bool) *mark {
+// floor returns the floor of a kind of target in one cell.
+func (e *Epochs) floor(kind TargetKind, cell uint16, soft bool) *lastPurges {
 	switch kind {
 	case TargetRoute:
 		return &e.routes.floors[cell]
@@ -61,9 +65,9 @@ func (e *Epochs) floor(kind TargetKind, cell uint16, soft bool) *mark {
 		return &e.urls.floors[cell]
 	case TargetObject:
 		if soft {
-			return &e.faded.floors[cell]
+			return &e.softObjects.floors[cell]
 		}
-		return &e.objects.floors[cell]
+		return &e.hardObjects.floors[cell]
 	}
 	return &e.all
 }

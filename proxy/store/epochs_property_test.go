@@ -13,25 +13,27 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// fleet is some instances that hear of purges at different times, and a tier that they share.
+// fleet is a number of instances that hear of purges at different times, and a tier that they
+// share.
 type fleet struct {
 	t         *rapid.T
 	now       time.Time
 	era       uint64
-	history   []store.Purge // of all, in order
+	history   []store.Purge // of all instances, in order
 	instances []*instance
 	filling   []*filled
 	stored    []*filled
 }
 
-// instance is what one of them knows: its Epochs, and for the model the list of purges that it has applied.
+// instance is the knowledge of one instance: its Epochs, and for the model the list of applied
+// purges.
 type instance struct {
 	epochs *store.Epochs
-	heard  int // of history
+	heard  int // index into history
 	knows  []store.Purge
 }
 
-// filled is a stored response. begun counts the purges that had been made when its fill began.
+// filled is a stored response. begun is the number of purges made before its fill began.
 type filled struct {
 	born  store.Epoch
 	begun int
@@ -85,7 +87,7 @@ func (f *fleet) drawPurge() store.Purge {
 	return p
 }
 
-// hits is the meaning of a target, in the plainest words.
+// hits is the meaning of a target in its simplest form.
 func hits(target store.Target, s store.Subject) bool {
 	switch target.Kind {
 	case store.TargetAll:
@@ -104,8 +106,8 @@ func hits(target store.Target, s store.Subject) bool {
 	return target.Value == fmt.Sprintf("%x", s.Object)
 }
 
-// judge is the model's judgement: it goes through all purges that the instance knows.
-func (i *instance) judge(born store.Epoch, s store.Subject) (store.Fate, time.Time) {
+// expectedFate is the model's fate: it checks all purges that the instance knows.
+func (i *instance) expectedFate(born store.Epoch, s store.Subject) (store.Fate, time.Time) {
 	newest := map[store.Target]time.Time{}
 	for _, p := range i.knows {
 		for _, target := range p.Targets {
@@ -141,7 +143,8 @@ func (f *fleet) end() {
 	f.filling = slices.Delete(f.filling, n, n+1)
 }
 
-// purge enters a purge into the history. The purger applies it at once, whatever it has not heard yet; the others hear of it later.
+// purge adds a purge to the history. The purging instance applies it at once, whatever it has not
+// heard yet; the others hear of it later.
 func (f *fleet) purge() {
 	p := f.drawPurge()
 	p.Epoch = store.FleetEpoch(f.era, uint64(len(f.history)+1))
@@ -165,13 +168,14 @@ func (f *fleet) hear() {
 	}
 }
 
-// restore gives an instance the newest mark of each target instead of the purges that it has missed.
+// restore gives an instance the newest purge of each target instead of the purges that it has
+// missed.
 func (f *fleet) restore() {
 	i := pick(f.t, "restored", f.instances...)
 	h := store.History{Epoch: store.FleetEpoch(f.era, uint64(len(f.history)))}
 	for n, p := range f.history {
 		for _, target := range p.Targets {
-			h.Marks = append(h.Marks, store.Mark{Target: target, Seq: p.Epoch.Seq, Soft: p.Soft, At: p.At})
+			h.Entries = append(h.Entries, store.PurgeEntry{Target: target, Seq: p.Epoch.Seq, Soft: p.Soft, At: p.At})
 		}
 		if n >= i.heard {
 			i.knows = append(i.knows, p)
@@ -188,11 +192,11 @@ func (f *fleet) local() {
 	i.knows = append(i.knows, i.epochs.ApplyLocal(f.drawPurge()))
 }
 
-func (f *fleet) look() {
+func (f *fleet) compareAll() {
 	for _, e := range f.stored {
 		for n, i := range f.instances {
-			got, since := i.epochs.Judge(e.born, e.s)
-			if want, wantSince := i.judge(e.born, e.s); got != want || !since.Equal(wantSince) {
+			got, since := i.epochs.SubjectFate(e.born, e.s)
+			if want, wantSince := i.expectedFate(e.born, e.s); got != want || !since.Equal(wantSince) {
 				f.t.Fatalf("instance %d: %+v born at %+v is %v since %v, want %v since %v; it knows %+v", n, e.s, e.born, got, since, want, wantSince, i.knows)
 			}
 			f.mustBeDead(n, e, got)
@@ -200,8 +204,8 @@ func (f *fleet) look() {
 	}
 }
 
-// mustBeDead holds what matters against the fate: no purge that was made after a fill had begun, and that an instance has heard of, leaves it alive
-// there.
+// mustBeDead checks the essential property: if an instance has heard of a hard purge, no response
+// whose fill began before the purge is alive there.
 func (f *fleet) mustBeDead(n int, e *filled, got store.Fate) {
 	for _, p := range f.history[min(e.begun, f.instances[n].heard):f.instances[n].heard] {
 		for _, target := range p.Targets {
@@ -220,7 +224,7 @@ func TestEpochsAgainstModel(t *testing.T) {
 			"begin": step(f.begin), "end": step(f.end), "purge": step(f.purge), "hear": step(f.hear), "hear on": step(f.hear),
 			"restore": step(f.restore), "local": step(f.local),
 			"time": step(func() { f.now = f.now.Add(time.Second) }),
-			"":     step(f.look),
+			"":     step(f.compareAll),
 		})
 	})
 }

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// blow is one purge as a single target gets it.
-type blow struct {
+// purgeEvent is one purge as recorded for a single target.
+type purgeEvent struct {
 	seq   uint64
 	soft  bool
 	at    time.Time
-	noted time.Time // when this instance learned of it
+	noted time.Time // when this instance learned of the purge
 }
 
-// mark is what is remembered of the purges of one target: the newest of each kind.
-type mark struct {
-	hard, soft uint64 // 0: none
+// lastPurges holds the newest hard purge and the newest soft purge of a target.
+type lastPurges struct {
+	hard, soft uint64 // 0 if there was none
 	softAt     time.Time
 }
 
-func (m *mark) strike(b blow) {
+func (m *lastPurges) record(b purgeEvent) {
 	switch {
 	case !b.soft:
 		m.hard = max(m.hard, b.seq)
@@ -28,23 +28,23 @@ func (m *mark) strike(b blow) {
 	}
 }
 
-func (m *mark) merge(n *mark) {
+func (m *lastPurges) merge(n *lastPurges) {
 	m.hard = max(m.hard, n.hard)
 	if n.soft > m.soft {
 		m.soft, m.softAt = n.soft, n.softAt
 	}
 }
 
-// trial is the judging of one response.
-type trial struct {
+// verdict collects the purges that hit one response.
+type verdict struct {
 	born  uint64
 	hard  bool
 	soft  bool
 	since time.Time
 }
 
-// face compares with one mark.
-func (t *trial) face(m *mark) {
+// compare adds the purges in m that are newer than the response.
+func (t *verdict) compare(m *lastPurges) {
 	if m.hard > t.born {
 		t.hard = true
 	}
@@ -56,7 +56,7 @@ func (t *trial) face(m *mark) {
 	}
 }
 
-func (t *trial) fate() (Fate, time.Time) {
+func (t *verdict) fate() (Fate, time.Time) {
 	switch {
 	case t.hard:
 		return Hard, time.Time{}
@@ -66,97 +66,102 @@ func (t *trial) fate() (Fate, time.Time) {
 	return Alive, time.Time{}
 }
 
-// floorCells is how many floors a table has.
+// floorCells is the number of floors of a table.
 const floorCells = 1 << 12
 
-// table remembers the marks of one kind of target, up to a number of them. For room, the one that was struck longest ago is forgotten and raises
-// a floor: all that was born before that purge and shares the target's cell counts as hit by it, since it may have been. So a table that is full
-// loses a 4096th of what is older than its memory with each new target, and serves nothing wrong.
+// table remembers the newest purges of each target of one kind, up to a limit. If it is full, it
+// forgets the target that was purged longest ago and raises the floor of that target's cell to the
+// forgotten purge. A response counts as hit if it was fetched before the floor of its cell, since
+// the forgotten purge may have hit it. So with each new target a full table loses a 4096th of the
+// responses that are older than its memory, and it never serves a purged response.
 type table[K comparable] struct {
-	most   int
-	marks  map[K]*marked[K]
-	root   marked[K] // of a ring; root.next was struck last, root.prev longest ago
-	floors [floorCells]mark
+	most    int
+	entries map[K]*tableEntry[K]
+	root    tableEntry[K] // of a ring: root.next was purged last, root.prev longest ago
+	floors  [floorCells]lastPurges
 }
 
-// marked is a mark and its place in the order.
-type marked[K comparable] struct {
-	mark
+// tableEntry holds the newest purges of a target, and its place in the ring.
+type tableEntry[K comparable] struct {
+	lastPurges
 	key        K
 	cell       uint16
 	noted      time.Time
-	prev, next *marked[K]
+	prev, next *tableEntry[K]
 }
 
 func (t *table[K]) init(most int) {
 	t.most = most
-	t.marks = make(map[K]*marked[K])
+	t.entries = make(map[K]*tableEntry[K])
 	t.root.prev, t.root.next = &t.root, &t.root
-	t.floors = [floorCells]mark{}
+	t.floors = [floorCells]lastPurges{}
 }
 
-// strike marks k. It reports whether k was not marked before, and which other target was forgotten for it.
-func (t *table[K]) strike(k K, cell uint16, b blow) (isNew bool, forgotten K, full bool) {
-	m := t.marks[k]
+// record adds a purge of k. It reports whether k is a new entry, and which other target was
+// forgotten if the table was full.
+func (t *table[K]) record(k K, cell uint16, b purgeEvent) (isNew bool, forgotten K, full bool) {
+	m := t.entries[k]
 	if m == nil {
 		isNew = true
-		if len(t.marks) >= t.most {
+		if len(t.entries) >= t.most {
 			old := t.root.prev
-			t.floors[old.cell].merge(&old.mark)
+			t.floors[old.cell].merge(&old.lastPurges)
 			t.remove(old)
 			forgotten, full = old.key, true
 		}
-		m = &marked[K]{key: k, cell: cell}
-		t.marks[k] = m
+		m = &tableEntry[K]{key: k, cell: cell}
+		t.entries[k] = m
 	} else {
 		m.unlink()
 	}
-	m.mark.strike(b)
+	m.lastPurges.record(b)
 	m.noted = b.noted
 	m.prev, m.next = &t.root, t.root.next
 	m.prev.next, m.next.prev = m, m
 	return isNew, forgotten, full
 }
 
-func (m *marked[K]) unlink() { m.prev.next, m.next.prev = m.next, m.prev }
+func (m *tableEntry[K]) unlink() { m.prev.next, m.next.prev = m.next, m.prev }
 
-func (t *table[K]) remove(m *marked[K]) {
+func (t *table[K]) remove(m *tableEntry[K]) {
 	m.unlink()
-	delete(t.marks, m.key)
+	delete(t.entries, m.key)
 }
 
-// forget drops the marks that were struck last before then, without a floor.
+// forget removes the entries that were last purged before then. It raises no floor.
 func (t *table[K]) forget(then time.Time) {
 	for m := t.root.prev; m != &t.root && m.noted.Before(then); m = t.root.prev {
 		t.remove(m)
 	}
 }
 
-// look compares with the mark of k.
-func (t *table[K]) look(tr *trial, k K) {
-	if len(t.marks) == 0 {
+// checkEntry applies the purges of k.
+func (t *table[K]) checkEntry(tr *verdict, k K) {
+	if len(t.entries) == 0 {
 		return
 	}
-	if m := t.marks[k]; m != nil {
-		tr.face(&m.mark)
+	if m := t.entries[k]; m != nil {
+		tr.compare(&m.lastPurges)
 	}
 }
 
-// confront compares with the mark of k, whose spelling as a target's value is the parts, and with the floor of its cell.
-func (t *table[K]) confront(tr *trial, k K, parts ...string) {
-	t.confrontCell(tr, k, cellOf(parts...))
+// check applies the purges of k and the floor of its cell. The parts make up k in the form of a
+// target's value.
+func (t *table[K]) check(tr *verdict, k K, parts ...string) {
+	t.checkCell(tr, k, cellOf(parts...))
 }
 
-func (t *table[K]) confrontCell(tr *trial, k K, cell uint16) {
-	t.look(tr, k)
-	tr.face(&t.floors[cell])
+func (t *table[K]) checkCell(tr *verdict, k K, cell uint16) {
+	t.checkEntry(tr, k)
+	tr.compare(&t.floors[cell])
 }
 
-// Cell is the one of 4096 floors that t raises when it is forgotten. It is the same in all instances.
+// Cell returns the number of the floor that is raised when a table forgets t. All instances compute
+// the same number.
 func (t Target) Cell() uint16 {
 	switch t.Kind {
 	case TargetAll, TargetPrefix:
-		return 0 // what has a prefix can't be told when the prefix is not known
+		return 0 // a response can't tell which forgotten prefixes match it, so all share a floor
 	case TargetObject:
 		object, _ := objectOf(t.Value)
 		return objectCell(object)
@@ -167,7 +172,7 @@ func (t Target) Cell() uint16 {
 	return cellOf(t.Value)
 }
 
-// cellOf folds FNV-1a of the parts.
+// cellOf hashes the parts with FNV-1a and folds the hash to a cell.
 func cellOf(parts ...string) uint16 {
 	h := uint32(2166136261)
 	for _, p := range parts {
@@ -182,7 +187,7 @@ func objectCell(object [16]byte) uint16 {
 	return (uint16(object[8])<<8 | uint16(object[9])) % floorCells
 }
 
-// cutHost splits a prefix, whose host may be missing.
+// cutHost splits a prefix into host and path. The host may be empty.
 func cutHost(value string) hostPath {
 	slash := strings.IndexByte(value, '/')
 	return hostPath{value[:slash], value[slash:]}

@@ -15,14 +15,14 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// article is a stored response that every kind of purge can be aimed at.
+// article returns a stored response that every kind of purge can select.
 func article(query string, tags ...string) (cachepolicy.Key, store.Subject) {
 	rules := &cachepolicy.Rules{Route: "articles"}
 	k, _ := rules.Key(&cachepolicy.Request{Method: "GET", Scheme: "https", Host: "example.test", Path: "/a/b/c", RawQuery: query})
 	return k, store.SubjectOf(k, tags)
 }
 
-func TestJudgeByTarget(t *testing.T) {
+func TestFateByTarget(t *testing.T) {
 	k, s := article("x=1", "t1", "t2")
 	other, _ := article("x=2")
 	for _, c := range []struct {
@@ -64,10 +64,10 @@ func TestJudgeByTarget(t *testing.T) {
 			case c.hit:
 				want = store.Hard
 			}
-			if got, when := e.Judge(born, s); got != want || !when.Equal(since) {
+			if got, when := e.SubjectFate(born, s); got != want || !when.Equal(since) {
 				t.Errorf("%v %q, soft %v: %v since %v, want %v since %v", c.kind, c.value, soft, got, when, want, since)
 			}
-			if got, _ := e.Judge(p.Epoch, s); got != store.Alive {
+			if got, _ := e.SubjectFate(p.Epoch, s); got != store.Alive {
 				t.Errorf("%v %q, soft %v: what was born after it is %v", c.kind, c.value, soft, got)
 			}
 		}
@@ -97,7 +97,7 @@ func TestTargetCheck(t *testing.T) {
 		e := store.NewEpochs(nil)
 		born := e.Now()
 		e.ApplyLocal(store.Purge{Targets: []store.Target{target}})
-		if f, _ := e.Judge(born, store.Subject{}); f != store.Hard {
+		if f, _ := e.SubjectFate(born, store.Subject{}); f != store.Hard {
 			t.Errorf("%v %.50q, which can't be understood, leaves things %v", target.Kind, target.Value, f)
 		}
 	}
@@ -113,15 +113,15 @@ func TestSoftSince(t *testing.T) {
 	born := e.Now()
 	soft("a", noon.Add(-time.Minute))
 	soft("b", noon.Add(-time.Second))
-	if f, when := e.Judge(born, s); f != store.Soft || !when.Equal(noon.Add(-time.Minute)) {
+	if f, when := e.SubjectFate(born, s); f != store.Soft || !when.Equal(noon.Add(-time.Minute)) {
 		t.Errorf("%v since %v: the earliest counts", f, when)
 	}
 	soft("a", noon.Add(time.Hour)) // by a clock that is ahead
-	if f, when := e.Judge(born, s); f != store.Soft || when.After(noon) {
+	if f, when := e.SubjectFate(born, s); f != store.Soft || when.After(noon) {
 		t.Errorf("%v since %v: not before it is known", f, when)
 	}
 	e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: "b"}}})
-	if f, _ := e.Judge(born, s); f != store.Hard {
+	if f, _ := e.SubjectFate(born, s); f != store.Hard {
 		t.Errorf("soft and hard: %v", f)
 	}
 }
@@ -133,13 +133,13 @@ func TestAnotherEra(t *testing.T) {
 		t.Error("a purge of another era is applied")
 	}
 	e.Restore(store.History{Epoch: store.FleetEpoch(born.Era+1, 5)})
-	if f, _ := e.Judge(born, store.Subject{}); f != store.Hard {
+	if f, _ := e.SubjectFate(born, store.Subject{}); f != store.Hard {
 		t.Errorf("of another era: %v", f)
 	}
-	if f, _ := e.Judge(store.FleetEpoch(born.Era+1, 0), store.Subject{}); f != store.Alive {
+	if f, _ := e.SubjectFate(store.FleetEpoch(born.Era+1, 0), store.Subject{}); f != store.Alive {
 		t.Errorf("of the era, untouched: %v", f)
 	}
-	if f, _ := e.Judge(store.Epoch{}, store.Subject{}); f != store.Hard {
+	if f, _ := e.SubjectFate(store.Epoch{}, store.Subject{}); f != store.Hard {
 		t.Errorf("of no era: %v", f)
 	}
 }
@@ -152,19 +152,20 @@ func TestLocalMomentsRunOut(t *testing.T) {
 		t.Errorf("a history of its own ends at %+v", p.Epoch)
 	}
 	e = store.NewEpochs(nil)
-	e.Restore(store.History{Epoch: store.FleetEpoch(store.NewEra(), 0)})
+	e.Restore(store.History{Epoch: store.FleetEpoch(store.NewEra(time.Now(), 0), 0)})
 	last.Era = e.Now().Era
 	e.Apply(store.Purge{Epoch: last, Targets: []store.Target{{Kind: store.TargetTag, Value: "x"}}})
 	p := e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: "y"}}})
-	if f, _ := e.Judge(last, store.Subject{}); f != store.Hard || p.Epoch.Fleet() != 0 {
+	if f, _ := e.SubjectFate(last, store.Subject{}); f != store.Hard || p.Epoch.Fleet() != 0 {
 		t.Errorf("%v, at %+v", f, p.Epoch)
 	}
-	if f, _ := e.Judge(e.Now(), store.Subject{Tags: []string{"y"}}); f != store.Alive {
+	if f, _ := e.SubjectFate(e.Now(), store.Subject{Tags: []string{"y"}}); f != store.Alive {
 		t.Errorf("what is new is %v", f)
 	}
 }
 
-// TestFullTableServesNothingPurged: over its capacity a table may hit more than it must, never less; and not everything.
+// TestFullTableServesNothingPurged checks that a full table may hit more than necessary, but never
+// less, and not everything.
 func TestFullTableServesNothingPurged(t *testing.T) {
 	kinds := map[store.TargetKind]func(i int) (string, store.Subject){
 		store.TargetRoute: func(i int) (string, store.Subject) {
@@ -193,7 +194,7 @@ func TestFullTableServesNothingPurged(t *testing.T) {
 		},
 	}
 	const over = 20
-	most := map[store.TargetKind]int{ // as the tables have them
+	most := map[store.TargetKind]int{ // the limits of the tables
 		store.TargetRoute: 1 << 10, store.TargetHost: 1 << 13, store.TargetPrefix: 1 << 13, store.TargetTag: 1 << 16, store.TargetURL: 1 << 16, store.TargetObject: 1 << 16,
 	}
 	for kind, target := range kinds {
@@ -204,7 +205,7 @@ func TestFullTableServesNothingPurged(t *testing.T) {
 				value, _ := target(i)
 				e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: kind, Value: value}}})
 			}
-			for i := 0; i < n; i += 1 + i/(10*over)*17 { // the forgotten ones, and some of the others
+			for i := 0; i < n; i += 1 + i/(10*over)*17 { // the forgotten ones, and some others
 				if _, s := target(i); fate(e, born, s) != store.Hard {
 					t.Fatalf("number %d of %d was forgotten, and what it hits is %v", i, n, fate(e, born, s))
 				}
@@ -233,7 +234,7 @@ func TestFullTableServesNothingPurged(t *testing.T) {
 }
 
 func fate(e *store.Epochs, born store.Epoch, s store.Subject) store.Fate {
-	f, _ := e.Judge(born, s)
+	f, _ := e.SubjectFate(born, s)
 	return f
 }
 
@@ -264,7 +265,7 @@ func TestObjectsAreForgottenUnlessSoft(t *testing.T) {
 	}
 }
 
-// TestFateOf: an entry that was found alive is hit by the next purge all the same.
+// TestFateOf checks that the next purge hits an entry that was found alive.
 func TestFateOf(t *testing.T) {
 	e := store.NewEpochs(nil)
 	k, _ := article("", "a")
@@ -284,26 +285,27 @@ func TestFateOf(t *testing.T) {
 	before := e.Now()
 	purge("b")
 	want(store.Alive)
-	// A purge may be applied after a later one: entries that were cleared meanwhile are looked into again.
+	// A purge may be applied after a later one. Entries that were found alive meanwhile are checked
+	// again.
 	e.Apply(store.Purge{Epoch: store.FleetEpoch(before.Era, 2), Targets: []store.Target{{Kind: store.TargetTag, Value: "c"}}})
 	want(store.Alive)
 	e.Apply(store.Purge{Epoch: store.FleetEpoch(before.Era, 1), Targets: []store.Target{{Kind: store.TargetTag, Value: "a"}}})
 	want(store.Hard)
 	en = &store.Entry{Epoch: e.Now(), Tags: []string{"a"}}
 	want(store.Alive)
-	e.Restore(store.History{Epoch: store.FleetEpoch(store.NewEra(), 1)})
+	e.Restore(store.History{Epoch: store.FleetEpoch(store.NewEra(time.Now(), 0), 1)})
 	want(store.Hard)
 }
 
-func TestJudgeAllocatesNothing(t *testing.T) {
+func TestSubjectFateAllocatesNothing(t *testing.T) {
 	e := store.NewEpochs(nil)
 	k, s := article("x=1", "a", "b")
 	en := &store.Entry{Epoch: e.Now(), Tags: s.Tags}
 	born := e.Now()
 	e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: "c"}, {Kind: store.TargetPrefix, Value: "/b"}, {Kind: store.TargetURL, Value: "h/a"}}})
 	for name, f := range map[string]func(){
-		"after the newest":  func() { e.Judge(e.Now(), s) },
-		"before the newest": func() { e.Judge(born, s) },
+		"after the newest":  func() { e.SubjectFate(e.Now(), s) },
+		"before the newest": func() { e.SubjectFate(born, s) },
 		"an entry":          func() { e.FateOf(k, en) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
@@ -332,8 +334,9 @@ func TestLocalPurger(t *testing.T) {
 	}
 }
 
-// TestConcurrentJudging: whoever looks after a purge has been applied finds what was born before it dead, while others purge and fill.
-func TestConcurrentJudging(t *testing.T) {
+// TestConcurrentPurgesAndLookups checks that lookups after a purge find older responses dead, while other
+// goroutines purge and fill.
+func TestConcurrentPurgesAndLookups(t *testing.T) {
 	e := store.NewEpochs(nil)
 	k, _ := article("", "x")
 	var live atomic.Pointer[store.Entry]
@@ -341,7 +344,7 @@ func TestConcurrentJudging(t *testing.T) {
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for range 3 {
-		wg.Go(func() { // serve, and fill what is dead
+		wg.Go(func() { // serves, and fills dead responses again
 			for {
 				select {
 				case <-stop:
@@ -373,7 +376,7 @@ func TestConcurrentJudging(t *testing.T) {
 	wg.Wait()
 }
 
-func BenchmarkJudge(b *testing.B) {
+func BenchmarkSubjectFate(b *testing.B) {
 	e := store.NewEpochs(nil)
 	k, s := article("x=1", "a", "b")
 	en := &store.Entry{Epoch: e.Now(), Tags: s.Tags}
@@ -385,8 +388,8 @@ func BenchmarkJudge(b *testing.B) {
 		name string
 		f    func()
 	}{
-		{"new", func() { e.Judge(e.Now(), s) }},
-		{"old", func() { e.Judge(born, s) }},
+		{"new", func() { e.SubjectFate(e.Now(), s) }},
+		{"old", func() { e.SubjectFate(born, s) }},
 		{"entry", func() { e.FateOf(k, en) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -395,5 +398,27 @@ func BenchmarkJudge(b *testing.B) {
 				c.f()
 			}
 		})
+	}
+}
+
+// TestOwnPurgeHitsResponseOfLaterEpoch: an instance that knows purge 1 takes over a response that
+// was fetched after purge 2, and purges it by itself before it hears of purge 2.
+func TestOwnPurgeHitsResponseOfLaterEpoch(t *testing.T) {
+	e := store.NewEpochs(nil)
+	e.Restore(store.History{Epoch: store.FleetEpoch(7, 1)})
+	shared := &store.Entry{Epoch: store.FleetEpoch(7, 2), Tags: []string{"a"}}
+	k := cachepolicy.KeyOf("key")
+	shared.Epoch = e.CapToKnown(shared.Epoch)
+	if f, _ := e.FateOf(k, shared); f != store.Alive {
+		t.Errorf("before the purge: %v", f)
+	}
+	e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: "a"}}})
+	if f, _ := e.FateOf(k, shared); f != store.Hard {
+		t.Errorf("after the purge: %v", f)
+	}
+	for _, born := range []store.Epoch{store.FleetEpoch(7, 1), store.FleetEpoch(8, 9), {}} {
+		if got := e.CapToKnown(born); got != born {
+			t.Errorf("%v becomes %v", born, got)
+		}
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// lightBody is what light entries have in common.
+// lightBody is the shared body of light entries.
 var lightBody = bytes.Repeat([]byte("x"), 1000)
 
-// lightEntry costs the same for every key: with it a store's size is a number of objects.
+// lightEntry costs the same for every key, so that a store's size is a number of objects.
 func lightEntry(born time.Time) *Entry {
 	e := &Entry{Meta: cachepolicy.Meta{Status: 200, Born: born, Lifetime: time.Hour}}
 	e.Representations = []Representation{{Body: NewBody(lightBody)}}
@@ -27,7 +27,7 @@ func lightKey(n uint64) cachepolicy.Key {
 	return cachepolicy.Key{Hash: h, Full: string(h[:])}
 }
 
-// costIn is what o costs in a store of a size.
+// costIn returns the cost of o in a store of the given size.
 func costIn(size int64, o *Object) int64 {
 	var m Memory
 	m.chunks.init(size)
@@ -36,7 +36,8 @@ func costIn(size int64, o *Object) int64 {
 	return cost
 }
 
-// sizeFor is the size of a store with room for so many objects like o, when as many are registered as are in the long run.
+// sizeFor returns the size of a store with room for the given number of objects like o, of which as
+// many are registered as in the long run.
 func sizeFor(objects int64, o *Object) int64 {
 	size := int64(minSize)
 	for range 32 {
@@ -45,7 +46,7 @@ func sizeFor(objects int64, o *Object) int64 {
 	return size
 }
 
-// memoryFor is a store with room for so many light objects.
+// memoryFor returns a store with room for the given number of light objects.
 func memoryFor(t testing.TB, capacity int) *Memory {
 	t.Helper()
 	now := time.Now()
@@ -58,7 +59,7 @@ func memoryFor(t testing.TB, capacity int) *Memory {
 	return m
 }
 
-// memoryAsk asks m as a cache does: what is missing is fetched and put.
+// memoryAsk uses m as a cache does: it puts missing objects.
 func memoryAsk(m *Memory) func(uint64) bool {
 	e := lightEntry(m.now())
 	return func(n uint64) bool {
@@ -82,7 +83,7 @@ func otterAsk(capacity int) func(uint64) bool {
 	}
 }
 
-// hitRatio is the share of hits, in percent.
+// hitRatio returns the share of hits in percent.
 func hitRatio(w workload, requests int, ask func(uint64) bool) float64 {
 	hits := 0
 	for range requests {
@@ -120,8 +121,9 @@ func BenchmarkHitRatio(b *testing.B) {
 	}
 }
 
-// The same at a twentieth of the size, as a test: nowhere below plain LRU but for what chance does. Ristretto counts uses by samples, and more or fewer
-// of them when the machine is busy; a run that comes out low is repeated, and the mean of all is what counts.
+// TestHitRatioIsNotBelowLRU runs the benchmark at a twentieth of the size: no hit ratio may be
+// below that of plain LRU, except for chance. Ristretto samples uses, and the number of samples
+// depends on the load of the machine. So a low run is repeated, and the mean counts.
 func TestHitRatioIsNotBelowLRU(t *testing.T) {
 	const scale, attempts = 20, 4
 	requests, chance := 120_000, 0.3

@@ -1,14 +1,15 @@
 package store
 
-// index finds items by their ids: open addressing with linear probing. A slot has the upper half of a hash beside the number of the item, so that
-// the items of others are hardly ever looked at. Ids come from what clients ask for; the factor is secret, so that nobody can make them meet.
+// index finds items by id, with open addressing and linear probing. A slot holds the upper half of
+// a hash beside the number of the item, so that a lookup rarely inspects other items. Ids come from
+// clients, so the hash has a secret factor: without it an attacker could choose ids that collide.
 type index struct {
 	factor uint64 // odd
 	slots  []slot
 	used   int
 }
 
-// slot is a hash in the upper half and the number of an item in the lower; 0 is empty.
+// slot is a hash in the upper half and the number of an item in the lower half. 0 means empty.
 type slot uint64
 
 func (s slot) item() uint32 { return uint32(s) }
@@ -16,13 +17,14 @@ func (s slot) hash() uint64 { return uint64(s) >> 32 }
 
 const (
 	minSlots = 8
-	fullPart = 7 // eighths of the slots that may be used
-	growPart = 4 // the fraction of the slots by which they become more: to double them would leave half of them empty in the worst case
+	fullPart = 7 // maximum load of the table, in eighths
+	growPart = 4 // divisor: the table grows by this fraction; doubling could leave half of the slots empty
 )
 
 func (t *index) hash(id uint64) uint64 { return (id * t.factor) >> 32 }
 
-// home is where a hash's item is, if no other was there before. The number of slots is none in particular: a hash is taken as a fraction of it.
+// home returns the slot of a hash if no other item occupies it. The number of slots need not be a
+// power of two: the hash scales to it as a fraction.
 func (t *index) home(hash uint64) int { return int(hash * uint64(len(t.slots)) >> 32) }
 
 func (t *index) next(i int) int {
@@ -32,7 +34,7 @@ func (t *index) next(i int) int {
 	return 0
 }
 
-// behind is how many slots i is behind from.
+// behind returns the distance from one slot to a later slot.
 func (t *index) behind(from, i int) int {
 	if i < from {
 		i += len(t.slots)
@@ -40,7 +42,7 @@ func (t *index) behind(from, i int) int {
 	return i - from
 }
 
-// find is the place of the item with the id; -1 when there is none.
+// find returns the slot of the item with the id, or -1 if there is none.
 func (t *index) find(items *slab[item], id uint64) int {
 	if t.used == 0 {
 		return -1
@@ -54,7 +56,7 @@ func (t *index) find(items *slab[item], id uint64) int {
 	return -1
 }
 
-// add enters an item whose id is not there.
+// add inserts an item. Its id must not be in the table.
 func (t *index) add(id uint64, item uint32) {
 	if (t.used+1)*8 > len(t.slots)*fullPart {
 		t.grow()
@@ -81,10 +83,10 @@ func (t *index) grow() {
 	}
 }
 
-// remove empties place i, and moves up those behind it that would no longer be found.
+// remove empties slot i and moves later items up if they could no longer be found.
 func (t *index) remove(i int) {
 	for j := t.next(i); t.slots[j] != 0; j = t.next(j) {
-		// The one at j may go to i unless its home is behind i.
+		// The item at j may move to i unless its home lies behind i.
 		if t.behind(t.home(t.slots[j].hash()), j) >= t.behind(i, j) {
 			t.slots[i] = t.slots[j]
 			i = j

@@ -1,31 +1,36 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+)
 
-// item is an object's place in the table, in the queues and in the eyes of ristretto. It has no pointer, so that the garbage collector passes by.
-// There is one per first half of the keys' hashes, as in ristretto: of two keys that share it, which only an attacker will find, the later
-// takes the place of the earlier.
+// item is the place of an object in the table, in the ledger's queues and in ristretto. It holds no
+// pointer, so the garbage collector does not scan it.
+//
+// The id is the first half of the key's hash, as in ristretto. If two keys share it, which only an
+// attacker can cause, the later object replaces the earlier one.
 type item struct {
 	id      atomic.Uint64 // changes only while the item is in no table
-	ref     ref           // guarded by the shard, as is memo but for readers that fill it
-	memo    atomic.Uint32
-	touched atomic.Uint32 // uses since the ledger looked last, up to maxUses; or onTrial
+	ref     ref           // guarded by the shard's lock, like decoded, which readers may also fill
+	decoded atomic.Uint32
+	touched atomic.Uint32 // uses since the ledger last looked, up to maxUses; or onProbation
 
-	account // the ledger's
+	account // guarded by the ledger's lock
 }
 
-// account is what the ledger knows of an item; its lock guards it.
+// account is the ledger's part of an item. The ledger's lock guards it.
 type account struct {
-	cost       int64  // with mainCost if it is registered
-	prev, next uint32 // in the queue of the window or of main
-	expires    uint32 // in seconds since 1970
-	ticket     uint32 // the current registration with ristretto, 0: none
-	tried      uint32 // when it was put on trial, by the judge's clock
-	where      place
+	cost           int64  // includes mainCost if the item is registered
+	prev, next     uint32 // in the queue of the window or of main
+	expires        uint32 // in seconds since 1970
+	ticket         uint32 // serial number of the current registration with ristretto; 0 if there is none
+	probationStart uint32 // start of probation by the policy's clock
+	where          place
 }
 
-// ticket is one registration of an item with ristretto: its number and, in the upper half, a serial number. An item that is registered anew has a
-// new one, so that word of the end of an old registration is told from that of the current one.
+// ticket is one registration of an item with ristretto: the item's number, and a serial number in
+// the upper half. Each registration gets a new serial number, so that a late notice about an old
+// registration is not mistaken for one about the current registration.
 type ticket uint64
 
 func ticketOf(item, serial uint32) ticket { return ticket(serial)<<32 | ticket(item) }
@@ -33,15 +38,59 @@ func ticketOf(item, serial uint32) ticket { return ticket(serial)<<32 | ticket(i
 func (t ticket) item() uint32   { return uint32(t) }
 func (t ticket) serial() uint32 { return uint32(t >> 32) }
 
-// touch notes a use, and reports whether the item was on trial. Most uses of a hot item write nothing.
-func (it *item) touch() (trial bool) {
+// touch records a use and reports whether the item was on probation. Most uses of a hot item write
+// nothing.
+func (it *item) touch() (probation bool) {
 	n := it.touched.Load()
 	if n == maxUses {
 		return false
 	}
-	if n&onTrial != 0 {
+	if n&onProbation != 0 {
 		return it.touched.CompareAndSwap(n, 1)
 	}
-	it.touched.CompareAndSwap(n, n+1) // of two at once one counts
+	it.touched.CompareAndSwap(n, n+1) // if two calls race, only one counts
 	return false
+}
+
+// queue is a doubly linked list of items, newest first. The zero value is empty.
+type queue struct {
+	newest, oldest uint32 // 0 if empty
+	used           int64
+}
+
+func (q *queue) push(items *slab[item], i uint32) {
+	it := items.at(i)
+	it.prev, it.next = 0, q.newest
+	if q.newest != 0 {
+		items.at(q.newest).prev = i
+	} else {
+		q.oldest = i
+	}
+	q.newest = i
+	q.used += it.cost
+}
+
+func (q *queue) remove(items *slab[item], i uint32) {
+	it := items.at(i)
+	if it.prev != 0 {
+		items.at(it.prev).next = it.next
+	} else {
+		q.newest = it.next
+	}
+	if it.next != 0 {
+		items.at(it.next).prev = it.prev
+	} else {
+		q.oldest = it.prev
+	}
+	it.prev, it.next = 0, 0
+	q.used -= it.cost
+}
+
+// renew makes i the newest item.
+func (q *queue) renew(items *slab[item], i uint32) {
+	if q.newest == i {
+		return
+	}
+	q.remove(items, i)
+	q.push(items, i)
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// All yields the objects that are held, in no order. No lock is held meanwhile: of what comes and goes while it runs, some is seen and some is not.
+// All yields the stored objects in no particular order. It holds no lock while yield runs, so it
+// may or may not see objects that are added or removed meanwhile.
 func (m *Memory) All(yield func(*Object) bool) {
 	var objects []*Object
 	for i := range m.shards {
@@ -38,8 +39,9 @@ func (m *Memory) appendObjects(objects []*Object, s *shard) []*Object {
 	return objects
 }
 
-// Purged removes the objects that a hard purge names one by one, as far as they were born before it: Epochs forgets such purges after a while. What
-// other purges hit stays until it is looked up, expires, or makes room.
+// Purged deletes the objects that a hard purge names by key, if they were fetched before the purge.
+// This is necessary because Epochs forgets such purges after ObjectWindow. An object that another
+// kind of target hits stays until a lookup finds it purged, it expires, or it is evicted.
 func (m *Memory) Purged(p Purge) {
 	if p.Soft {
 		return
@@ -55,7 +57,7 @@ func (m *Memory) Purged(p Purge) {
 	}
 }
 
-// key is that of the object with a hash.
+// key returns the key of the stored object with the given hash.
 func (m *Memory) key(hash [16]byte) (k cachepolicy.Key, ok bool) {
 	id := binary.LittleEndian.Uint64(hash[:8])
 	s := m.shard(id)
@@ -74,7 +76,7 @@ func (m *Memory) key(hash [16]byte) (k cachepolicy.Key, ok bool) {
 	return k, k.Hash == hash
 }
 
-// purge removes the variants that were born before a moment.
+// purge removes the variants whose fill began before at.
 func (m *Memory) purge(k cachepolicy.Key, at Epoch) {
 	empty := false
 	err := m.change(k, func(o *Object) (*Object, error) {
@@ -89,6 +91,6 @@ func (m *Memory) purge(k cachepolicy.Key, at Epoch) {
 		return &Object{Key: k, Variants: left}, nil
 	})
 	if err == nil && empty {
-		_ = m.Delete(context.Background(), k) // its only error is that all is closed, and gone
+		_ = m.Delete(context.Background(), k) // the only error is ErrClosed, and then the object is gone anyway
 	}
 }

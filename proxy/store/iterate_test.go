@@ -23,7 +23,7 @@ func TestAll(t *testing.T) {
 			t.Fatal("an object comes twice")
 		}
 		seen[o.Key] = true
-		if err := m.Delete(t.Context(), o.Key); err != nil { // which a lock would forbid
+		if err := m.Delete(t.Context(), o.Key); err != nil { // would deadlock under a lock
 			t.Fatal(err)
 		}
 	}

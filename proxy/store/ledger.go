@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// place says where an item stands.
+// place is the part of the store to which an item belongs.
 type place uint8
 
 const (
@@ -17,66 +17,72 @@ const (
 )
 
 const (
-	// windowShare is the part of the bytes, in hundredths, that the recency window has.
+	// windowShare is the recency window's part of the bytes, in percent.
 	windowShare = 20
 	maxUses     = 3
-	onTrial     = 1 << 8 // in item.touched: the next use is to be told to the ledger
+	onProbation = 1 << 8 // in item.touched: the ledger must be told of the next use
 
-	// pushMost is how many objects are pushed out of the window for one that comes, beside what its room takes, and lookMost how many are looked at, there
-	// and for each that is evicted from main: what was used of late must not make one who comes wait until all of it has been gone through.
+	// pushMost is the maximum number of objects that one arrival pushes out of the window beyond
+	// the room that it needs. lookMost is the maximum number of objects that it inspects, in the
+	// window and for each eviction from main. Without these limits an arrival could have to wait
+	// until it has gone through all recently used objects.
 	pushMost = 16
 	lookMost = 64
-	// ampleShare is the part of the size, in hundredths, below which all objects are in the window.
+	// ampleShare is the usage, in percent of the size, below which the window is unbounded again.
 	ampleShare = 75
 )
 
-// ledger keeps the bytes: who stands where, what it costs, who is to go. Its lock is taken after a shard's, never before.
+// ledger accounts for the bytes: the place and cost of each item, and the choice of evictions. Its
+// lock is taken after a shard's, never before.
 //
-// While there is room for all, nobody has to choose, and ristretto would have to be told of each object for nothing, in more memory than all else takes
-// that is kept of one: then the window has no bound. It gets one when the size is reached for the first time, and gives what is beyond it to main
-// little by little.
+// As long as all objects fit, the window is unbounded and holds every object. There is no choice to
+// make then, and registering each object with ristretto would take more memory than all other
+// bookkeeping of the object. The window becomes bounded when the store first exceeds its size, and
+// hands its excess to main little by little.
 type ledger struct {
-	mu     sync.Mutex
-	items  *slab[item]
-	size   int64
-	window queue
-	main   queue
-	offers int64 // cost of what is offered
-	count  int64
-	scarce bool   // there is no room for all: the window is bounded
-	serial uint32 // of the last registration
-	judge  judge
-	tally  Stats
+	mu      sync.Mutex
+	items   *slab[item]
+	size    int64
+	window  queue
+	main    queue
+	offers  int64 // cost of the items on offer
+	count   int64
+	bounded bool   // true if not all objects fit, so that the window is bounded
+	serial  uint32 // of the last registration
+	policy  policy
+	counts  Stats
 }
 
 func (l *ledger) init(size, objects int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.size = size
-	l.judge.init(size, objects)
+	l.policy.init(size, objects)
 	l.window, l.main = queue{}, queue{}
-	l.offers, l.count, l.scarce = 0, 0, false
+	l.offers, l.count, l.bounded = 0, 0, false
 }
 
 func (l *ledger) windowMax() int64 { return l.size / 100 * windowShare }
 func (l *ledger) mainMax() int64   { return l.size - l.windowMax() }
 func (l *ledger) used() int64      { return l.window.used + l.main.used + l.offers }
 
-// weigh finds out whether there is room for all. That there is again takes more than a few objects that have gone.
-func (l *ledger) weigh() {
+// updatePressure decides whether the window must be bounded. It turns bounding on if the store
+// exceeds its size, and off only if usage falls below ampleShare, so that a few evictions do not
+// make it flap.
+func (l *ledger) updatePressure() {
 	switch used := l.used(); {
 	case used > l.size:
-		l.scarce = true
+		l.bounded = true
 	case used < l.size/100*ampleShare:
-		l.scarce = false
+		l.bounded = false
 	}
 }
 
-// enter counts an item that is new or has changed, and returns what has to be moved for it.
-func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
+// enter counts an item that is new or has changed, and returns the actions that make room for it.
+func (l *ledger) enter(i uint32, cost int64, expires time.Time) []action {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var moves []move
+	var pending []action
 	it := l.items.at(i)
 	if it.where == offered || it.where == inMain {
 		cost += mainCost
@@ -89,26 +95,26 @@ func (l *ledger) enter(i uint32, cost int64, expires time.Time) []move {
 		l.window.used += cost - it.cost
 		it.cost = cost
 		l.window.renew(l.items, i)
-	case offered: // confirm will tell ristretto of the new cost
+	case offered: // confirm will tell ristretto the new cost
 		l.offers += cost - it.cost
 		it.cost = cost
 	case inMain:
 		l.main.used += cost - it.cost
 		if it.cost != cost {
 			it.cost = cost
-			moves = append(moves, l.register(i))
+			pending = append(pending, l.register(i))
 		}
 		l.main.renew(l.items, i)
 	}
 	it.expires = upToSecond(expires)
-	moves = l.makeRoom(i, moves)
-	if len(moves) == 0 || l.main.used+l.offers <= l.mainMax() { // else confirm will see to it, when the offers are in or out
-		moves = l.bound(moves)
+	pending = l.makeRoom(i, pending)
+	if len(pending) == 0 || l.main.used+l.offers <= l.mainMax() { // otherwise confirm enforces the size, after ristretto has decided on the offers
+		pending = l.enforceSize(pending)
 	}
-	return moves
+	return pending
 }
 
-// upToSecond is t in seconds since 1970, rounded up.
+// upToSecond returns t in seconds since 1970, rounded up.
 func upToSecond(t time.Time) uint32 {
 	return uint32(min(max(t.Add(time.Second-1).Unix(), 0), math.MaxUint32))
 }
@@ -117,28 +123,29 @@ func (l *ledger) add(i uint32) {
 	it := l.items.at(i)
 	it.where = inWindow
 	l.window.push(l.items, i)
-	l.judge.entered(it.id.Load(), it.cost)
+	l.policy.recordArrival(it.id.Load(), it.cost)
 	l.count++
 }
 
-// register makes the current registration with ristretto a new one.
-func (l *ledger) register(i uint32) move {
+// register gives an item a new registration with ristretto.
+func (l *ledger) register(i uint32) action {
 	if l.serial++; l.serial == 0 {
 		l.serial = 1
 	}
 	it := l.items.at(i)
 	it.ticket = l.serial
-	return move{id: it.id.Load(), ticket: ticketOf(i, it.ticket), cost: it.cost}
+	return action{id: it.id.Load(), ticket: ticketOf(i, it.ticket), cost: it.cost}
 }
 
-// makeRoom pushes the oldest out of a window that is beyond its bounds: as many as the size makes necessary, and some more if there are more. Those
-// that were used get another turn, unless too many have got one. i, which has just come, is the last to go.
-func (l *ledger) makeRoom(i uint32, moves []move) []move {
-	l.weigh()
+// makeRoom pushes the oldest items out of a window that exceeds its bound: as many as the size
+// requires, and up to pushMost more. If an item was used, it gets another turn, unless lookMost
+// items have been inspected. Item i, which has just arrived, is never pushed out.
+func (l *ledger) makeRoom(i uint32, pending []action) []action {
+	l.updatePressure()
 	looked, pushed := 0, 0
-	for l.scarce && l.window.used > l.windowMax() {
+	for l.bounded && l.window.used > l.windowMax() {
 		old := l.window.oldest
-		needed := l.window.used > l.size // else what is in main can be evicted
+		needed := l.window.used > l.size // otherwise items in main can be evicted instead
 		if old == i || !needed && (pushed >= pushMost || looked >= lookMost) {
 			break
 		}
@@ -149,68 +156,71 @@ func (l *ledger) makeRoom(i uint32, moves []move) []move {
 			l.window.renew(l.items, old)
 			continue
 		}
-		if needed { // it is not worth being registered before it is evicted
-			l.judge.remember(it.id.Load(), byAge)
-			moves = append(moves, l.evict(old))
+		if needed { // registering an item only to evict it is not worthwhile
+			l.policy.recordLoss(it.id.Load(), byRecency)
+			pending = append(pending, l.evict(old))
 			continue
 		}
-		moves = l.offer(old, moves)
+		pending = l.offer(old, pending)
 		pushed++
 	}
-	return moves
+	return pending
 }
 
-// offer sends an item from the window to ristretto, by recency after making room for it: ristretto takes what there is room for.
-func (l *ledger) offer(i uint32, moves []move) []move {
+// offer sends an item from the window to ristretto. If recency applies, it first makes room in
+// main, because ristretto admits everything that fits.
+func (l *ledger) offer(i uint32, pending []action) []action {
 	it := l.items.at(i)
-	byRecent, trial := l.judge.decide()
-	if byRecent {
-		moves = l.evictIdle(l.mainMax()-it.cost-mainCost, moves)
+	preferRecency, probation := l.policy.decide()
+	if preferRecency {
+		pending = l.evictIdle(l.mainMax()-it.cost-mainCost, pending)
 	}
-	if trial {
-		it.tried = l.judge.now()
-		it.touched.Store(onTrial)
-		l.judge.count(byUse)
+	if probation {
+		it.probationStart = l.policy.now()
+		it.touched.Store(onProbation)
+		l.policy.count(byFrequency)
 	}
 	l.window.remove(l.items, i)
 	it.where = offered
 	it.cost += mainCost
 	l.offers += it.cost
-	return append(moves, l.register(i))
+	return append(pending, l.register(i))
 }
 
-// evictIdle evicts from main what has not been used for longest until it takes no more than limit. Those that were used since it last came by get
-// another turn for it, unless too many have got one; while recency counts, one turn however often they were used.
-func (l *ledger) evictIdle(limit int64, moves []move) []move {
+// evictIdle evicts the least recently used items of main until main takes at most limit bytes. An
+// item gets another turn for each use since its last turn, and only one turn in total if recency
+// applies. After lookMost turns in a row, the next item is evicted even if it was used.
+func (l *ledger) evictIdle(limit int64, pending []action) []action {
 	for looked := 1; l.main.used+l.offers > limit && l.main.oldest != 0; looked++ {
 		i := l.main.oldest
 		it := l.items.at(i)
-		n := it.touched.Load() &^ onTrial
+		n := it.touched.Load() &^ onProbation
 		if n == 0 || looked >= lookMost {
-			l.judge.remember(it.id.Load(), byAge)
-			moves = append(moves, l.evict(i))
+			l.policy.recordLoss(it.id.Load(), byRecency)
+			pending = append(pending, l.evict(i))
 			looked = 0
 			continue
 		}
-		if l.judge.byRecent {
+		if l.policy.preferRecency {
 			n = 1
 		}
 		it.touched.Store(n - 1)
 		l.main.renew(l.items, i)
 	}
-	return moves
+	return pending
 }
 
-// proved hears of the use of an item on trial.
-func (l *ledger) proved(it *item) {
+// usedOnProbation records the use of an item on probation.
+func (l *ledger) usedOnProbation(it *item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.judge.proved(it.tried)
+	l.policy.usedOnProbation(it.probationStart)
 }
 
-// confirm enters what has been offered and was not refused into main, and returns what is to be done about changes meanwhile and for the bound of
-// the whole, which updates that grow may have broken.
-func (l *ledger) confirm(done []move) (moves []move) {
+// confirm moves the offers that ristretto has not refused to main. It returns further actions: new
+// registrations of items whose cost has changed meanwhile, and evictions if growing updates have
+// broken the bound of the whole.
+func (l *ledger) confirm(done []action) (pending []action) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, v := range done {
@@ -223,31 +233,34 @@ func (l *ledger) confirm(done []move) (moves []move) {
 			it.where = inMain
 			l.offers -= it.cost
 			l.main.push(l.items, i)
-			l.tally.Admitted++
+			l.counts.Admitted++
 		}
 		if it.cost != v.cost {
-			moves = append(moves, l.register(i))
+			pending = append(pending, l.register(i))
 		}
 	}
-	return l.bound(moves)
+	return l.enforceSize(pending)
 }
 
-// bound evicts until all is within the size. Ristretto does so for what is new to it once main is full, and not for what grows.
-func (l *ledger) bound(moves []move) []move { return l.evictIdle(l.size-l.window.used, moves) }
-
-// evict lets go of an item; the move takes it out of the table.
-func (l *ledger) evict(i uint32) move {
-	l.tally.Evicted++
-	return l.dropped(i)
+// enforceSize evicts until the store fits its size. Ristretto bounds what it admits, but not the
+// growth of items that it has already admitted.
+func (l *ledger) enforceSize(pending []action) []action {
+	return l.evictIdle(l.size-l.window.used, pending)
 }
 
-func (l *ledger) dropped(i uint32) move {
+// evict drops an item as evicted, and returns the action that removes it from the table.
+func (l *ledger) evict(i uint32) action {
+	l.counts.Evicted++
+	return l.dropAction(i)
+}
+
+func (l *ledger) dropAction(i uint32) action {
 	id := l.items.at(i).id.Load()
-	return move{id: id, listed: l.drop(i)}
+	return action{id: id, registered: l.dropLocked(i)}
 }
 
-// drop stops counting an item and reports whether it was registered with ristretto.
-func (l *ledger) drop(i uint32) (listed bool) {
+// dropLocked stops counting an item, and reports whether it was registered with ristretto.
+func (l *ledger) dropLocked(i uint32) (registered bool) {
 	it := l.items.at(i)
 	switch it.where {
 	case nowhere:
@@ -259,27 +272,28 @@ func (l *ledger) drop(i uint32) (listed bool) {
 	case inMain:
 		l.main.remove(l.items, i)
 	}
-	listed = it.where != inWindow
+	registered = it.where != inWindow
 	it.where, it.ticket = nowhere, 0
 	l.count--
-	return listed
+	return registered
 }
 
-// leave is for an item that is being deleted.
-func (l *ledger) leave(i uint32) (listed bool) {
+// drop is dropLocked for an item that is being deleted.
+func (l *ledger) drop(i uint32) (registered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.drop(i)
+	return l.dropLocked(i)
 }
 
-// gone reports whether an item is one that was let go of and has not come back.
-func (l *ledger) gone(i uint32) bool {
+// isDropped reports whether an item was dropped and has not been stored again.
+func (l *ledger) isDropped(i uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.items.at(i).where == nowhere
 }
 
-// release lets go of an item whose registration has ended, and reports whether it did: if the item has another one by now, it stays.
+// release drops an item whose registration has ended, and reports whether it did. If the item has
+// another registration by now, it stays.
 func (l *ledger) release(t ticket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -287,34 +301,35 @@ func (l *ledger) release(t ticket) bool {
 	if it.ticket != t.serial() {
 		return false
 	}
-	l.judge.remember(it.id.Load(), byUse)
+	l.policy.recordLoss(it.id.Load(), byFrequency)
 	if it.where == offered {
-		l.tally.Rejected++
+		l.counts.Rejected++
 	} else {
-		l.tally.Evicted++
+		l.counts.Evicted++
 	}
-	l.drop(t.item())
+	l.dropLocked(t.item())
 	return true
 }
 
-// expired lets go of those of n items from first on that are past all use at now.
-func (l *ledger) expired(first, n uint32, now time.Time) (moves []move) {
+// expired drops the expired ones among the n items from first on, and returns the actions that
+// remove them.
+func (l *ledger) expired(first, n uint32, now time.Time) (pending []action) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	second := uint32(min(max(now.Unix(), 0), math.MaxUint32))
 	for i := first; i < first+n; i++ {
 		if it := l.items.at(i); it.where != nowhere && it.expires <= second {
-			moves = append(moves, l.dropped(i))
-			l.tally.Expired++
+			pending = append(pending, l.dropAction(i))
+			l.counts.Expired++
 		}
 	}
-	return moves
+	return pending
 }
 
 func (l *ledger) stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.tally
+	s := l.counts
 	s.Objects, s.Bytes = l.count, l.used()
 	return s
 }

@@ -16,90 +16,98 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// MemoryConfig says how large a Memory may be.
+// MemoryConfig configures a Memory.
 type MemoryConfig struct {
-	Size      int64            // bytes that all objects together may take, as counted by the store
-	MaxObject int64            // bytes of the largest body that is taken; 0: an eighth of Size
-	Objects   int64            // about how many objects Size has room for, to size the frequency sketch; 0: Size by 8 KiB
+	Size      int64            // limit of the bytes of all objects together, as counted by the store
+	MaxObject int64            // limit of the bytes of one body; 0: an eighth of Size
+	Objects   int64            // approximate number of objects that fit into Size, for the frequency sketch; 0: Size / 8 KiB
 	Now       func() time.Time // nil: time.Now
 }
 
-// Stats is what a Memory has done and holds.
+// Stats holds the counters and the current size of a Memory.
 type Stats struct {
-	Objects  int64 // held now
-	Bytes    int64 // they take, and what has been of others and is not free yet
-	Hits     int64 // Gets that found their object, and Tries that were said to
-	Misses   int64 // Gets that did not
-	Admitted int64 // objects that came from the recency window into the main store
-	Rejected int64 // objects that left the window and were not taken by the main store
-	Evicted  int64 // objects that made room for others, in whichever part
-	Expired  int64 // objects that were past all use
+	Objects  int64 // stored now
+	Bytes    int64 // taken by the objects, and by dead records that are not freed yet
+	Hits     int64 // Gets that found an object, and calls of CountHit
+	Misses   int64 // Gets that found no object
+	Admitted int64 // objects that moved from the recency window to the main store
+	Rejected int64 // objects that left the window and that the main store refused
+	Evicted  int64 // objects that were removed to make room, in either part
+	Expired  int64 // objects that were removed after their Expiry
 }
 
-// ErrClosed is returned by a store's methods after its Close.
+// ErrClosed is returned by a store's methods after Close.
 var ErrClosed = errors.New("store: closed")
 
 const (
 	shardCount = 256
-	// wholeShare is the part of Size that one object with all its variants may take: one answer can't push out all others.
+	// wholeShare is a divisor: one object with all its variants takes at most this fraction of
+	// Size, so that one response can't evict all others.
 	wholeShare = 8
 	minSize    = 64 << 10
-	// countersPerObject is how large ristretto's sketch of frequencies is.
+	// countersPerObject sets the size of ristretto's frequency sketch.
 	countersPerObject = 10
 )
 
 // Memory is the tier within the process.
 //
-// A table of its own, in shards, is the truth: what it names is found, what it does not is gone. A change of an object happens under the lock
-// of its shard, so changes of one key have an order, Get sees a Put as soon as that returns, and after Delete nothing older comes back: a Put
-// that comes before it in that order is deleted, one that comes after it stays and holds nothing of what was deleted.
+// Its own sharded table decides which objects exist. An object changes only under the lock of its
+// shard, so the changes of one key are ordered. A Get sees a Put as soon as the Put has returned.
+// After a Delete no older data comes back: a Put that is ordered before the Delete is deleted, and
+// a Put that is ordered after it stores nothing of the deleted object.
 //
-// What may stay is decided around the table. New objects enter a recency window; what is pushed out of it is offered to ristretto, whose TinyLFU policy
-// admits or refuses it and evicts others; whatever ristretto lets go of leaves the table. The ledger keeps both in bounds of bytes. Ristretto
-// alone would not do: its Set is asynchronous, its Del leaves room for old values to come back, an update may outgrow its bounds, and its hit ratio
-// falls far behind LRU's when what is popular changes.
+// Around the table, two parts decide which objects stay. New objects enter a recency window.
+// Objects that leave the window are offered to ristretto, whose TinyLFU policy admits or refuses
+// them and evicts others. An object that ristretto drops leaves the table. The ledger bounds the
+// bytes of both parts.
 //
-// The policy has its price: ristretto's two maps are taken to need 184 bytes for each object that is registered with it, which count from when it is. The item,
-// its place in the table and what a record has beside key, head and body take 140.
+// Ristretto alone is not enough. Its Set is asynchronous, its Del lets old values come back, an
+// update may exceed its bounds, and its hit ratio falls far below that of LRU if popularity
+// changes.
 //
-// Millions of objects must cost the garbage collector nothing and little beside their own bytes. So small ones are records in chunks, the items that
-// stand for them are numbers in slabs, and no pointer leads from one to the other. The objects that Get returns are made when they are
-// asked for, and a memo keeps those that are asked for often. Large ones are kept as they came.
+// The admission policy has a price: an object costs 184 bytes more once it is registered with
+// ristretto, for ristretto's two maps. The item, its slot in the table and the overhead of a record
+// take 140 bytes.
+//
+// Millions of objects must cost the garbage collector nothing, and little memory beyond their own
+// bytes. So small objects are records in chunks, the items that stand for them are numbers in
+// slabs, and neither holds a pointer to the other. Get decodes a record on demand, and a cache
+// keeps the decoded form of hot objects. Large objects are stored as they are.
 type Memory struct {
-	now       func() time.Time
-	maxObject int64
-	maxWhole  int64
-	shards    [shardCount]shard
-	items     slab[item]
-	chunks    chunks
-	large     slab[atomic.Pointer[Object]]
-	memo      memo
-	eras      eras
-	ledger    ledger
-	main      *ristretto.Cache[uint64, ticket]
-	cleaning  sync.Mutex
-	cursor    uint32 // of the sweep: the item it goes on with
+	now        func() time.Time
+	maxObject  int64
+	maxWhole   int64
+	shards     [shardCount]shard
+	items      slab[item]
+	chunks     chunks
+	large      slab[atomic.Pointer[Object]]
+	decoded    decoded
+	eraNumbers eraNumbers
+	ledger     ledger
+	main       *ristretto.Cache[uint64, ticket]
+	cleaning   sync.Mutex
+	cursor     uint32 // the item at which the sweep continues
 
-	closing sync.RWMutex // held for reading by whoever may send to ristretto, which must not be closed then
+	closing sync.RWMutex // held for reading by calls that may send to ristretto, which must not be closed meanwhile
 	closed  bool
 	stop    chan struct{}
 	swept   chan struct{}
 }
 
-// shard is a part of the table.
+// shard is one part of the table.
 type shard struct {
 	mu     sync.RWMutex
 	index  index
-	space  []byte // for records that are being made
+	space  []byte // buffer for records that are being encoded
 	closed bool
 	hits   atomic.Int64
 	misses atomic.Int64
 }
 
-// NewMemory returns an empty store. Close ends its goroutines.
+// NewMemory returns an empty store. The caller must call Close to end its goroutines.
 func NewMemory(c MemoryConfig) (*Memory, error) {
 	if c.Size < minSize {
-		return nil, fmt.Errorf("store: memory of %d bytes is too small, it takes at least %d", c.Size, minSize)
+		return nil, fmt.Errorf("store: memory of %d bytes is too small; the minimum is %d", c.Size, minSize)
 	}
 	m := &Memory{
 		now:       c.Now,
@@ -124,7 +132,7 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 		return nil, fmt.Errorf("store: memory: %w", err)
 	}
 	m.cursor = 1
-	go m.sweep()
+	go m.sweepLoop()
 	return m, nil
 }
 
@@ -136,12 +144,13 @@ func (m *Memory) init(c MemoryConfig) {
 	m.items.init(blockBits(c.Size))
 	m.large.init(blockBits(c.Size))
 	m.chunks.init(c.Size)
-	m.memo.init(c.Size)
+	m.decoded.init(c.Size)
 	m.ledger.items = &m.items
 	m.ledger.init(c.Size-reserve(c), c.Objects)
 }
 
-// blockBits is how large the blocks of a slab are: small beside the size.
+// blockBits returns the size of a slab's blocks as a power of two. Blocks are small compared with
+// the size.
 func blockBits(size int64) uint {
 	bits := uint(4)
 	for bits < 10 && size>>(bits+13) > 0 {
@@ -150,11 +159,12 @@ func blockBits(size int64) uint {
 	return bits
 }
 
-// reserve is the part of the size that does not go to objects: what is fixed, and what dead records may take.
+// reserve returns the part of the size that is not available to objects: the fixed structures, and
+// the slack for dead records.
 func reserve(c MemoryConfig) int64 {
 	counters := int64(1) << bits.Len64(uint64(countersPerObject*c.Objects-1))
-	sketch := 2*counters + counters*3/2 // four rows of half bytes, and a filter of about 10 bits each
-	return sketch + ghostsFor(c.Objects)*ghostCost + c.Size/memoShare + chunkSlack(c.Size)
+	sketch := 2*counters + counters*3/2 // four rows of half-byte counters, and a filter of about 10 bits each
+	return sketch + ghostsFor(c.Objects)*ghostCost + c.Size/decodedShare + chunkSlack(c.Size)
 }
 
 func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, ticket], error) {
@@ -162,9 +172,9 @@ func (m *Memory) newMain(c MemoryConfig) (*ristretto.Cache[uint64, ticket], erro
 		NumCounters:        countersPerObject * c.Objects,
 		MaxCost:            m.ledger.mainMax(),
 		BufferItems:        64,
-		IgnoreInternalCost: true, // it is mainCost
+		IgnoreInternalCost: true, // mainCost covers it
 		KeyToHash:          func(id uint64) (uint64, uint64) { return id, 0 },
-		OnExit:             m.released,
+		OnExit:             m.registrationEnded,
 	})
 }
 
@@ -174,21 +184,24 @@ func (m *Memory) shard(id uint64) *shard { return &m.shards[id>>56] }
 
 // Get returns the object under k, or ErrMiss.
 func (m *Memory) Get(ctx context.Context, k cachepolicy.Key) (*Object, error) {
-	o, err := m.Try(ctx, k)
+	o, err := m.Peek(ctx, k)
 	switch err {
 	case nil:
-		m.Found(k)
+		m.CountHit(k)
 	case ErrMiss:
-		m.shard(id(k)).misses.Add(1)
+		m.CountMiss(k)
 	}
 	return o, err
 }
 
-// Found counts a hit.
-func (m *Memory) Found(k cachepolicy.Key) { m.shard(id(k)).hits.Add(1) }
+// CountHit counts a hit under k.
+func (m *Memory) CountHit(k cachepolicy.Key) { m.shard(id(k)).hits.Add(1) }
 
-// Try is Get without being counted.
-func (m *Memory) Try(_ context.Context, k cachepolicy.Key) (*Object, error) {
+// CountMiss counts a miss.
+func (m *Memory) CountMiss(k cachepolicy.Key) { m.shard(id(k)).misses.Add(1) }
+
+// Peek is Get without touching the hit and miss counters.
+func (m *Memory) Peek(_ context.Context, k cachepolicy.Key) (*Object, error) {
 	id := id(k)
 	s := m.shard(id)
 	s.mu.RLock()
@@ -196,49 +209,51 @@ func (m *Memory) Try(_ context.Context, k cachepolicy.Key) (*Object, error) {
 		s.mu.RUnlock()
 		return nil, ErrClosed
 	}
-	m.main.Get(id) // for the count of uses alone; under the lock, because Close must wait for it
-	o, proved := m.look(s, id, &k)
+	m.main.Get(id) // only to count the use; under the lock, because Close must wait for it
+	o, usedOnProbation := m.look(s, id, &k)
 	s.mu.RUnlock()
 	if o == nil {
 		return nil, ErrMiss
 	}
-	if proved != nil {
-		m.ledger.proved(proved)
+	if usedOnProbation != nil {
+		m.ledger.usedOnProbation(usedOnProbation)
 	}
 	return o, nil
 }
 
-// look finds the object under k and notes its use. The item is returned if that was on trial. The shard's lock is held.
-func (m *Memory) look(s *shard, id uint64, k *cachepolicy.Key) (o *Object, proved *item) {
+// look finds the object under k and records its use. If the item was on probation, look returns it
+// too. The caller holds the shard's lock.
+func (m *Memory) look(s *shard, id uint64, k *cachepolicy.Key) (o *Object, usedOnProbation *item) {
 	at := s.index.find(&m.items, id)
 	if at < 0 {
 		return nil, nil
 	}
 	it := m.items.at(s.index.slots[at].item())
 	if o = m.object(it, k); o != nil && it.touch() {
-		proved = it
+		usedOnProbation = it
 	}
-	return o, proved
+	return o, usedOnProbation
 }
 
-// object is that of an item, if it is stored under k. The lock of its shard is held.
+// object returns the object of an item, or nil if the item stands for another key. The caller holds
+// the lock of its shard.
 func (m *Memory) object(it *item, k *cachepolicy.Key) *Object {
 	if i, ok := it.ref.large(); ok {
 		return m.large.at(i).Load().under(k)
 	}
-	if o := m.memo.load(it); o != nil {
+	if o := m.decoded.load(it); o != nil {
 		return o.under(k)
 	}
 	b := m.chunks.from(it.ref)
 	if !isRecordOf(b, k) {
 		return nil
 	}
-	return m.memo.keep(it, m.unpack(it.ref))
+	return m.decoded.keep(it, m.unpack(it.ref))
 }
 
 func (m *Memory) unpack(r ref) *Object {
 	b := m.chunks.from(r)
-	o := unpack(b[:recordSize(b)], &m.eras)
+	o := unpack(b[:recordSize(b)], &m.eraNumbers)
 	o.at = r
 	return o
 }
@@ -259,11 +274,11 @@ func (m *Memory) Put(_ context.Context, k cachepolicy.Key, e *Entry, maxVariants
 		if o == nil {
 			o = &Object{Key: k}
 		}
-		return o.with(e, maxVariants, m.now())
+		return o.with(e, maxVariants, m.now()), nil
 	})
 }
 
-// Replace puts e in the place of old if old is still stored.
+// Replace stores e in place of old if old is still stored, and reports whether it did.
 func (m *Memory) Replace(_ context.Context, k cachepolicy.Key, old, e *Entry) (bool, error) {
 	if e.largest() > m.maxObject {
 		return false, ErrTooLarge
@@ -280,8 +295,8 @@ func (m *Memory) Replace(_ context.Context, k cachepolicy.Key, old, e *Entry) (b
 	return done && err == nil, err
 }
 
-// change puts next of what is stored under k in its place, under the lock of its shard. next gets nil when there is nothing, and returns nil when
-// nothing is to be changed.
+// change replaces the object under k by the result of next, under the lock of its shard. next gets
+// nil if no object is stored. If it returns nil, change does nothing.
 func (m *Memory) change(k cachepolicy.Key, next func(*Object) (*Object, error)) error {
 	m.closing.RLock()
 	defer m.closing.RUnlock()
@@ -290,16 +305,16 @@ func (m *Memory) change(k cachepolicy.Key, next func(*Object) (*Object, error)) 
 	}
 	s := m.shard(id(k))
 	s.mu.Lock()
-	moves, err := m.changeIn(s, &k, next)
+	pending, err := m.changeIn(s, &k, next)
 	s.mu.Unlock()
 	if err == nil {
-		m.carryOut(moves)
-		m.clean()
+		m.apply(pending)
+		m.compact()
 	}
 	return err
 }
 
-func (m *Memory) changeIn(s *shard, k *cachepolicy.Key, next func(*Object) (*Object, error)) ([]move, error) {
+func (m *Memory) changeIn(s *shard, k *cachepolicy.Key, next func(*Object) (*Object, error)) ([]action, error) {
 	id := id(*k)
 	at := s.index.find(&m.items, id)
 	var i uint32
@@ -321,12 +336,13 @@ func (m *Memory) changeIn(s *shard, k *cachepolicy.Key, next func(*Object) (*Obj
 		i = m.enter(s, id)
 	}
 	it := m.items.at(i)
-	m.unwrite(it)
+	m.release(it)
 	it.ref = r
+	m.keepUses(it, o)
 	return m.ledger.enter(i, cost, o.expiry()), nil
 }
 
-// enter makes an item that the table has.
+// enter takes a new item and adds it to the table.
 func (m *Memory) enter(s *shard, id uint64) uint32 {
 	i := m.items.take()
 	it := m.items.at(i)
@@ -336,11 +352,11 @@ func (m *Memory) enter(s *shard, id uint64) uint32 {
 	return i
 }
 
-// remove takes the item at a place out of the table.
+// remove takes the item in slot at out of the table.
 func (m *Memory) remove(s *shard, at int) {
 	i := s.index.slots[at].item()
 	s.index.remove(at)
-	m.unwrite(m.items.at(i))
+	m.release(m.items.at(i))
 	m.items.give(i)
 }
 
@@ -359,17 +375,17 @@ func (m *Memory) Delete(_ context.Context, k cachepolicy.Key) error {
 		s.mu.Unlock()
 		return nil
 	}
-	registered := m.ledger.leave(s.index.slots[at].item())
+	registered := m.ledger.drop(s.index.slots[at].item())
 	m.remove(s, at)
 	s.mu.Unlock()
 	if registered {
 		m.main.Del(id)
 	}
-	m.clean()
+	m.compact()
 	return nil
 }
 
-// isOf reports whether an item's object is stored under k.
+// isOf reports whether an item stands for k.
 func (m *Memory) isOf(it *item, k *cachepolicy.Key) bool {
 	if i, ok := it.ref.large(); ok {
 		return m.large.at(i).Load().Key == *k
@@ -377,9 +393,9 @@ func (m *Memory) isOf(it *item, k *cachepolicy.Key) bool {
 	return isRecordOf(m.chunks.from(it.ref), k)
 }
 
-// Stats returns the counts at this moment.
+// Stats returns the counters and the size at this moment.
 func (m *Memory) Stats() Stats {
-	waste := m.chunks.waste() // before the rest: what is evicted in between must not count twice
+	waste := m.chunks.waste() // before the ledger's part, so that an eviction in between is not counted twice
 	s := m.ledger.stats()
 	s.Bytes += waste
 	for i := range m.shards {
@@ -389,7 +405,7 @@ func (m *Memory) Stats() Stats {
 	return s
 }
 
-// Close drops everything and ends the goroutines. Methods called afterwards return ErrClosed.
+// Close removes all objects and ends the goroutines. Methods called afterwards return ErrClosed.
 func (m *Memory) Close() error {
 	m.shut()
 	<-m.swept
@@ -406,7 +422,7 @@ func (m *Memory) shut() {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		s.closed = true // from here no Get is inside ristretto, or will be
+		s.closed = true // from here on no Get uses ristretto
 		s.mu.Unlock()
 	}
 	close(m.stop)

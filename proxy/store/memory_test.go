@@ -66,7 +66,8 @@ func TestMemoryTooLarge(t *testing.T) {
 	}
 }
 
-// An object may not own the store by way of its variants: the oldest go.
+// TestMemoryVariantsAreBoundedInBytes checks that one object can't fill the store with variants:
+// the oldest are removed.
 func TestMemoryVariantsAreBoundedInBytes(t *testing.T) {
 	m := open(t, store.MemoryConfig{Size: 1 << 20})
 	k := storetest.Key("k")
@@ -103,7 +104,8 @@ func TestMemoryClosed(t *testing.T) {
 	}
 }
 
-// Ristretto panics when it is sent something after its end: nobody may, whenever Close comes.
+// TestMemoryCloseUnderTraffic checks that no call reaches ristretto after its end, which would
+// panic, whenever Close comes.
 func TestMemoryCloseUnderTraffic(t *testing.T) {
 	for range 20 {
 		m := open(t, store.MemoryConfig{Size: 256 << 10})
@@ -132,7 +134,8 @@ func TestMemoryCounts(t *testing.T) {
 	m := open(t, store.MemoryConfig{Size: 256 << 10})
 	for i := range 2000 {
 		k := storetest.Key(fmt.Sprint(i))
-		for _, ask := range []func(context.Context, cachepolicy.Key) (*store.Object, error){m.Get, m.Try} { // the second is not counted
+		// Peek is not counted.
+		for _, ask := range []func(context.Context, cachepolicy.Key) (*store.Object, error){m.Get, m.Peek} {
 			if _, err := ask(t.Context(), k); !errors.Is(err, store.ErrMiss) {
 				t.Fatal(err)
 			}
@@ -153,17 +156,18 @@ func TestMemoryCounts(t *testing.T) {
 	}
 }
 
-// Updates that grow what is stored bypass ristretto's eviction; the bound must hold all the same, at every moment. What is on its way from the
-// window to the main store counts too: about an object for each who puts.
+// TestMemoryBoundHoldsWhenObjectsGrow checks the bound at every moment, although updates that grow
+// bypass ristretto's eviction. Objects on their way from the window to the main store count too:
+// about one for each putting goroutine.
 func TestMemoryBoundHoldsWhenObjectsGrow(t *testing.T) {
 	const (
 		writers = 4
-		largest = 3 * (16 << 10) // three variants, with what they cost beside their bodies
+		largest = 3 * (16 << 10) // three variants, with their overhead
 	)
 	for _, test := range []struct {
 		name       string
 		size, keys int64
-		over       int64 // beyond size, at any moment
+		over       int64 // largest excess over size at any moment
 	}{
 		{"small", 2 << 20, 300, writers * largest},
 		{"large beside its objects", 16 << 20, 3000, (16 << 20) / 50},
@@ -195,7 +199,7 @@ func TestMemoryBoundHoldsWhenObjectsGrow(t *testing.T) {
 	}
 }
 
-func TestMemoryDropsWhatIsPastAllUse(t *testing.T) {
+func TestMemoryRemovesExpiredObjects(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
 	m := open(t, store.MemoryConfig{Size: 1 << 20, Now: func() time.Time {
@@ -219,7 +223,7 @@ func TestMemoryDropsWhatIsPastAllUse(t *testing.T) {
 	right := func() (n int) {
 		for i := range 300 {
 			_, err := m.Get(t.Context(), storetest.Key(fmt.Sprint(i)))
-			if kept := err == nil; kept == (i%3 == 0) {
+			if ownCopy := err == nil; ownCopy == (i%3 == 0) {
 				n++
 			}
 		}
@@ -233,14 +237,15 @@ func TestMemoryDropsWhatIsPastAllUse(t *testing.T) {
 	}
 }
 
-// model is what a store without bounds would hold. Of a Memory each object may be missing, but never other than in the model.
+// model is a store without limits. A Memory may lack any of its objects, but must not hold a
+// different one.
 type model struct {
 	m    *store.Memory
 	held map[string][]*store.Entry
 	seq  uint64
 }
 
-// same reports whether a and b are one stored response: all that is stored of it is the same, and each that is put has a Seq of its own.
+// same reports whether a and b are one stored response. Each put response has its own Seq.
 func same(a, b *store.Entry) bool {
 	return store.Stamp(a) == store.Stamp(b) && slices.EqualFunc(a.Representations, b.Representations, func(r, s store.Representation) bool {
 		return r.Body.Size == s.Body.Size && bytes.Equal(slices.Concat(r.Body.Segments...), slices.Concat(s.Body.Segments...))
@@ -251,13 +256,14 @@ func indexOf(list []*store.Entry, e *store.Entry) int {
 	return slices.IndexFunc(list, func(v *store.Entry) bool { return same(v, e) })
 }
 
-// modelSize is the size of the store that is held against a model, and modelWhole the most that one object may have of it.
+// modelSize is the size of the store that is compared with a model, and modelWhole the maximum size
+// of one object.
 const (
 	modelSize  = 128 << 10
 	modelWhole = modelSize / 8
 )
 
-// hold has list be what is stored under k, less the oldest that are too much for one object.
+// hold stores list under k, without the oldest variants that exceed the limit of one object.
 func (d *model) hold(k cachepolicy.Key, list []*store.Entry) {
 	size := int64(0)
 	for i, e := range list {
@@ -293,8 +299,12 @@ func (d *model) put(t *rapid.T) {
 	err := d.m.Put(context.Background(), k, e, limit)
 	rest := slices.DeleteFunc(slices.Clone(d.held[k.Full]), func(v *store.Entry) bool { return v.Vary == e.Vary })
 	taken := len(rest) < len(d.held[k.Full])
-	if want := limit > 0 && len(rest) >= limit && !taken; want != errors.Is(err, store.ErrVariants) {
+	if err != nil && !errors.Is(err, store.ErrTooLarge) {
 		t.Fatalf("Put beside %d with limit %d: %v", len(rest), limit, err)
+	}
+	// No variant was chosen, so the ones stored first are evicted.
+	if limit > 0 && len(rest) >= limit && !taken {
+		rest = rest[:limit-1]
 	}
 	if err == nil {
 		d.hold(k, append([]*store.Entry{e}, rest...))
@@ -332,7 +342,7 @@ func (d *model) remove(t *rapid.T) {
 	}
 }
 
-// observe compares what is found with the model, and takes note of what was evicted.
+// observe compares a lookup with the model, and records evictions.
 func (d *model) observe(t *rapid.T, k cachepolicy.Key) *store.Object {
 	o, err := d.m.Get(context.Background(), k)
 	if errors.Is(err, store.ErrMiss) {

@@ -11,12 +11,13 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// BenchmarkOverhead reports what an object costs in the heap beside its key, head and body: in a store that has room for twice as many, and in one
-// that was offered half as many again. -benchtime 1000000x is for a million of them.
+// BenchmarkOverhead reports the heap bytes of an object in addition to its key, head and body: in a
+// store with room for twice as many objects, and in one that was offered half as many again. Use
+// -benchtime 1000000x for a million objects.
 func BenchmarkOverhead(b *testing.B) {
 	for _, test := range []struct {
 		name      string
-		room, put float64 // for each object that is meant
+		room, put float64 // for each expected object
 	}{
 		{"room", 2, 1},
 		{"full", 1, 1.5},
@@ -50,7 +51,7 @@ func plainKey(i int) cachepolicy.Key {
 	return cachepolicy.Key{Hash: scatter(uint64(i)), Full: fmt.Sprintf("GET http://www.example.com/path/%012d", i)}
 }
 
-// plainEntry is the response of an origin as most are, of 1 KB.
+// plainEntry returns a typical response of an origin, of 1 KB.
 func plainEntry(now time.Time) *Entry {
 	tag := `"5f3c-61a2b9c4d8e10"`
 	e := &Entry{Meta: cachepolicy.Meta{
@@ -64,10 +65,10 @@ func plainEntry(now time.Time) *Entry {
 	return e
 }
 
-// A plain response's record has little beside its key, head and body.
+// TestRecordIsSmall checks that the record of a plain response has little overhead.
 func TestRecordIsSmall(t *testing.T) {
 	o := &Object{Key: plainKey(1), Variants: []*Entry{plainEntry(time.Now())}}
-	n := len(seal(appendBodies(appendRecord(nil, o, new(eras)), o)))
+	n := len(seal(appendBodies(appendRecord(nil, o, new(eraNumbers)), o)))
 	rest := n - len(o.Key.Full) - len(o.Variants[0].Representations[0].Head) - len(lightBody)
 	t.Logf("a record of %d bytes has %d beside key, head and body", n, rest)
 	if rest > 90 {

@@ -2,5 +2,6 @@
 
 package store
 
-// underRace: sync.Pool then throws things away at random, and with it ristretto loses its counts of uses. What is left must still be about LRU.
+// underRace is true under the race detector: sync.Pool then drops values at random, so ristretto
+// loses counts of uses. The remaining policy must still be about LRU.
 const underRace = true

@@ -2,7 +2,10 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -10,20 +13,23 @@ import (
 	"github.com/penstock/penstock/compress"
 )
 
-// A record is an object as it is kept in memory: without a pointer, in one piece. It never leaves the process. Numbers are varints, except
-// for those at its beginning, strings have their length in front.
+// A record is the form of an object in memory: one piece of bytes without pointers. It never leaves
+// the process. Numbers are varints, except for the fixed-length ones at the beginning. Strings are
+// preceded by their length.
 //
 //	its own length, 4 bytes; the hash of the key, 16 bytes; the full key
-//	the number of the variants, and of each the representations (coding, head, length of the body), facts, tags, epoch, fence and derivable codings
+//	the number of variants; for each variant its representations (coding, head, length of the body),
+//	facts, tags, epoch, fence and derivable codings
 //	the bodies, in the same order
 //
-// An object that is too large for a chunk has the same without the bodies, which stay in the segments in which they came.
+// If an object is too large for a chunk, ownCopy uses the same form without the bodies, which stay
+// in their segments.
 const recordHead = 4 + 16
 
 func recordSize(b []byte) int  { return int(binary.LittleEndian.Uint32(b)) }
 func recordID(b []byte) uint64 { return binary.LittleEndian.Uint64(b[4:]) }
 
-// isRecordOf reports whether b is the record of what is stored under k.
+// isRecordOf reports whether b is the record of the object under k.
 func isRecordOf(b []byte, k *cachepolicy.Key) bool {
 	if [16]byte(b[4:recordHead]) != k.Hash {
 		return false
@@ -32,7 +38,7 @@ func isRecordOf(b []byte, k *cachepolicy.Key) bool {
 	return n == uint64(len(k.Full)) && string(b[recordHead+size:][:n]) == k.Full
 }
 
-// recordKey is the key in b, which is copied.
+// recordKey returns a copy of the key in b.
 func recordKey(b []byte) (k cachepolicy.Key) {
 	copy(k.Hash[:], b[4:])
 	n, size := binary.Uvarint(b[recordHead:])
@@ -40,8 +46,8 @@ func recordKey(b []byte) (k cachepolicy.Key) {
 	return k
 }
 
-// appendRecord appends o without its bodies.
-func appendRecord(dst []byte, o *Object, known *eras) []byte {
+// appendRecord appends the record of o without the bodies.
+func appendRecord(dst []byte, o *Object, known *eraNumbers) []byte {
 	dst = append(dst, 0, 0, 0, 0)
 	dst = append(dst, o.Key.Hash[:]...)
 	dst = appendString(dst, o.Key.Full)
@@ -52,7 +58,7 @@ func appendRecord(dst []byte, o *Object, known *eras) []byte {
 	return dst
 }
 
-// appendBodies appends what appendRecord left out.
+// appendBodies appends the bodies of o, in the order of appendRecord.
 func appendBodies(dst []byte, o *Object) []byte {
 	for _, e := range o.Variants {
 		for i := range e.Representations {
@@ -64,13 +70,13 @@ func appendBodies(dst []byte, o *Object) []byte {
 	return dst
 }
 
-// seal enters the length of the record that dst is.
+// seal writes the record's length to its first four bytes.
 func seal(dst []byte) []byte {
 	binary.LittleEndian.PutUint32(dst, uint32(len(dst)))
 	return dst
 }
 
-func appendVariant(dst []byte, e *Entry, known *eras) []byte {
+func appendVariant(dst []byte, e *Entry, known *eraNumbers) []byte {
 	dst = appendRepresentations(dst, e.Representations)
 	head := ""
 	if len(e.Representations) > 0 {
@@ -87,7 +93,7 @@ func appendVariant(dst []byte, e *Entry, known *eras) []byte {
 	return append(dst, byte(e.Derivable))
 }
 
-// appendRepresentations comes before the facts, so that these can refer to the head.
+// appendRepresentations precedes the facts, so that the facts can refer to the head.
 func appendRepresentations(dst []byte, list []Representation) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for i := range list {
@@ -121,7 +127,8 @@ func appendFacts(dst []byte, m *cachepolicy.Meta, head string) []byte {
 	return binary.AppendUvarint(dst, m.Seq)
 }
 
-// appendTimeNear needs few bytes for a time that is close to another, or for one of whole seconds.
+// appendTimeNear appends t relative to near. It takes few bytes if the two are close, or if t has
+// the same fraction of a second.
 func appendTimeNear(dst []byte, t, near time.Time) []byte {
 	dst = binary.AppendVarint(dst, t.Unix()-near.Unix())
 	if t.Nanosecond() == near.Nanosecond() {
@@ -130,7 +137,7 @@ func appendTimeNear(dst []byte, t, near time.Time) []byte {
 	return binary.AppendUvarint(dst, uint64(t.Nanosecond())+1)
 }
 
-// appendDuration has the seconds, and in the lowest bit whether there are nanoseconds.
+// appendDuration appends seconds. The lowest bit is set if nanoseconds follow.
 func appendDuration(dst []byte, d time.Duration) []byte {
 	seconds, rest := int64(d/time.Second)*2, int64(d%time.Second)
 	if rest == 0 {
@@ -139,7 +146,7 @@ func appendDuration(dst []byte, d time.Duration) []byte {
 	return binary.AppendVarint(binary.AppendVarint(dst, seconds|1), rest)
 }
 
-// appendPart appends s, or where it is in the head, as it is with an entity tag.
+// appendPart appends s, or its position if the head contains s, as it usually does for an ETag.
 func appendPart(dst []byte, s, head string) []byte {
 	if i := strings.Index(head, s); i >= 0 && s != "" {
 		dst = binary.AppendUvarint(dst, uint64(len(s))<<1|1)
@@ -149,7 +156,7 @@ func appendPart(dst []byte, s, head string) []byte {
 	return append(dst, s...)
 }
 
-// unpacked is an object as most are, in one allocation.
+// unpacked holds a decoded object with one variant in a single allocation.
 type unpacked struct {
 	Object
 	list     [1]*Entry
@@ -158,8 +165,8 @@ type unpacked struct {
 	segments [2][]byte
 }
 
-// unpack is the object of a record. Its strings and bodies are parts of the record.
-func unpack(b []byte, known *eras) *Object {
+// unpack decodes a record. The strings and bodies of the object are parts of the record.
+func unpack(b []byte, known *eraNumbers) *Object {
 	u, rest := unpackHead(b, known)
 	spare := u.segments[:]
 	for _, e := range u.Variants {
@@ -178,10 +185,11 @@ func unpack(b []byte, known *eras) *Object {
 	return &u.Object
 }
 
-// unpackHead is unpack without the bodies, which are empty and know their sizes; rest is what comes behind.
-func unpackHead(b []byte, known *eras) (u *unpacked, rest []byte) {
+// unpackHead decodes a record up to the bodies. It sets the sizes of the bodies but no segments.
+// rest is the remainder of b.
+func unpackHead(b []byte, known *eraNumbers) (u *unpacked, rest []byte) {
 	u = new(unpacked)
-	// Nobody writes to a record once it is there, so what is a part of it may be a string.
+	// Records are never changed once written, so a part of one may be used as a string.
 	r := reader{s: unsafe.String(unsafe.SliceData(b), len(b))[recordHead:]}
 	u.Key.Hash = [16]byte(b[4:recordHead])
 	u.Key.Full = r.string()
@@ -203,8 +211,9 @@ func unpackHead(b []byte, known *eras) (u *unpacked, rest []byte) {
 	return u, b[len(b)-len(r.s):]
 }
 
-// variant reads one variant. Its representations are the first of spare if there are enough; what is left of spare is returned.
-func (r *reader) variant(e *Entry, spare []Representation, known *eras) []Representation {
+// variant decodes one variant into e. It takes e's representations from spare if that is long
+// enough, and returns the rest of spare.
+func (r *reader) variant(e *Entry, spare []Representation, known *eraNumbers) []Representation {
 	n := r.count(1)
 	if n > len(spare) {
 		spare = make([]Representation, n)
@@ -271,4 +280,61 @@ func (r *reader) part(head string) string {
 	}
 	at := r.uint()
 	return head[at : at+n>>1]
+}
+
+// maxEraNumbers is the number of eras that have a number. A new era begins only if the history of
+// purges is lost, which is rare.
+const maxEraNumbers = 100
+
+// eraNumbers gives the eras in records short numbers. Nearly all records have the same era, so a
+// number makes records shorter.
+type eraNumbers struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]uint64]
+}
+
+// number is that of an era, from 1 on; 0 when there are too many.
+// number returns the number of an era, counting from 1, or 0 if all numbers are taken.
+func (e *eraNumbers) number(era uint64) int {
+	if list := e.list.Load(); list != nil {
+		if i := slices.Index(*list, era); i >= 0 {
+			return i + 1
+		}
+	}
+	return e.add(era)
+}
+
+func (e *eraNumbers) add(era uint64) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []uint64
+	if old := e.list.Load(); old != nil {
+		list = *old
+	}
+	if i := slices.Index(list, era); i >= 0 {
+		return i + 1
+	}
+	if len(list) == maxEraNumbers {
+		return 0
+	}
+	list = append(slices.Clip(list), era)
+	e.list.Store(&list)
+	return len(list)
+}
+
+// append appends the number of an era. If the era has no number, it appends 0 and the era itself.
+func (e *eraNumbers) append(dst []byte, era uint64) []byte {
+	n := e.number(era)
+	dst = append(dst, byte(n))
+	if n == 0 {
+		dst = binary.AppendUvarint(dst, era)
+	}
+	return dst
+}
+
+func (e *eraNumbers) read(r *reader) uint64 {
+	if n := r.byte(); n > 0 {
+		return (*e.list.Load())[n-1]
+	}
+	return r.uint()
 }

@@ -57,9 +57,10 @@ func anyEntry(t *rapid.T) *Entry {
 	return e
 }
 
-// An object that comes out of its record is the one that went in, but for how its bodies are cut.
+// TestRecordKeepsEverything checks that an object from a record equals the original, except for the
+// segments of its bodies.
 func TestRecordKeepsEverything(t *testing.T) {
-	var known eras
+	var known eraNumbers
 	rapid.Check(t, func(t *rapid.T) {
 		o := &Object{Key: cachepolicy.KeyOf(rapid.String().Draw(t, "key"))}
 		for range rapid.IntRange(0, 3).Draw(t, "variants") {
@@ -89,10 +90,11 @@ func TestRecordKeepsEverything(t *testing.T) {
 	})
 }
 
-// A field that is added to what is stored and forgotten in records would be lost.
+// TestRecordsKnowAllFields fails if a field is added to the stored types and missing from records,
+// where it would be lost.
 func TestRecordsKnowAllFields(t *testing.T) {
 	for typ, fields := range map[reflect.Type]int{
-		reflect.TypeFor[cachepolicy.Meta](): 16, reflect.TypeFor[Entry](): 8, reflect.TypeFor[Representation](): 4,
+		reflect.TypeFor[cachepolicy.Meta](): 16, reflect.TypeFor[Entry](): 9, reflect.TypeFor[Representation](): 4,
 	} {
 		if n := typ.NumField(); n != fields {
 			t.Errorf("%v has %d fields; record.go, and TestRecordKeepsEverything, know of %d", typ, n, fields)
@@ -139,7 +141,7 @@ func TestIndexAgainstAMap(t *testing.T) {
 	})
 }
 
-// numbered is an entry that says in each byte of its body and in its head which it is.
+// numbered returns an entry with its number in its head and in each byte of its body.
 func numbered(n uint32, size int) *Entry {
 	e := lightEntry(time.Now())
 	mark := binary.LittleEndian.AppendUint32(nil, n)
@@ -154,8 +156,9 @@ func isNumbered(e *Entry) bool {
 	return r.Head == string(mark) && bytes.Equal(slices.Concat(r.Body.Segments...), bytes.Repeat(mark, int(r.Body.Size)/4))
 }
 
-// What a reader has been given stays as it is, however long he holds it and whatever comes and goes meanwhile; and what is
-// moved is still itself. The waste stays within its bound.
+// TestRecordsMoveUnderReaders checks that an object does not change while a reader holds it,
+// whatever is put or evicted meanwhile, that moved records keep their content, and that waste stays
+// within its limit.
 func TestRecordsMoveUnderReaders(t *testing.T) {
 	const objects = 6_000
 	m, err := NewMemory(MemoryConfig{Size: 4 << 20})
@@ -168,7 +171,7 @@ func TestRecordsMoveUnderReaders(t *testing.T) {
 	for round := range 12 {
 		for i := range objects {
 			if (i*7+round)%3 == 0 {
-				continue // lives on beside those that are replaced, so that chunks have both
+				continue // stays stored beside replaced objects, so that chunks hold both
 			}
 			seq++
 			if err := m.Put(t.Context(), lightKey(uint64(i)), numbered(seq, 100+(i*13+round*101)%700), 0); err != nil {
@@ -178,7 +181,8 @@ func TestRecordsMoveUnderReaders(t *testing.T) {
 			if m.chunks.waste() <= m.chunks.slack {
 				over = 0
 			}
-			if over > 3 { // what is evicted behind a Put, by the tier's own goroutine, is dealt with by the next
+			// The next Put handles the evictions that the tier's own goroutine made after a Put.
+			if over > 3 {
 				t.Fatalf("%d bytes are wasted after each of %d puts, of %d that may be", m.chunks.waste(), over, m.chunks.slack)
 			}
 			if o, err := m.Get(t.Context(), lightKey(uint64(i*31%objects))); err == nil && i%10 == 0 {
@@ -203,8 +207,9 @@ func TestRecordsMoveUnderReaders(t *testing.T) {
 	}
 }
 
-// Whoever holds an object that was large when it came must not hold a chunk, nor the other way round.
-func TestWhatGrowsLetsGoOfItsChunk(t *testing.T) {
+// TestGrownObjectReleasesItsChunk checks that a large object does not refer to a chunk, and that a
+// small object does not refer to a large one.
+func TestGrownObjectReleasesItsChunk(t *testing.T) {
 	m, err := NewMemory(MemoryConfig{Size: 16 << 20})
 	if err != nil {
 		t.Fatal(err)

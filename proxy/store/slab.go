@@ -5,10 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// slab holds values that are named by numbers instead of pointers, so that a table of millions of them is nothing to the garbage collector. 0 names
-// none. The values themselves are guarded by whoever uses them.
+// slab holds values that are named by numbers instead of pointers, so that the garbage collector
+// does not scan a table of millions of them. The number 0 names no value. The slab does not guard
+// the values; its users do.
 type slab[T any] struct {
-	bits   uint // of the place in a block
+	bits   uint // bits of a number that select the value within a block
 	blocks atomic.Pointer[[][]T]
 
 	mu   sync.Mutex
@@ -23,12 +24,12 @@ func (s *slab[T]) init(bits uint) {
 	s.blocks.Store(new([][]T))
 }
 
-// at is the value that i names. It stays where it is.
+// at returns the value that i names. The value never moves.
 func (s *slab[T]) at(i uint32) *T {
 	return &(*s.blocks.Load())[i>>s.bits][i&(1<<s.bits-1)]
 }
 
-// take names a value that nobody has. It may hold what its last owner left there.
+// take returns the number of a free value. The value may still hold the data of its last owner.
 func (s *slab[T]) take() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,21 +41,21 @@ func (s *slab[T]) take() uint32 {
 	i := s.next
 	s.next++
 	if blocks := *s.blocks.Load(); int(i>>s.bits) >= len(blocks) {
-		// Those who look at the old list don't see beyond its length.
+		// A reader of the old list does not look beyond its length.
 		blocks = append(blocks, make([]T, 1<<s.bits))
 		s.blocks.Store(&blocks)
 	}
 	return i
 }
 
-// give takes i back.
+// give frees the value i.
 func (s *slab[T]) give(i uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, i)
 }
 
-// end is above every number that has been taken.
+// end returns a number above every number that take has returned.
 func (s *slab[T]) end() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 )
 
-// workload yields the numbers of the objects that are asked for, one after the other.
+// workload yields the numbers of the requested objects.
 type workload func() uint64
 
 const (
@@ -14,13 +14,13 @@ const (
 	shifts   = 10
 )
 
-// zipf has a fixed popularity, by a Zipf law with exponent 1.01 over so many objects.
+// zipf has a fixed popularity, by a Zipf law with exponent 1.01 over the given number of objects.
 func zipf(seed, objects uint64) workload {
 	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 1)), 1.01, 1, objects-1)
 	return z.Uint64
 }
 
-// scanned is zipf in which one request in ten is for an object that is never asked for again.
+// scanned is zipf in which one request in ten is for an object that is never requested again.
 func scanned(seed, objects uint64) workload {
 	hot, fresh, n := zipf(seed, objects), uint64(1<<40), 0
 	return func() uint64 {
@@ -32,7 +32,7 @@ func scanned(seed, objects uint64) workload {
 	}
 }
 
-// shifting is zipf in which what is popular changes ten times within the given number of requests.
+// shifting is zipf in which popularity changes ten times within the given number of requests.
 func shifting(seed, objects uint64, requests int) workload {
 	hot, n := zipf(seed, objects), 0
 	return func() uint64 {
@@ -42,7 +42,7 @@ func shifting(seed, objects uint64, requests int) workload {
 	}
 }
 
-// plainLRU is what the store is measured against.
+// plainLRU is the reference for the store.
 type plainLRU struct {
 	capacity int
 	order    list.List
@@ -66,7 +66,7 @@ func (l *plainLRU) ask(n uint64) bool {
 	return false
 }
 
-// scatter is a hash of n, so that numbers make keys that look like those of SHA-256.
+// scatter hashes n, so that numbers become keys that look like SHA-256.
 func scatter(n uint64) (hash [16]byte) {
 	for i := range 2 {
 		n ^= n >> 30

@@ -11,9 +11,13 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/penstock/penstock/proxy/upstream/send"
+	"github.com/penstock/penstock/proxy/upstream/std"
 )
 
-// Config describes one upstream. It is plain data: two pools of equal Config behave alike, so that a pool can outlive a reload that did not touch it.
+// Config describes one upstream. It is plain data: two pools of equal Config behave alike, so that
+// a pool can outlive a reload that did not touch it.
 type Config struct {
 	Name     string // for errors and records
 	Targets  []Target
@@ -41,19 +45,15 @@ type Limits struct {
 	Max         int           // open at once; 0 is no limit. Over HTTP/2 a connection carries many requests: Max × StreamsPerConn of them are admitted
 	IdleTimeout time.Duration // how long an unused connection stays open, DefaultIdleTimeout when 0
 	Wait        time.Duration // how long a request waits for a connection when Max are in use; 0: not at all
+	Upgraded    int           // upgraded connections, streams and calls whose clients stand still, which do not count in Max; 0 is no limit
 }
 
-// Timeouts bounds the waits of one exchange. Zero is no bound.
-type Timeouts struct {
-	Connect   time.Duration // TCP and TLS handshake
-	FirstByte time.Duration // from the end of the request to the response's header section
-	Idle      time.Duration // between two pieces of a body, in either direction
-	Total     time.Duration // the whole exchange; it ends to count when a connection is upgraded
-}
+// Timeouts bounds the waits of one request.
+type Timeouts = send.Timeouts
 
 // TLS says how the connections to https targets are secured.
 type TLS struct {
-	CA         []byte // PEM certificates to trust in place of the system's
+	CA         []byte // PEM certificates to trust instead of the system's
 	ServerName string // expected in the certificate and sent as SNI, the target's host when ""
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
@@ -76,16 +76,18 @@ const (
 	ProtocolH1   Protocol = "h1"   // HTTP/1.1
 	ProtocolH2   Protocol = "h2"   // HTTP/2 over TLS
 	ProtocolH2C  Protocol = "h2c"  // HTTP/2 by prior knowledge, without TLS
-	ProtocolAuto Protocol = "auto" // what ALPN agrees on over TLS, HTTP/1.1 without
+	ProtocolAuto Protocol = "auto" // the version that ALPN chooses over TLS; HTTP/1.1 without TLS
 )
 
 const (
-	// DefaultMaxHeaderBytes is ample for any sane response and small enough that ten thousand hostile ones fit in memory.
+	// DefaultMaxHeaderBytes is ample for any sane response and small enough that ten thousand
+	// hostile ones fit in memory.
 	DefaultMaxHeaderBytes = 256 << 10
-	// DefaultIdleTimeout is shorter than the keep-alive of common servers behind load balancers (AWS 350 s, nginx 75 s is raised by most).
+	// DefaultIdleTimeout is shorter than the keep-alive of common servers behind load balancers
+	// (AWS 350 s, nginx 75 s is raised by most).
 	DefaultIdleTimeout = 90 * time.Second
-	// StreamsPerConn is the number of concurrent HTTP/2 streams that servers commonly allow, and RFC 9113 §6.5.2 recommends as the least.
-	StreamsPerConn = 100
+	// StreamsPerConn is the number of requests that one HTTP/2 connection carries at a time.
+	StreamsPerConn = std.StreamsPerConn
 	// maxWeight keeps a round robin's period short.
 	maxWeight = 1000
 )
@@ -101,7 +103,8 @@ func (t TLS) equal(o TLS) bool {
 	return bytes.Equal(t.CA, o.CA) && t.ServerName == o.ServerName && t.InsecureSkipVerify == o.InsecureSkipVerify
 }
 
-// withDefaults returns c with the zero values that stand for a default filled in. It shares nothing with c that New changes.
+// withDefaults returns c with the zero values that stand for a default filled in. It shares nothing
+// with c that New changes.
 func (c Config) withDefaults() Config {
 	if c.Balance == "" {
 		c.Balance = BalanceP2C
@@ -170,7 +173,7 @@ func (c Config) checkBalance() error {
 
 func (c Config) checkLimits() error {
 	l := c.Limits
-	if l.Min < 0 || l.Max < 0 || l.Wait < 0 || l.IdleTimeout < 0 {
+	if l.Min < 0 || l.Max < 0 || l.Wait < 0 || l.IdleTimeout < 0 || l.Upgraded < 0 {
 		return errors.New("pool: negative value")
 	}
 	if l.Max > 0 && l.Min > l.Max {

@@ -97,20 +97,6 @@ func TestConfigEqual(t *testing.T) {
 	}
 }
 
-func TestKinds(t *testing.T) {
-	for k := range Kind(len(kindFacts)) {
-		if k.ProxyStatus() == "" || http.StatusText(k.Status()) == "" {
-			t.Errorf("kind %d has no name or status", k)
-		}
-	}
-	if Kind(200).Status() != 500 || Kind(200).ProxyStatus() != "proxy_internal_error" {
-		t.Error("an unknown kind is no internal error")
-	}
-	if !ConnectionTimeout.Timeout() || PoolExhausted.Timeout() {
-		t.Error("Timeout does not tell timeouts from others")
-	}
-}
-
 func TestHashOn(t *testing.T) {
 	r, _ := http.NewRequest("GET", "http://x/a%2Fb", nil)
 	r.Header.Set("X-User", "ann")

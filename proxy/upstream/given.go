@@ -3,13 +3,16 @@ package upstream
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/penstock/penstock/proxy/upstream/hop"
 )
 
-// Given checks a response that did not come over a connection, and removes from it what ends at this hop, as is done to one that did.
+// Given checks a response that did not come over a connection, and removes the fields that end at
+// this hop. A pool does the same to its responses.
 func Given(resp *http.Response) error {
-	if err := checkResponse(resp); err != nil {
+	if err := hop.CheckResponse(resp); err != nil {
 		return fmt.Errorf("no origin may answer so: %w", err)
 	}
-	strip(resp.Header)
+	hop.Strip(resp.Header)
 	return nil
 }

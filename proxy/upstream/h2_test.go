@@ -12,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
+	"github.com/penstock/penstock/proxy/upstream/hop"
 )
 
 func echo(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +75,7 @@ func TestProtocols(t *testing.T) {
 		if interim != 2 {
 			t.Errorf("%s over %s: %d interim responses", url, p, interim)
 		}
-		if n := pool.targets[0].end.open.Load(); n != 1 {
+		if n := pool.targets[0].endpoint.Open.Load(); n != 1 {
 			t.Errorf("%s over %s: %d connections", url, p, n)
 		}
 	}
@@ -88,7 +91,7 @@ func TestProtocols(t *testing.T) {
 func TestTLSFailures(t *testing.T) {
 	s, ca := tlsServer(t, false, echo)
 	s.Config.ErrorLog = nil
-	f := func(want Kind, c Config) {
+	f := func(want fault.Kind, c Config) {
 		t.Helper()
 		c.Targets = []Target{{URL: s.URL}}
 		p := newPool(t, c)
@@ -96,9 +99,9 @@ func TestTLSFailures(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", c, k, want)
 		}
 	}
-	f(TLSCertificate, Config{})
-	f(TLSCertificate, Config{TLS: TLS{CA: ca, ServerName: "other.example"}})
-	f(TLSAlert, Config{Protocol: ProtocolH2, TLS: TLS{CA: ca}}) // it does not speak h2
+	f(fault.TLSCertificate, Config{})
+	f(fault.TLSCertificate, Config{TLS: TLS{CA: ca, ServerName: "other.example"}})
+	f(fault.TLSAlert, Config{Protocol: ProtocolH2, TLS: TLS{CA: ca}}) // it does not speak h2
 	p := newPool(t, Config{Targets: []Target{{URL: s.URL}}, TLS: TLS{InsecureSkipVerify: true}})
 	do(t, p, request("GET", "/", nil))
 	p = newPool(t, Config{Targets: []Target{{URL: s.URL}}, TLS: TLS{CA: ca, ServerName: "example.com"}})
@@ -125,7 +128,7 @@ func TestUpgradeBesideHTTP2(t *testing.T) {
 	p := newPool(t, c)
 	do(t, p, request("GET", "/", nil))
 	r := request("GET", "/", nil)
-	AskUpgrade(r.Header, "websocket")
+	hop.AskUpgrade(r.Header, "websocket")
 	if resp, body := do(t, p, r); resp.StatusCode != 101 || body != "hello" {
 		t.Errorf("%d %q", resp.StatusCode, body)
 	}
@@ -151,7 +154,7 @@ func TestHTTP2ManyOnOneConnection(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := p.targets[0].end.open.Load(); n != 1 {
+	if n := p.targets[0].endpoint.Open.Load(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
 }
@@ -168,10 +171,10 @@ func TestHTTP2Failures(t *testing.T) {
 	c := to(s.URL)
 	c.Protocol = ProtocolH2C
 	p := newPool(t, c)
-	if k := kindOf(t, p, request("GET", "/", nil)); k != ConnectionTerminated {
+	if k := kindOf(t, p, request("GET", "/", nil)); k != fault.ConnectionTerminated {
 		t.Errorf("reset before the response: %v", k)
 	}
-	if k := kindOf(t, p, request("GET", "/part", nil)); k != ResponseIncomplete {
+	if k := kindOf(t, p, request("GET", "/part", nil)); k != fault.ResponseIncomplete {
 		t.Errorf("reset in the body: %v", k)
 	}
 }
@@ -182,16 +185,16 @@ func TestStockKeepsConnectionsReady(t *testing.T) {
 	c.Limits = Limits{Min: 3, Max: 5}
 	p := newPool(t, c)
 	tg := p.targets[0]
-	eventually(t, "a full stock", func() bool { return tg.stock.size() == 3 })
+	eventually(t, "a full stock", func() bool { return tg.endpoint.Ahead.Size() == 3 })
 	do(t, p, request("GET", "/", nil))
 	if _, conns := s.seen(); conns != 3 {
 		t.Errorf("%d connections: the request did not take one in stock", conns)
 	}
-	if n := tg.stock.size(); n != 2 {
+	if n := tg.endpoint.Ahead.Size(); n != 2 {
 		t.Errorf("%d left in stock", n)
 	}
 	p.Close()
-	eventually(t, "no open connection", func() bool { return tg.end.open.Load() == 0 })
+	eventually(t, "no open connection", func() bool { return tg.endpoint.Open.Load() == 0 })
 }
 
 func TestStockOverTLS(t *testing.T) {
@@ -199,11 +202,11 @@ func TestStockOverTLS(t *testing.T) {
 	c := to(s.URL)
 	c.Limits, c.TLS, c.Protocol = Limits{Min: 1}, TLS{CA: ca}, ProtocolAuto
 	p := newPool(t, c)
-	eventually(t, "a full stock", func() bool { return p.targets[0].stock.size() == 1 })
+	eventually(t, "a full stock", func() bool { return p.targets[0].endpoint.Ahead.Size() == 1 })
 	if resp, _ := do(t, p, request("GET", "/", nil)); resp.Header.Get("X-Proto") != "HTTP/2.0" {
 		t.Errorf("%v", resp.Header)
 	}
-	if p.targets[0].stock.size() != 0 {
+	if p.targets[0].endpoint.Ahead.Size() != 0 {
 		t.Error("the request did not take the connection in stock")
 	}
 }
@@ -231,34 +234,7 @@ func TestStockGivesUpWhileTargetIsDown(t *testing.T) {
 	c := to("http://127.0.0.1:1")
 	c.Limits = Limits{Min: 2}
 	p := newPool(t, c)
-	if k := kindOf(t, p, request("GET", "/", nil)); k != ConnectionRefused {
+	if k := kindOf(t, p, request("GET", "/", nil)); k != fault.ConnectionRefused {
 		t.Errorf("kind %v", k)
-	}
-}
-
-func TestStockPrunes(t *testing.T) {
-	s := answering(t, okResponse)
-	end := &endpoint{address: strings.TrimPrefix(s.url, "http://")}
-	st := newStock(end, 2, time.Minute)
-	if !st.fill(t.Context()) || st.size() != 2 {
-		t.Fatal("not filled")
-	}
-	st.prune(time.Now())
-	if st.size() != 2 {
-		t.Error("pruned what is alive")
-	}
-	st.ready[0].conn.(*conn).Conn.Close()
-	st.prune(time.Now())
-	if st.size() != 1 {
-		t.Error("kept what is dead")
-	}
-	st.prune(time.Now().Add(2 * time.Minute))
-	if st.size() != 0 || end.open.Load() != 0 {
-		t.Error("kept what is too old")
-	}
-	st.fill(t.Context())
-	st.drain()
-	if st.size() != 0 || end.open.Load() != 0 || st.take() != nil {
-		t.Error("kept something after the end")
 	}
 }

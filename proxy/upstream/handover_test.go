@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/proxy/upstream/link"
 )
 
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -222,7 +224,7 @@ func TestEarlyAnswerArrives(t *testing.T) {
 		}
 		read.Close()
 	}
-	eventually(t, "no open connection", func() bool { return p.targets[0].end.open.Load() == 0 })
+	eventually(t, "no open connection", func() bool { return p.targets[0].endpoint.Open.Load() == 0 })
 }
 
 // An answer may go along with its request, to the end of both.
@@ -243,7 +245,9 @@ func TestDuplex(t *testing.T) {
 	})
 	p := newPool(t, to(s.URL))
 	read, write := io.Pipe()
-	resp, err := p.RoundTrip(post(read, -1))
+	r := post(read, -1)
+	r.Header.Set("Content-Type", "application/grpc")
+	resp, err := p.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,12 +269,12 @@ func TestDuplex(t *testing.T) {
 func TestRefusedByItsConnection(t *testing.T) {
 	s := origin(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	p := newPool(t, to(s.URL))
-	var last *conn
-	p.open = func(ctx context.Context, tg *target) (c *conn, err error) {
-		last, err = openPlain(ctx, tg)
+	var last *link.Conn
+	p.dial = func(ctx context.Context, tg *target) (c *link.Conn, err error) {
+		last, err = dialPlain(ctx, tg)
 		return last, err
 	}
-	spoil := func(c *conn) { c.Conn.(*net.TCPConn).CloseRead() } // as if the target had closed it
+	spoil := func(c *link.Conn) { c.Conn.(*net.TCPConn).CloseRead() } // as if the target had closed it
 	do(t, p, post(strings.NewReader("x"), 1))
 	for range 20 {
 		before := last
@@ -300,18 +304,18 @@ func TestRefusedByItsConnectionOverTLS(t *testing.T) {
 	c := to(s.URL)
 	c.TLS.CA, c.Protocol = ca, ProtocolH1
 	p := newPool(t, c)
-	var last *conn
-	p.main.DialTLSContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-		nc, err := p.dial(ctx, "https", address, true)
+	var last *link.Conn
+	p.std.Main.DialTLSContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+		nc, err := p.std.Dial(ctx, "https", address, true)
 		if err == nil {
-			last = h1Conn(nc)
+			last = link.HTTP1(nc)
 		}
 		return nc, err
 	}
 	do(t, p, post(strings.NewReader("x"), 1))
 	for range 20 {
 		before := last
-		before.handover.forbid()
+		before.Overlap.Forbid()
 		body := &late{Reader: strings.NewReader("mine")}
 		r, ev := withEvent(post(body, 4))
 		if _, got := do(t, p, r); got != "mine" {
@@ -321,7 +325,7 @@ func TestRefusedByItsConnectionOverTLS(t *testing.T) {
 			t.Errorf("%d tries, body closed: %v", ev.Tries, body.closed.Load())
 		}
 		before = last
-		before.handover.forbid()
+		before.Overlap.Forbid()
 		if do(t, p, request("GET", "/", nil)); last == before {
 			t.Error("the same connection")
 		}
@@ -348,7 +352,7 @@ func TestUnsolicitedOnAnIdleConnection(t *testing.T) {
 	p := newPool(t, to(s.url))
 	do(t, p, request("GET", "/", nil))
 	close(speak)
-	eventually(t, "the connection is closed", func() bool { return p.targets[0].end.open.Load() == 0 })
+	eventually(t, "the connection is closed", func() bool { return p.targets[0].endpoint.Open.Load() == 0 })
 	p.Close()
 	if logged.Len() != 0 {
 		t.Errorf("logged %q", logged.String())

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/upstream/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,14 +61,14 @@ func do(t *testing.T, p *Pool, r *http.Request) (*http.Response, string) {
 }
 
 // kindOf runs r, which has to fail before a response or in its body, and returns the kind of the failure.
-func kindOf(t *testing.T, p *Pool, r *http.Request) Kind {
+func kindOf(t *testing.T, p *Pool, r *http.Request) fault.Kind {
 	t.Helper()
 	resp, err := p.RoundTrip(r)
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
 		resp.Body.Close()
 	}
-	var own *Error
+	var own *fault.Error
 	if !errors.As(err, &own) {
 		t.Fatalf("%s %s: %v is no *Error", r.Method, r.URL, err)
 	}

@@ -29,7 +29,7 @@ func parseHashOn(s string) (hashOn, error) {
 	return h, fmt.Errorf("hash_on %q is none of header:NAME, cookie:NAME, path, client_ip", s)
 }
 
-// value is what r is told apart by, "" when it has nothing of the kind.
+// value is the part of r that is hashed, or "" if r does not have it.
 func (h hashOn) value(r *http.Request) string {
 	switch h.kind {
 	case "header":

@@ -12,6 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
+	"github.com/penstock/penstock/proxy/upstream/hop"
+	"github.com/penstock/penstock/proxy/upstream/link"
+	"github.com/penstock/penstock/proxy/upstream/send"
 )
 
 const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -24,7 +29,7 @@ func TestF3ConnectIsNotForwarded(t *testing.T) {
 	r := request("CONNECT", "/", nil)
 	r.Body = &closer{strings.NewReader("GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"), &closed}
 	r.ContentLength = -1
-	if k := kindOf(t, p, r); k != RequestDenied {
+	if k := kindOf(t, p, r); k != fault.RequestDenied {
 		t.Errorf("kind %v", k)
 	}
 	if _, conns := s.seen(); conns != 0 || !closed {
@@ -41,29 +46,29 @@ func (c *closer) Close() error { *c.closed = true; return nil }
 
 // F5: a change of protocol is accepted only where it was asked for; anything but 101 leaves an ordinary response.
 func TestF5Upgrade(t *testing.T) {
-	f := func(ask, answer string, want Kind) {
+	f := func(ask, answer string, want fault.Kind) {
 		t.Helper()
 		s := answering(t, answer)
 		p := newPool(t, to(s.url))
 		r := request("GET", "/", nil)
 		r.Header.Set("Upgrade", "h2c") // what a client sent without the gateway's consent
 		if ask != "" {
-			AskUpgrade(r.Header, ask)
+			hop.AskUpgrade(r.Header, ask)
 		}
 		if k := kindOf(t, p, r); k != want {
 			t.Errorf("asked %q, answer %q: %v, want %v", ask, answer, k, want)
 		}
-		eventually(t, "no open connection", func() bool { return p.targets[0].end.open.Load() == 0 })
+		eventually(t, "no open connection", func() bool { return p.targets[0].endpoint.Open.Load() == 0 })
 		if heads, _ := s.seen(); strings.Contains(heads[0], "h2c") {
 			t.Errorf("sent %q", heads[0])
 		}
 	}
 	const switching = "HTTP/1.1 101 Switching Protocols\r\n"
-	f("", switching+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", UpgradeFailed)
-	f("", switching+"\r\n", UpgradeFailed)
-	f("websocket", switching+"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", UpgradeFailed)
-	f("websocket", switching+"Connection: Upgrade\r\n\r\n", UpgradeFailed)
-	f("websocket", switching+"Upgrade: websocket\r\n\r\n", UpgradeFailed)
+	f("", switching+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", fault.UpgradeFailed)
+	f("", switching+"\r\n", fault.UpgradeFailed)
+	f("websocket", switching+"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", fault.UpgradeFailed)
+	f("websocket", switching+"Connection: Upgrade\r\n\r\n", fault.UpgradeFailed)
+	f("websocket", switching+"Upgrade: websocket\r\n\r\n", fault.UpgradeFailed)
 }
 
 func TestF5RefusedUpgradeIsAnOrdinaryResponse(t *testing.T) {
@@ -71,7 +76,7 @@ func TestF5RefusedUpgradeIsAnOrdinaryResponse(t *testing.T) {
 	p := newPool(t, to(s.url))
 	for range 2 {
 		r := request("GET", "/", nil)
-		AskUpgrade(r.Header, "websocket")
+		hop.AskUpgrade(r.Header, "websocket")
 		resp, body := do(t, p, r)
 		if _, writable := resp.Body.(io.Writer); writable || body != "ok" || resp.Header.Get("Upgrade") != "" {
 			t.Errorf("%q %v, writable %v", body, resp.Header, writable)
@@ -165,8 +170,8 @@ func TestF11LeftoverFailsWhatCannotBeRepeated(t *testing.T) {
 	for range 20 {
 		resp, err := p.RoundTrip(request("POST", "/", strings.NewReader("x")))
 		if err != nil {
-			var own *Error
-			if !errors.As(err, &own) || own.Kind != ConnectionTerminated {
+			var own *fault.Error
+			if !errors.As(err, &own) || own.Kind != fault.ConnectionTerminated {
 				t.Fatal(err)
 			}
 			continue
@@ -186,15 +191,15 @@ func TestF11ResponseBeforeRequest(t *testing.T) {
 	})
 	c := to(s.url)
 	p := newPool(t, c)
-	p.open = func(ctx context.Context, tg *target) (*conn, error) {
-		c, err := openPlain(ctx, tg)
+	p.dial = func(ctx context.Context, tg *target) (*link.Conn, error) {
+		c, err := dialPlain(ctx, tg)
 		if err == nil {
-			eventually(t, "early bytes", func() bool { return !c.probe.silent() })
+			eventually(t, "early bytes", func() bool { return !c.Probe.Silent() })
 		}
 		return c, err
 	}
 	for range 10 {
-		if k := kindOf(t, p, request("GET", "/", nil)); k != ConnectionTerminated {
+		if k := kindOf(t, p, request("GET", "/", nil)); k != fault.ConnectionTerminated {
 			t.Errorf("kind %v", k)
 		}
 	}
@@ -213,13 +218,13 @@ func TestF11InterimFlood(t *testing.T) {
 	n := 0
 	r := request("GET", "/", nil)
 	r = r.WithContext(WithInterim(r.Context(), func(int, http.Header) { n++ }))
-	if k := kindOf(t, p, r); k != ProtocolError || n != maxInterim {
+	if k := kindOf(t, p, r); k != fault.ProtocolError || n != send.MaxInterim {
 		t.Errorf("kind %v after %d", k, n)
 	}
 }
 
 func TestF11EarlyClose(t *testing.T) {
-	f := func(answer string, want Kind) {
+	f := func(answer string, want fault.Kind) {
 		t.Helper()
 		p := newPool(t, to(once(t, answer).url))
 		r, ev := withEvent(request("GET", "/", nil))
@@ -230,38 +235,38 @@ func TestF11EarlyClose(t *testing.T) {
 			t.Errorf("%q: still in flight", answer)
 		}
 	}
-	f("", ConnectionTerminated)
-	f("HTTP/1.1 200", ConnectionTerminated)
-	f("HTTP/1.1 200 OK\r\nContent-Le", ProtocolError) // net/http tells it from a field without a colon no more than we
-	f("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour", ResponseIncomplete)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n", ResponseIncomplete)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n", ResponseIncomplete)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfo", ResponseIncomplete)
+	f("", fault.ConnectionTerminated)
+	f("HTTP/1.1 200", fault.ConnectionTerminated)
+	f("HTTP/1.1 200 OK\r\nContent-Le", fault.ProtocolError) // net/http tells it from a field without a colon no more than we
+	f("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour", fault.ResponseIncomplete)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n", fault.ResponseIncomplete)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n", fault.ResponseIncomplete)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfo", fault.ResponseIncomplete)
 }
 
 // R18 and what else no valid response is.
 func TestInvalidResponses(t *testing.T) {
-	f := func(answer string, want Kind) {
+	f := func(answer string, want fault.Kind) {
 		t.Helper()
 		p := newPool(t, to(once(t, answer).url))
 		if k := kindOf(t, p, request("GET", "/?"+url.QueryEscape(answer[:min(80, len(answer))]), nil)); k != want {
 			t.Errorf("%q: %v, want %v", answer, k, want)
 		}
 	}
-	f("SSH-2.0-OpenSSH_9.2\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 2OO OK\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 99 No\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 600 No\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nA B: c\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nA: b\x00c\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nA: b\rX-Evil: c\r\nContent-Length: 0\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ProtocolError)
-	f("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", DefaultMaxHeaderBytes)+"\r\n\r\n", ResponseHeaderTooLarge)
-	f("HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Y: z\r\n", 40000)+"\r\n", ResponseHeaderTooLarge)
+	f("SSH-2.0-OpenSSH_9.2\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 2OO OK\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 99 No\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 600 No\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nA B: c\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nA: b\x00c\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nA: b\rX-Evil: c\r\nContent-Length: 0\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", fault.ProtocolError)
+	f("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", DefaultMaxHeaderBytes)+"\r\n\r\n", fault.ResponseHeaderTooLarge)
+	f("HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Y: z\r\n", 40000)+"\r\n", fault.ResponseHeaderTooLarge)
 }
 
 func TestSpaceBeforeColonIsRemoved(t *testing.T) {
@@ -293,10 +298,10 @@ func TestLoopIsRefused(t *testing.T) {
 	s := answering(t, okResponse)
 	p := newPool(t, to(s.url))
 	r := request("GET", "/", nil)
-	r.Header["Via"] = []string{strings.TrimSuffix(strings.Repeat("1.1 penstock, ", maxPasses-1), ", ")}
+	r.Header["Via"] = []string{strings.TrimSuffix(strings.Repeat("1.1 penstock, ", hop.MaxPasses-1), ", ")}
 	do(t, p, r)
 	r.Header["Via"] = append(r.Header["Via"], "1.1 penstock")
-	if k := kindOf(t, p, r); k != LoopDetected {
+	if k := kindOf(t, p, r); k != fault.LoopDetected {
 		t.Errorf("kind %v", k)
 	}
 }
@@ -312,7 +317,7 @@ func TestTimeouts(t *testing.T) {
 		})
 	}
 	const head, long = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", 2 * time.Second
-	f := func(s *script, bounds Timeouts, want Kind) {
+	f := func(s *script, bounds Timeouts, want fault.Kind) {
 		t.Helper()
 		c := to(s.url)
 		c.Timeouts = bounds
@@ -329,10 +334,10 @@ func TestTimeouts(t *testing.T) {
 		}
 	}
 	short := 30 * time.Millisecond
-	f(slow("", head, long), Timeouts{FirstByte: short}, ResponseTimeout)
-	f(slow("", head, long), Timeouts{Total: short}, ResponseTimeout)
-	f(slow(head+"four", "four", long), Timeouts{FirstByte: short, Idle: short}, ReadTimeout)
-	f(slow(head+"four", "four", long), Timeouts{FirstByte: short, Total: short}, ResponseTimeout)
+	f(slow("", head, long), Timeouts{FirstByte: short}, fault.ResponseTimeout)
+	f(slow("", head, long), Timeouts{Total: short}, fault.ResponseTimeout)
+	f(slow(head+"four", "four", long), Timeouts{FirstByte: short, Idle: short}, fault.ReadTimeout)
+	f(slow(head+"four", "four", long), Timeouts{FirstByte: short, Total: short}, fault.ResponseTimeout)
 
 	// A steady trickle is not idle, and a slow reader is not the target's fault.
 	c := to(serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
@@ -367,7 +372,7 @@ func TestTargetThatStopsReading(t *testing.T) {
 	p := newPool(t, c)
 	r := request("POST", "/", io.LimitReader(zeros{}, 1<<30))
 	r.ContentLength = 1 << 30
-	if k := kindOf(t, p, r); k != WriteTimeout {
+	if k := kindOf(t, p, r); k != fault.WriteTimeout {
 		t.Errorf("kind %v", k)
 	}
 }
@@ -377,11 +382,11 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestConnectFailures(t *testing.T) {
-	f := func(url string, want Kind) {
+	f := func(url string, want fault.Kind) {
 		t.Helper()
 		c := to(url)
 		c.Timeouts.Connect = 5 * time.Second
-		if want == ConnectionTimeout {
+		if want == fault.ConnectionTimeout {
 			c.Timeouts.Connect = 50 * time.Millisecond
 		}
 		p := newPool(t, c)
@@ -396,15 +401,15 @@ func TestConnectFailures(t *testing.T) {
 	}
 	gone := ln.Addr().String()
 	ln.Close()
-	f("http://"+gone, ConnectionRefused)
-	f("https://"+gone, ConnectionRefused)
+	f("http://"+gone, fault.ConnectionRefused)
+	f("https://"+gone, fault.ConnectionRefused)
 	silent := serve(t, func(s *script, c net.Conn, br *bufio.Reader) { io.Copy(io.Discard, br) })
-	f("https"+strings.TrimPrefix(silent.url, "http"), ConnectionTimeout) // the TLS handshake is part of connecting
+	f("https"+strings.TrimPrefix(silent.url, "http"), fault.ConnectionTimeout) // the TLS handshake is part of connecting
 	plain := serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
 		br.ReadByte()
 		io.WriteString(c, "HTTP/1.1 400 No\r\n\r\n")
 	})
-	f("https"+strings.TrimPrefix(plain.url, "http"), TLSProtocol)
+	f("https"+strings.TrimPrefix(plain.url, "http"), fault.TLSProtocol)
 	shut := serve(t, func(s *script, c net.Conn, br *bufio.Reader) {})
-	f("https"+strings.TrimPrefix(shut.url, "http"), TLSProtocol)
+	f("https"+strings.TrimPrefix(shut.url, "http"), fault.TLSProtocol)
 }

@@ -35,31 +35,20 @@ func TestManyDeadLines(t *testing.T) {
 		})
 	}
 	all.Wait()
-	lines := p.targets[0].lines
-	idle := func() int {
-		lines.mu.Lock()
-		defer lines.mu.Unlock()
-		return len(lines.idle)
-	}
-	if got := idle(); got != n {
+	lines := p.targets[0].idle
+	if got, _ := lines.Count(); got != n {
 		t.Fatalf("%d idle connections, want %d", got, n)
 	}
 	s.CloseClientConnections()
 	eventually(t, "the end of the connections arrives", func() bool {
-		lines.mu.Lock()
-		defer lines.mu.Unlock()
-		for _, l := range lines.idle {
-			if l.ready() {
-				return false
-			}
-		}
-		return true
+		_, usable := lines.Count()
+		return usable == 0
 	})
 	r, ev := withEvent(post(strings.NewReader("mine"), 4)) // which can't be sent twice
 	if _, got := do(t, p, r); got != "mine" || ev.Tries > 2 {
 		t.Errorf("%q after %d tries", got, ev.Tries)
 	}
-	if got := idle(); got > 1 {
+	if got, _ := lines.Count(); got > 1 {
 		t.Errorf("%d idle connections are left", got)
 	}
 }
@@ -70,25 +59,5 @@ func TestIdleLinesAreClosed(t *testing.T) {
 	c.Limits.IdleTimeout = 10 * time.Millisecond
 	p := newPool(t, c)
 	do(t, p, request("GET", "/", nil))
-	eventually(t, "the connection is closed", func() bool { return p.targets[0].end.open.Load() == 0 })
-}
-
-// A line that has just carried a body is not the first choice, and rests where it is the only one.
-func TestLinesRest(t *testing.T) {
-	s := newLines(time.Minute, 10)
-	defer s.close()
-	now := time.Now()
-	rested, tired := newLine(&conn{}), newLine(&conn{})
-	rested.kill, tired.kill = func() {}, func() {}
-	s.put(rested, false, now)
-	s.put(tired, true, now)
-	if got := s.take(now, true); got != rested || got.rest(now) > 0 {
-		t.Error("the rested line was not taken")
-	}
-	if got := s.take(now, true); got != tired || got.rest(now) != restTime || got.rest(now.Add(restTime)) > 0 {
-		t.Error("the other was not, or does not rest")
-	}
-	if s.take(now, true) != nil {
-		t.Error("there is a third")
-	}
+	eventually(t, "the connection is closed", func() bool { return p.targets[0].endpoint.Open.Load() == 0 })
 }

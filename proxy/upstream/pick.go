@@ -1,18 +1,23 @@
 package upstream
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// state is what a choice needs to know of one target.
+// state holds the facts about one target that a choice needs.
 type state struct {
 	weight   int // at least 1
 	inFlight int
+	tried    bool // by this request, in vain
+	out      bool // recent failures speak against it
 }
 
 // lighter reports whether a is less loaded than b, each for its weight.
 func lighter(a, b state) bool { return a.inFlight*b.weight < b.inFlight*a.weight }
 
-// pickP2C draws two targets by weight and takes the less loaded; of two alike the first drawn, so that the weights hold when nothing is loaded.
-// random is uniform over all of uint64.
+// pickP2C draws two targets by weight and takes the less loaded; of two alike the first drawn, so
+// that the weights hold when nothing is loaded. random is uniform over all of uint64.
 func pickP2C(states []state, random uint64) int {
 	first := draw(states, -1, uint32(random>>32))
 	if len(states) == 1 {
@@ -25,7 +30,8 @@ func pickP2C(states []state, random uint64) int {
 	return first
 }
 
-// pickLeastConn takes the least loaded target; among equals it draws by weight, so that an idle upstream is not always asked at its first target.
+// pickLeastConn takes the least loaded target; among equals it draws by weight, so that an idle
+// upstream is not always asked at its first target.
 func pickLeastConn(states []state, random uint64) int {
 	least := states[0]
 	for _, s := range states[1:] {
@@ -62,8 +68,8 @@ func drawWhere(states []state, random uint32, eligible func(int) bool) int {
 	return last
 }
 
-// smoothOrder is one period of smooth weighted round robin (as nginx does it): each target comes as often as its weight says, spread as evenly as may
-// be.
+// smoothOrder is one period of smooth weighted round robin (as nginx does it): each target comes as
+// often as its weight says, spread as evenly as may be.
 func smoothOrder(weights []int) []int {
 	period, divisor := 0, 0
 	for _, w := range weights {
@@ -88,6 +94,21 @@ func smoothOrder(weights []int) []int {
 	return order
 }
 
+// turnOf is the target whose turn it is among the candidates. The others' turns are shared out as
+// the weights say.
+func turnOf(order []int, turn uint64, candidates []int) int {
+	if candidates == nil {
+		return order[turn%uint64(len(order))]
+	}
+	theirs := make([]int, 0, len(order))
+	for _, i := range order {
+		if slices.Contains(candidates, i) {
+			theirs = append(theirs, i)
+		}
+	}
+	return theirs[turn%uint64(len(theirs))]
+}
+
 func gcd(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b
@@ -95,8 +116,9 @@ func gcd(a, b int) int {
 	return a
 }
 
-// pickHash is weighted rendezvous hashing: each target scores the key by itself, so that a target which comes or goes moves only the keys that it
-// gains or loses. ids are hashes of the targets' names.
+// pickHash is weighted rendezvous hashing: each target scores the key by itself, so that a target
+// which comes or goes moves only the keys that it gains or loses. ids are hashes of the targets'
+// names.
 func pickHash(states []state, ids []uint64, key uint64) int {
 	best, bestScore := 0, math.Inf(-1)
 	for i, s := range states {
@@ -107,7 +129,8 @@ func pickHash(states []state, ids []uint64, key uint64) int {
 	return best
 }
 
-// rendezvous is -weight/ln(u) for u uniform in (0,1), which makes the chance of the highest score proportional to weight.
+// rendezvous is -weight/ln(u) for u uniform in (0,1), which makes the chance of the highest score
+// proportional to weight.
 func rendezvous(id, key uint64, weight int) float64 {
 	u := (float64(mix(id^mix(key))>>11) + 0.5) / (1 << 53)
 	return -float64(weight) / math.Log(u)
@@ -121,7 +144,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// hashString is 64-bit FNV-1a: the same in every instance of the gateway, which a random seed would not be.
+// hashString is 64-bit FNV-1a: the same in every instance of the gateway, which a random seed would
+// not be.
 func hashString(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {

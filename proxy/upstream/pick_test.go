@@ -124,9 +124,9 @@ func TestPickLeastConn(t *testing.T) {
 			}
 		}
 	}
-	f(1, state{1, 3}, state{1, 2}, state{1, 4})
-	f(0, state{10, 9}, state{1, 1})  // nine of ten is less than one of one
-	f(1, state{10, 11}, state{1, 1}) // eleven of ten is more
+	f(1, state{weight: 1, inFlight: 3}, state{weight: 1, inFlight: 2}, state{weight: 1, inFlight: 4})
+	f(0, state{weight: 10, inFlight: 9}, state{weight: 1, inFlight: 1})  // nine of ten is less than one of one
+	f(1, state{weight: 10, inFlight: 11}, state{weight: 1, inFlight: 1}) // eleven of ten is more
 }
 
 func TestPickHashMovesOnlyWhatItMust(t *testing.T) {

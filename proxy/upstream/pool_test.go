@@ -10,8 +10,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
+	"github.com/penstock/penstock/proxy/upstream/hop"
 )
 
 func TestRoundTripRewritesTheRequest(t *testing.T) {
@@ -131,6 +135,7 @@ func TestStreamsBothWays(t *testing.T) {
 	pr, pw := io.Pipe()
 	r := request("POST", "/", pr)
 	r.ContentLength = -1
+	r.Header.Set("Content-Type", "application/grpc") // its client may wait for the server
 	resp, err := p.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +218,7 @@ func TestUpgrade(t *testing.T) {
 	c.Limits = Limits{Max: 1}
 	p := newPool(t, c)
 	r := request("GET", "/chat", nil)
-	AskUpgrade(r.Header, "websocket")
+	hop.AskUpgrade(r.Header, "websocket")
 	ctx, cancel := context.WithCancel(context.Background())
 	resp, err := p.RoundTrip(r.WithContext(ctx))
 	if err != nil {
@@ -249,6 +254,8 @@ func TestUpgrade(t *testing.T) {
 
 func TestPoolExhausted(t *testing.T) {
 	hold := make(chan struct{})
+	open := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(open) // also if the test fails: the origin waits for its handlers
 	s := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hold" {
 			w.(http.Flusher).Flush()
@@ -256,18 +263,20 @@ func TestPoolExhausted(t *testing.T) {
 		}
 	})
 	c := to(s.URL)
-	c.Limits = Limits{Max: 1, Wait: 30 * time.Millisecond}
+	c.Limits = Limits{Max: 1, Wait: 300 * time.Millisecond}
 	p := newPool(t, c)
 	held, err := p.RoundTrip(request("GET", "/hold", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() { io.Copy(io.Discard, held.Body); held.Body.Close() }()
+	eventually(t, "the answer is being read", func() bool { return isRead(p) }) // otherwise the call leaves its place
 	r, ev := withEvent(request("GET", "/", nil))
 	started := time.Now()
-	if k := kindOf(t, p, r); k != PoolExhausted || k.Status() != 503 || ev.ProxyStatus != "connection_limit_reached" {
+	if k := kindOf(t, p, r); k != fault.PoolExhausted || k.Status() != 503 || ev.ProxyStatus != "connection_limit_reached" {
 		t.Errorf("kind %v, event %+v", k, ev)
 	}
-	if waited := time.Since(started); waited < 30*time.Millisecond || waited > time.Second {
+	if waited := time.Since(started); waited < 300*time.Millisecond || waited > 10*time.Second {
 		t.Errorf("waited %v", waited)
 	}
 	// A caller that goes away while it waits gets its own error.
@@ -277,10 +286,15 @@ func TestPoolExhausted(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	// A connection that becomes free in time is used.
-	time.AfterFunc(10*time.Millisecond, func() { close(hold) })
-	go func() { io.Copy(io.Discard, held.Body); held.Body.Close() }()
+	time.AfterFunc(10*time.Millisecond, open)
 	do(t, p, request("GET", "/", nil))
 	eventually(t, "an empty pool", func() bool { return p.InFlight() == 0 })
+}
+
+// isRead reports whether the client of the only call to p's only target waits for the origin, and not the origin for the client.
+func isRead(p *Pool) bool {
+	counted, waiting := p.targets[0].slots.Busy()
+	return counted == 1 && waiting == 0
 }
 
 func TestWithoutWaitRefusesAtOnce(t *testing.T) {
@@ -292,7 +306,7 @@ func TestWithoutWaitRefusesAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k := kindOf(t, p, request("GET", "/", nil)); k != PoolExhausted {
+	if k := kindOf(t, p, request("GET", "/", nil)); k != fault.PoolExhausted {
 		t.Errorf("kind %v", k)
 	}
 	resp.Body.Close() // unread: the slot is free even so
@@ -399,7 +413,7 @@ func TestCancellationIsTheCallers(t *testing.T) {
 func TestRequestBodyFailureIsTheClients(t *testing.T) {
 	s := origin(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	p := newPool(t, to(s.URL))
-	f := func(want Kind, status int, err error) {
+	f := func(want fault.Kind, status int, err error) {
 		t.Helper()
 		r := request("POST", "/", io.MultiReader(bytes.NewReader(make([]byte, 100)), readerFunc(func([]byte) (int, error) { return 0, err })))
 		r.ContentLength = -1
@@ -407,8 +421,8 @@ func TestRequestBodyFailureIsTheClients(t *testing.T) {
 			t.Errorf("%v: kind %v, status %d", err, k, k.Status())
 		}
 	}
-	f(RequestBody, 400, errors.New("the client went away"))
-	f(RequestTooLarge, 413, &http.MaxBytesError{Limit: 99})
+	f(fault.RequestBody, 400, errors.New("the client went away"))
+	f(fault.RequestTooLarge, 413, &http.MaxBytesError{Limit: 99})
 	eventually(t, "an empty pool", func() bool { return p.InFlight() == 0 })
 }
 
@@ -434,5 +448,5 @@ func TestCloseLetsExchangesEnd(t *testing.T) {
 	}
 	// A request that began with the old snapshot is served, and leaves no connection behind.
 	do(t, p, request("GET", "/", nil))
-	eventually(t, "no open connection", func() bool { return p.targets[0].end.open.Load() == 0 })
+	eventually(t, "no open connection", func() bool { return p.targets[0].endpoint.Open.Load() == 0 })
 }

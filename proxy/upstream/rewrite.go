@@ -7,24 +7,28 @@ import (
 	"strings"
 )
 
-// Rewrite changes the path of a request before it is sent. The zero value changes nothing. It works on canonical escaped paths and is pure.
+// Rewrite changes the path of a request before it is sent. The zero value changes nothing. It works
+// on canonical escaped paths and is pure.
 type Rewrite struct {
 	strip string
 	add   string
-	parts []part // of the template; nil where there is none
+	parts []part // of the template; nil: there is no template
 }
 
-// part is a piece of a template: fixed text, or the name of a route parameter ("*" for what the route's wildcard matched).
+// part is a piece of a template: fixed text, or the name of a route parameter ("*" for the match of
+// the route's wildcard).
 type part struct {
 	text  string
 	param string
 }
 
-// ErrEscape says that a route parameter would have made the path lead elsewhere than the template says.
+// ErrEscape says that a route parameter would have made the path lead elsewhere than the template
+// says.
 var ErrEscape = errors.New("rewrite: a value in the path would leave its place in the template")
 
-// CompileRewrite makes a Rewrite. strip is a prefix of whole segments to take away and add one to put in front. template, which excludes both,
-// is the whole new path, with {*} for what the route's wildcard matched and {name} for a route parameter. params are the names that the route has.
+// CompileRewrite makes a Rewrite. strip is a prefix of whole segments to remove, and add a prefix
+// to put in front. template, which excludes both, is the whole new path, with {*} for the match of
+// the route's wildcard and {name} for a route parameter. params are the names that the route has.
 func CompileRewrite(strip, add, template string, params []string) (*Rewrite, error) {
 	if template == "" {
 		rw := &Rewrite{strip: strings.TrimRight(strip, "/"), add: strings.TrimRight(add, "/")}
@@ -80,8 +84,9 @@ func parseTemplate(template string, params []string) ([]part, error) {
 	return parts, nil
 }
 
-// Apply returns the new path for a canonical escaped path. param returns the value of a route parameter, in escaped form, "*" for the wildcard's.
-// A strip prefix that the path does not have is left alone.
+// Apply returns the new path for a canonical escaped path. param returns the value of a route
+// parameter, in escaped form, "*" for the wildcard's. A strip prefix that the path does not have is
+// left alone.
 func (rw *Rewrite) Apply(path string, param func(name string) string) (string, error) {
 	out := rw.add + stripPrefix(path, rw.strip)
 	if rw.parts != nil {
@@ -96,7 +101,7 @@ func (rw *Rewrite) Apply(path string, param func(name string) string) (string, e
 	return out, nil
 }
 
-// stripPrefix takes prefix away where it ends at the end of a segment: /apis is not below /api.
+// stripPrefix removes prefix if it ends at the end of a segment: /apis is not below /api.
 func stripPrefix(path, prefix string) string {
 	rest, ok := strings.CutPrefix(path, prefix)
 	if !ok || rest != "" && rest[0] != '/' {
@@ -115,7 +120,7 @@ func (rw *Rewrite) expand(param func(name string) string) string {
 		case "":
 			b.WriteString(p.text)
 		case "*":
-			b.WriteString(joinRest(b.String(), escapeInto(param("*"), true)))
+			b.WriteString(escapeInto(param("*"), true))
 		default:
 			b.WriteString(escapeInto(param(p.param), false))
 		}
@@ -123,15 +128,8 @@ func (rw *Rewrite) expand(param func(name string) string) string {
 	return b.String()
 }
 
-// joinRest drops the slash that what stands before already ends in.
-func joinRest(before, rest string) string {
-	if strings.HasSuffix(before, "/") {
-		return strings.TrimLeft(rest, "/")
-	}
-	return rest
-}
-
-// escapeInto makes s safe to stand in a path: what RFC 3986 §3.3 does not allow in a segment is escaped, escapes that are there stay.
+// escapeInto makes s safe to stand in a path. It escapes characters that RFC 3986 §3.3 does not
+// allow in a segment, and keeps escapes.
 func escapeInto(s string, slashes bool) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -161,7 +159,8 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// hasDots reports whether a segment of path is a dot segment, in any spelling, also behind an escaped slash or before a path parameter.
+// hasDots reports whether a segment of path is a dot segment, in any spelling, also behind an
+// escaped slash or before a path parameter.
 func hasDots(path string) bool {
 	if !strings.Contains(path, ".") && !strings.Contains(path, "%2") {
 		return false

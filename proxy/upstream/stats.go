@@ -1,24 +1,27 @@
 package upstream
 
-// TargetStats is what a target of a Pool is at, and what it has done.
+// TargetStats is the present load of a target, and counts of its past.
 type TargetStats struct {
 	Target   string // scheme and authority
 	Open     int    // connections
-	Idle     int    // connections that no exchange uses; where a connection carries several, those beyond the number of exchanges
-	InFlight int    // exchanges that have a slot
+	Idle     int    // connections that no request uses; if a connection carries several requests, the connections beyond the number of requests
+	InFlight int    // requests that have a slot
 	Waiting  int    // requests that wait for one
-	Tries    uint64 // exchanges that were begun
-	Failures uint64 // exchanges that came to no response
+	Beside   int    // requests that do not count in Max, and slots reserved for upgrades
+	Tries    uint64 // tries that were begun
+	Failures uint64 // tries that came to no response, without Unopened
+	Unopened uint64 // tries that failed because the gateway had no open files left
 }
 
-// Stats tells of each target. The figures are taken one after the other, and may be of different moments.
+// Stats tells of each target. The figures are taken one after the other, and may be of different
+// moments.
 func (p *Pool) Stats() []TargetStats {
 	out := make([]TargetStats, len(p.targets))
 	for i, t := range p.targets {
-		waiting := int(t.waiting.Load())
+		waiting := int(t.slots.Waiting.Load())
 		s := TargetStats{
-			Target: t.name, Open: int(t.end.open.Load()), Waiting: waiting, InFlight: max(0, int(t.inFlight.Load())-waiting),
-			Tries: t.tries.Load(), Failures: t.failures.Load(),
+			Target: t.Name, Open: int(t.endpoint.Open.Load()), Waiting: waiting, Beside: t.slots.Beside(), InFlight: max(0, int(t.slots.InFlight.Load())-waiting),
+			Tries: t.tries.Load(), Failures: t.failures.Load(), Unopened: t.unopened.Load(),
 		}
 		s.Idle = max(0, s.Open-s.InFlight)
 		out[i] = s
@@ -29,6 +32,7 @@ func (p *Pool) Stats() []TargetStats {
 // Plus is both together.
 func (s TargetStats) Plus(o TargetStats) TargetStats {
 	s.Open, s.Idle, s.InFlight, s.Waiting = s.Open+o.Open, s.Idle+o.Idle, s.InFlight+o.InFlight, s.Waiting+o.Waiting
-	s.Tries, s.Failures = s.Tries+o.Tries, s.Failures+o.Failures
+	s.Beside += o.Beside
+	s.Tries, s.Failures, s.Unopened = s.Tries+o.Tries, s.Failures+o.Failures, s.Unopened+o.Unopened
 	return s
 }

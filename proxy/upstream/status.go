@@ -6,11 +6,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
 )
 
-// Status is how a pool is, as far as its exchanges tell.
+// Status is the state of a pool, as far as its requests show it.
 type Status struct {
-	InFlight int // exchanges that run or wait for a connection
+	InFlight int // requests that run or wait for a connection
 	Targets  []TargetStatus
 }
 
@@ -19,14 +21,14 @@ type TargetStatus struct {
 	URL      string
 	Weight   int
 	InFlight int
-	Requests uint64    // exchanges that ended, or came to an answer
+	Requests uint64    // requests that ended, or came to a response
 	Failures uint64    // those without an answer
-	Failing  bool      // the last one had none
-	FailedAt time.Time // of the last failure; zero: there was none
+	Failing  bool      // the last request had no response
+	FailedAt time.Time // of the last failure; zero: there was no failure
 	Error    string    // of the last failure: its kind
 }
 
-// record counts what became of a target's exchanges.
+// record counts the ends of a target's requests.
 type record struct {
 	requests, failures atomic.Uint64
 	failing            atomic.Bool
@@ -36,7 +38,8 @@ type record struct {
 	kind     string
 }
 
-// note counts an exchange. What ended because the client left says nothing of the target.
+// note counts a request. If the client left, or the gateway had no open files left, the end says
+// nothing about the target.
 func (r *record) note(ctx context.Context, err error) {
 	switch {
 	case err == nil:
@@ -45,11 +48,11 @@ func (r *record) note(ctx context.Context, err error) {
 			r.failing.Store(false)
 		}
 		return
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, fault.IsNoFiles(err):
 		return
 	}
 	kind := "error"
-	if own := (*Error)(nil); errors.As(err, &own) {
+	if own := (*fault.Error)(nil); errors.As(err, &own) {
 		kind = own.Kind.ProxyStatus()
 	}
 	r.requests.Add(1)
@@ -65,7 +68,7 @@ func (p *Pool) Status() Status {
 	s := Status{InFlight: p.InFlight()}
 	for _, t := range p.targets {
 		one := TargetStatus{
-			URL: t.name, Weight: t.weight, InFlight: int(t.inFlight.Load()), Requests: t.record.requests.Load(), Failures: t.record.failures.Load(),
+			URL: t.Name, Weight: t.weight, InFlight: int(t.slots.InFlight.Load()), Requests: t.record.requests.Load(), Failures: t.record.failures.Load(),
 			Failing: t.record.failing.Load(),
 		}
 		t.record.mu.Lock()

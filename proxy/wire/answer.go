@@ -9,24 +9,26 @@ import (
 )
 
 const (
-	// row is how many answers are written at once at most.
-	row = 16
-	// outBytes is the room for heads and small bodies.
+	// maxPipelined is the maximum number of responses in one write.
+	maxPipelined = 16
+	// outBytes is the buffer for heads and small bodies.
 	outBytes = 12 << 10
-	// copyMost is the largest body that is copied behind its head. A larger one goes out from where it is stored.
+	// copyMost is the size of the largest body that is copied behind its head. A larger body is
+	// written directly from the store.
 	copyMost = 4 << 10
 )
 
-// scratch is what answering takes. It is lent to a connection while there is something to answer.
+// scratch holds the buffers for answering requests. A connection borrows one while it has requests
+// to answer.
 type scratch struct {
 	request Request
 	answer  Answer
-	hits    [row]observe.Hit
-	count   int // of hits that are to be written
+	hits    [maxPipelined]observe.Hit
+	count   int // of hits to write
 	out     []byte
-	begin   int         // of what of out is not in parts
-	parts   net.Buffers // what is to be written before out[begin:]
-	store   net.Buffers // the memory of parts
+	begin   int         // start of the bytes in out that are not in parts
+	parts   net.Buffers // written before out[begin:]
+	store   net.Buffers // backing array of parts
 	vector  vector
 }
 
@@ -34,48 +36,54 @@ var scratches = sync.Pool{New: func() any {
 	return &scratch{out: make([]byte, 0, outBytes), store: make(net.Buffers, 0, 8)}
 }}
 
-// work answers the requests in b as far as they are to be answered here. It returns how many bytes they had and what is behind them: partial, also when
-// there is nothing, or what net/http is to get, with its size.
-func (c *Conn) work(b []byte) (used int, cl class, size int64, err error) {
+// work answers the requests in b as far as possible. It returns the number of bytes consumed and
+// the class of the rest: partial if the rest is empty or incomplete, or the class and size of the
+// request that net/http must handle. A refused request is answered too.
+func (c *Conn) work(b []byte) (used int, cl class, size extent, err error) {
 	if c.scanned > 0 {
-		if cl = c.complete(b); cl != plain {
-			return 0, cl, 0, nil
+		if !c.complete(b) {
+			return 0, partial, size, nil
 		}
 		c.scanned = 0
 	}
 	s := scratches.Get().(*scratch)
 	defer c.leave(s)
 	start, now := c.server.clocks()
-	for used < len(b) {
+	for {
+		if used += blank(b[used:]); used == len(b) {
+			cl = partial
+			break
+		}
 		if cl = s.request.parse(b[used:]); cl == partial {
 			c.scanned = lastLine(b[used:])
 			break
 		}
-		if cl = c.classify(&s.request, cl); cl == plain {
+		if cl == plain {
 			cl = c.answer(s, now)
 		}
 		if cl != plain {
 			break
 		}
 		used += s.request.size
-		if s.count == row {
+		if s.count == maxPipelined {
 			if err = c.flush(s, start); err != nil {
-				return used, cl, 0, err
+				return used, cl, size, err
 			}
 			start, now = c.server.clocks()
 		}
 	}
-	size = int64(s.request.size) + s.request.length
-	if err = c.flush(s, start); err == nil && cl == refused {
-		err = c.refuse(s)
+	size = extent{}
+	if cl == framed {
+		size = extent{head: s.request.size, length: s.request.length, chunked: s.request.chunked}
 	}
-	if cl == plain {
-		cl = partial
+	if err = c.flush(s, start); err == nil && cl == refused {
+		_, err = c.raw.Write(s.request.fault.refusal())
 	}
 	return used, cl, size, err
 }
 
-// leave gives s back. An answer that panics has its connection closed by net/http, which must be able to.
+// leave returns s to the pool. If answering panics, net/http closes the connection, and must be
+// able to do so.
 func (c *Conn) leave(s *scratch) {
 	if p := recover(); p != nil {
 		c.handOver()
@@ -86,22 +94,11 @@ func (c *Conn) leave(s *scratch) {
 	scratches.Put(s)
 }
 
-// classify looks at what makes a request of the strict subset another's after all.
-func (c *Conn) classify(r *Request, cl class) class {
-	switch {
-	case cl == plain && c.server.stopping.Load():
-		return framed
-	case cl == framed || cl == opaque && r.size > 0:
-		if authority, ok := r.authority(); ok && r.seen&seenHost != 0 && authority != r.Host && !c.server.Hot.SameHost(authority, r.Host, &c.peer) {
-			r.fault = "the target and Host name different hosts"
-			return refused // RFC 9112 §3.2.2 lets the target win; not everybody does
-		}
-	}
-	return cl
-}
-
-// answer asks for the answer to s.request: plain, if there is one, else framed.
+// answer asks Hot to answer s.request. The result is plain if it does, and framed otherwise.
 func (c *Conn) answer(s *scratch, now time.Time) class {
+	if c.server.Hot == nil || c.server.stopping.Load() {
+		return framed
+	}
 	r, a, h := &s.request, &s.answer, &s.hits[s.count]
 	r.from(&c.peer, h, now)
 	*a = Answer{Now: now, Head: s.out, Hit: h}
@@ -118,14 +115,15 @@ func (c *Conn) answer(s *scratch, now time.Time) class {
 	return plain
 }
 
-// from notes whose request r is, and in h what is known of it before it is answered.
+// from records the peer of r, and in h the properties of r that are known before it is answered.
 func (r *Request) from(peer *Peer, h *observe.Hit, now time.Time) {
 	r.Peer = peer
 	*h = observe.Hit{Method: r.Method, ClientIP: peer.Addr, Shard: peer.Shard, Head: r.Head, BytesIn: int64(r.size), Start: now}
 }
 
-// tell tells of answers that have been written since start, and says when that was done.
-func (s *Server) tell(hits []observe.Hit, start time.Time) (done time.Time) {
+// reportHits reports the responses written since start to Hot, and returns the time at which they were
+// written.
+func (s *Server) reportHits(hits []observe.Hit, start time.Time) (done time.Time) {
 	done = time.Now()
 	for i := range hits {
 		hits[i].Took = done.Sub(start)
@@ -134,7 +132,7 @@ func (s *Server) tell(hits []observe.Hit, start time.Time) (done time.Time) {
 	return done
 }
 
-// body puts a body behind the head that was written last.
+// body appends a body after the last head.
 func (s *scratch) body(segments [][]byte, size int64) {
 	if size <= copyMost {
 		for _, part := range segments {
@@ -146,7 +144,7 @@ func (s *scratch) body(segments [][]byte, size int64) {
 	s.parts = append(s.parts, segments...)
 }
 
-// cut makes what is in out a part of its own.
+// cut turns the pending bytes of out into a part of their own.
 func (s *scratch) cut() {
 	if s.parts == nil {
 		s.parts = s.store[:0]
@@ -157,7 +155,7 @@ func (s *scratch) cut() {
 	}
 }
 
-// flush writes the answers that are ready, and tells of them.
+// flush writes the finished responses and reports them to Hot.
 func (c *Conn) flush(s *scratch, start time.Time) error {
 	if s.count == 0 {
 		return nil
@@ -166,7 +164,7 @@ func (c *Conn) flush(s *scratch, start time.Time) error {
 		return err
 	}
 	err := c.write(s)
-	done := c.server.tell(s.hits[:s.count], start)
+	done := c.server.reportHits(s.hits[:s.count], start)
 	s.reset()
 	c.answered(done)
 	return err
@@ -194,14 +192,7 @@ func (s *scratch) reset() {
 	}
 }
 
-// refuse answers with 400 as net/http would.
-func (c *Conn) refuse(s *scratch) error {
-	text := "400 Bad Request: " + s.request.fault
-	_, err := c.raw.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" + text))
-	return err
-}
-
-// lastLine is where the last line of b begins, which is incomplete.
+// lastLine returns the start of the last, incomplete line of b.
 func lastLine(b []byte) int {
 	for i := len(b); i > 0; i-- {
 		if b[i-1] == '\n' {
@@ -211,7 +202,7 @@ func lastLine(b []byte) int {
 	return 0
 }
 
-// clocks reads the clock of connections and that of answers, which are the same but in tests.
+// clocks reads the clock of connections and that of responses, which differ only in tests.
 func (s *Server) clocks() (start, now time.Time) {
 	start = time.Now()
 	if s.Now == nil {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestH2HitsAndOthers on one connection, in turns and together.
+// TestH2HitsAndOthers mixes hits and other requests on one connection, in turns and concurrently.
 func TestH2HitsAndOthers(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	c := f.dial(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
@@ -37,7 +37,7 @@ func TestH2HitsAndOthers(t *testing.T) {
 		}
 		id := c.get(fmt.Sprint(target, size), "x-number", fmt.Sprint(i%20), "user-agent", "me")
 		ids, want[id] = append(ids, id), size
-		if i%40 == 39 { // the server takes no more at once
+		if i%40 == 39 { // the server's limit of concurrent streams
 			c.await(ids...)
 		}
 	}
@@ -53,7 +53,8 @@ func TestH2HitsAndOthers(t *testing.T) {
 	c.Close()
 }
 
-// TestH2Client: net/http's own client gets all of it, also many at once.
+// TestH2Client checks that net/http's own client receives all responses, even if it sends many
+// requests at once.
 func TestH2Client(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	tr := &http.Transport{Protocols: new(http.Protocols)}
@@ -84,7 +85,7 @@ func TestH2Client(t *testing.T) {
 	}
 }
 
-// askAny makes a request by chance.
+// askAny sends a random request.
 func askAny(client *http.Client, url string, random *rand.Rand) error {
 	size := random.IntN(1000)
 	if random.IntN(10) == 0 {
@@ -111,8 +112,9 @@ func askAny(client *http.Client, url string, random *rand.Rand) error {
 	return err
 }
 
-// TestH2Windows: a client with small windows, which it gives back as late as it may, gets all of large responses and of hits beside them, and never more than it
-// is ready to take. The client looks.
+// TestH2Windows uses a client with small windows that returns them as late as possible. It must
+// receive large responses, and hits between them, and never more than its windows allow. The client
+// verifies the windows.
 func TestH2Windows(t *testing.T) {
 	for _, lazy := range []int64{0, 10_000, windowInitial / 2, windowInitial - 1} {
 		for _, more := range []int64{0, 5_000, 1 << 20} {
@@ -127,7 +129,7 @@ func TestH2Windows(t *testing.T) {
 				big := []uint32{c.get("/slow3000000"), c.get("/slow1000000")}
 				hits := 0
 				for c.read() == nil && !(c.reply(big[0]).ended && c.reply(big[1]).ended) {
-					if hits < 400 && c.underWay() < 200 { // the server takes no more than 250
+					if hits < 400 && c.underWay() < 200 { // the server's limit is 250
 						id := c.get(fmt.Sprint("/hit", hits*10))
 						hits++
 						big = append(big, id)
@@ -152,10 +154,11 @@ func TestH2Windows(t *testing.T) {
 	}
 }
 
-// TestH2WindowOfAStream: what does not fit into the window of its stream is net/http's, which knows how to wait.
+// TestH2WindowOfAStream checks that net/http handles a response that does not fit into the window
+// of its stream, because net/http can wait.
 func TestH2WindowOfAStream(t *testing.T) {
 	f := serveH2(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write(bytes.Repeat([]byte("n"), 200)) // a client that goes is no matter here
+		_, _ = w.Write(bytes.Repeat([]byte("n"), 200)) // a client that disconnects does not matter here
 	}, nil)
 	c := f.dial(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100})
 	c.give(1 << 20)
@@ -167,14 +170,15 @@ func TestH2WindowOfAStream(t *testing.T) {
 	}
 	c.must(c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000}))
 	c.initial = 1000
-	c.ask("/slow") // the new size has been acknowledged before that is answered
+	c.ask("/slow") // the new size has been acknowledged before the response arrives
 	if r := c.ask("/hit101"); r.content[0] != 'h' {
 		t.Errorf("%+v", r)
 	}
 	c.Close()
 }
 
-// TestH2Requests: what is no plain GET or HEAD of HTTP/1.1 is net/http's, with all its fields.
+// TestH2Requests checks that net/http gets every request that is not a plain GET or HEAD in
+// HTTP/1.1, with all its fields.
 func TestH2Requests(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	c := f.dial()
@@ -221,7 +225,7 @@ func TestH2Requests(t *testing.T) {
 	c.Close()
 }
 
-// TestH2Cuts says the same in two pieces, cut at every byte: the same is answered.
+// TestH2Cuts sends the same bytes in two pieces, cut at every byte, and expects the same responses.
 func TestH2Cuts(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	talk, streams := conversation()
@@ -237,7 +241,7 @@ func TestH2Cuts(t *testing.T) {
 		_, err := conn.Write(talk[:cut])
 		c.must(err)
 		if cut%8 == 0 {
-			time.Sleep(200 * time.Microsecond) // so that it is read in two pieces, now and then
+			time.Sleep(200 * time.Microsecond) // so that the server reads two pieces, now and then
 		}
 		_, err = conn.Write(talk[cut:])
 		c.must(err)
@@ -256,7 +260,7 @@ func TestH2Cuts(t *testing.T) {
 	}
 }
 
-// conversation is what a client may say, with the streams that it opens.
+// conversation returns the bytes of a client, with the streams that it opens.
 func conversation() (talk []byte, streams []uint32) {
 	var b, block bytes.Buffer
 	b.WriteString(http2.ClientPreface)
@@ -265,7 +269,7 @@ func conversation() (talk []byte, streams []uint32) {
 	encode := func(fields []hpack.HeaderField) []byte {
 		block.Reset()
 		for _, field := range fields {
-			_ = e.WriteField(field) // into memory, as all that follows
+			_ = e.WriteField(field) // writes to memory, as all calls below
 		}
 		return bytes.Clone(block.Bytes())
 	}
@@ -289,7 +293,8 @@ func conversation() (talk []byte, streams []uint32) {
 	return b.Bytes(), []uint32{1, 3, 5, 7, 9, 11}
 }
 
-// TestH2Shutdown: GOAWAY names what was answered here, nothing is after it, and the connection ends.
+// TestH2Shutdown checks that GOAWAY names the last stream that was answered here, that no frame
+// follows it, and that the connection ends.
 func TestH2Shutdown(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	c := f.dial()
@@ -313,15 +318,16 @@ func TestH2Shutdown(t *testing.T) {
 	}
 }
 
-// TestH2Idle: a connection ends after it has been idle, not while there are hits.
+// TestH2Idle checks that a connection ends after it has been idle, and not while there are hits.
+// The idle timeout is long enough that a busy machine does not exceed it between two hits.
 func TestH2Idle(t *testing.T) {
-	const idle = 200 * time.Millisecond
+	const idle = 2 * time.Second
 	f := serveH2(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(3 * idle)
+		time.Sleep(idle * 3 / 2)
 		slow(w, r)
 	}, func(s *http.Server) { s.IdleTimeout = idle })
 	c := f.dial()
-	for begin := time.Now(); time.Since(begin) < 4*idle; time.Sleep(idle / 8) {
+	for begin := time.Now(); time.Since(begin) < idle*3/2; time.Sleep(idle / 32) {
 		c.ask("/hit")
 	}
 	c.ask("/slow1")
@@ -338,7 +344,7 @@ func TestH2Idle(t *testing.T) {
 	}
 }
 
-// TestH2Mute: who does not read is cut off in the time that a write may take.
+// TestH2Mute checks that a client that does not read is cut off within the write timeout.
 func TestH2Mute(t *testing.T) {
 	f := serveH2(t, slow, func(s *http.Server) { s.WriteTimeout = 300 * time.Millisecond })
 	for _, target := range []string{"/hit60000", "/slow60000"} {
@@ -356,7 +362,7 @@ func TestH2Mute(t *testing.T) {
 	}
 }
 
-// TestH2SmallTable: a client that takes the table away is served by net/http, which answers for it.
+// TestH2SmallTable checks that net/http serves a client that sets the table size to 0.
 func TestH2SmallTable(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	c := f.dial(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0})
@@ -372,7 +378,7 @@ func TestH2SmallTable(t *testing.T) {
 	c.Close()
 }
 
-// TestH2Panic: an answer that panics ends its connection, and no other.
+// TestH2Panic checks that a panic while answering ends its connection and no other.
 func TestH2Panic(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	other := f.dial()
@@ -386,7 +392,7 @@ func TestH2Panic(t *testing.T) {
 	other.Close()
 }
 
-// taking is a listener whose connections begin with HTTP/1.1 or HTTP/2.
+// taking is a listener whose connections speak HTTP/1.1 or HTTP/2.
 type taking struct {
 	net.Listener
 	http *http.Server
@@ -402,7 +408,7 @@ func (l *taking) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// TestH2InTheClear: a server of HTTP/1.1 and HTTP/2 on one address answers the hits of both.
+// TestH2InTheClear checks that a server of HTTP/1.1 and HTTP/2 on one address answers hits of both.
 func TestH2InTheClear(t *testing.T) {
 	f := &h2Fixture{t: t, hot: new(canned)}
 	server := &http.Server{Handler: http.HandlerFunc(slow), Protocols: new(http.Protocols)}
@@ -415,7 +421,7 @@ func TestH2InTheClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.conns.Go(func() {
-		_ = server.Serve(&taking{w.Listener(f.ln), server, f.h2, false}) // it ends by Close alone
+		_ = server.Serve(&taking{w.Listener(f.ln), server, f.h2, false}) // ends only with Close
 	})
 	defer f.conns.Wait()
 	defer server.Close()
@@ -441,7 +447,7 @@ func TestH2InTheClear(t *testing.T) {
 	}
 }
 
-// TestH2Preface: who begins in another way is not served.
+// TestH2Preface checks that a connection with another beginning is not served.
 func TestH2Preface(t *testing.T) {
 	f := serveH2(t, slow, nil)
 	conn := f.raw()

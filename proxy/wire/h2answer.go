@@ -11,25 +11,27 @@ import (
 )
 
 const (
-	// h2Body is the largest body that is answered here. What is larger holds up the other streams of its connection for longer than it saves.
+	// h2Body is the size of the largest body that is answered here. A larger one would delay the
+	// other streams of the connection for longer than it saves.
 	h2Body = 64 << 10
-	// h2Out is how much is gathered before it is written.
+	// h2Out is the number of bytes that are gathered before a write.
 	h2Out = 48 << 10
-	// h2Text is how much text of requests there is room for.
+	// h2Text is the buffer for the text of requests.
 	h2Text = 8 << 10
 )
 
-// h2Scratch is what decoding and answering take. It is lent to a connection while a header block is under way or answers are to be written.
+// h2Scratch holds the buffers for decoding and answering. A connection borrows one while it
+// receives a header block or has responses to write.
 type h2Scratch struct {
 	fields  []hpack.HeaderField
 	request Request
 	answer  Answer
-	hits    [row]observe.Hit
-	count   int // of hits that are to be written
+	hits    [maxPipelined]observe.Hit
+	count   int // of hits to write
 	start   time.Time
 	now     time.Time
-	text    []byte // of requests, which hits show
-	head    []byte // of one answer, as HTTP/1.1 has it
+	text    []byte // of requests, referred to by hits
+	head    []byte // of one response, in the form of HTTP/1.1
 	out     []byte
 }
 
@@ -37,16 +39,16 @@ var h2Scratches = sync.Pool{New: func() any {
 	return &h2Scratch{fields: make([]hpack.HeaderField, 0, 32), text: make([]byte, 0, h2Text), head: make([]byte, 0, 2<<10), out: make([]byte, 0, outBytes)}
 }}
 
-// forget drops the fields of a block that has been dealt with.
+// forget drops the fields of a finished block.
 func (s *h2Scratch) forget() {
 	clear(s.fields)
 	s.fields = s.fields[:0]
 }
 
-// answer answers the request that has come, if that is to be done here; else it may set handed.
+// answer answers the received request and reports whether it did. If not, it may set handed.
 func (c *h2Conn) answer(handed *Handed) bool {
 	s, b := c.scratch, &c.block
-	if c.aside || !c.settled || b.beyond || b.flags&http2.FlagHeadersEndStream == 0 || b.flags&http2.FlagHeadersPriority != 0 && number(b.priority[:]) == b.stream {
+	if c.handedOver || !c.settled || b.beyond || b.flags&http2.FlagHeadersEndStream == 0 || b.flags&http2.FlagHeadersPriority != 0 && number(b.priority[:]) == b.stream {
 		return false
 	}
 	if s.count == 0 {
@@ -66,7 +68,8 @@ func (c *h2Conn) answer(handed *Handed) bool {
 	return true
 }
 
-// understand makes s.request of what has come, and notes in the hit what is known by then. It reports false for what is not of the strict subset.
+// understand fills s.request from the received block, and the hit with its known properties. It
+// reports false if the request is outside the strict subset.
 func (c *h2Conn) understand(s *h2Scratch) bool {
 	scheme := "http"
 	if c.peer.TLS {
@@ -81,7 +84,7 @@ func (c *h2Conn) understand(s *h2Scratch) bool {
 	if r.parse(head) != plain || r.size != len(head) {
 		return false
 	}
-	// From here on it says how it came.
+	// From here on Proto is that of the client.
 	at := len(r.Method) + 1 + len(r.Target) + 1
 	copy(head[at:], "HTTP/2.0")
 	s.text = text
@@ -89,7 +92,8 @@ func (c *h2Conn) understand(s *h2Scratch) bool {
 	return true
 }
 
-// put puts the answer into what is to be written. It reports false if there is no room for it in the client's windows, or if it can't be told in HTTP/2.
+// put appends the response to the output. It reports false if the response does not fit into the
+// client's windows or has no HTTP/2 form.
 func (c *h2Conn) put(s *h2Scratch) bool {
 	size, h := int64(0), &s.hits[s.count]
 	for _, part := range s.answer.Body {
@@ -106,7 +110,7 @@ func (c *h2Conn) put(s *h2Scratch) bool {
 	return true
 }
 
-// body puts content behind a head.
+// body appends content after a head.
 func (s *h2Scratch) body(stream uint32, size int64) {
 	parts, at := s.answer.Body, 0
 	for size > 0 {
@@ -130,10 +134,11 @@ func (s *h2Scratch) body(stream uint32, size int64) {
 	}
 }
 
-// full reports whether what there is should be written before there is more.
-func (s *h2Scratch) full() bool { return s != nil && (s.count == row || len(s.out) >= h2Out) }
+// full reports whether the gathered output should be written now.
+func (s *h2Scratch) full() bool { return s != nil && (s.count == maxPipelined || len(s.out) >= h2Out) }
 
-// flush writes the answers that are ready, tells of them, and gives the scratch back if no block is under way.
+// flush writes the finished responses, reports them to Hot, and returns the scratch if no block is
+// being received.
 func (c *h2Conn) flush() error {
 	s := c.scratch
 	if s == nil {
@@ -152,7 +157,7 @@ func (c *h2Conn) flush() error {
 	return err
 }
 
-// underWay reports whether some of a block is yet to come.
+// underWay reports whether the block is incomplete.
 func (b *h2Block) underWay() bool { return b.open || b.left > 0 }
 
 func (c *h2Conn) send(s *h2Scratch) error {
@@ -163,7 +168,8 @@ func (c *h2Conn) send(s *h2Scratch) error {
 		}
 		c.give()
 	}
-	c.active = c.server.tell(s.hits[:s.count], s.start)
+	c.active = c.server.reportHits(s.hits[:s.count], s.start)
+	c.answeredAt.Store(c.active.UnixNano())
 	return err
 }
 

@@ -3,28 +3,31 @@ package wire
 import (
 	"encoding/binary"
 	"strconv"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
-// continuationsMost is how many frames a header block may have. A frame has room for the largest block that is taken.
+// continuationsMost limits the frames of a header block. The largest accepted block fits into a
+// single frame.
 const continuationsMost = 128
 
-// h2Block is a header block of a client, as far as it has come.
+// h2Block is the received part of a client's header block.
 type h2Block struct {
-	open     bool // its last frame has not begun
+	open     bool // true until the last frame of the block has begun
 	stream   uint32
 	flags    http2.Flags
 	priority [prioritySize]byte
 	frames   int
-	left     int // bytes that are to come of the present frame
-	pad      int // bytes behind them
-	size     int // of its fields, as HTTP/2 counts
+	left     int // bytes left in the current frame
+	pad      int // bytes of padding after them
+	size     int // of the fields, as counted by HTTP/2
 	beyond   bool
 }
 
-// headers begins a header block. What of it is out of place is not looked into: the state of the decoder is lost with it, and so the connection is.
+// headers begins a header block. Errors of the frame are not examined further: they lose the
+// decoder's state and so the connection.
 func (c *h2Conn) headers(f frame, b []byte) bool {
 	at, pad := frameHead, 0
 	need := 0
@@ -61,7 +64,8 @@ func (c *h2Conn) headers(f frame, b []byte) bool {
 	return c.fragmentBegins(f.length-pad, pad, f.flags&http2.FlagHeadersEndHeaders != 0)
 }
 
-// fragmentBegins begins a frame of a header block. One that is far too large for what may still come ends the connection, as net/http has it.
+// fragmentBegins begins a frame of a header block. If the frame is far too large for the rest of
+// the block, the connection ends, as with net/http.
 func (c *h2Conn) fragmentBegins(size, pad int, ends bool) bool {
 	remain := c.server.listBytes - c.block.size
 	if c.block.beyond {
@@ -77,7 +81,7 @@ func (c *h2Conn) fragmentBegins(size, pad int, ends bool) bool {
 	return true
 }
 
-// fragment decodes what has come of a frame.
+// fragment decodes the received bytes of a frame.
 func (c *h2Conn) fragment(b []byte) bool {
 	n := min(c.block.left, len(b))
 	if n == 0 {
@@ -106,13 +110,14 @@ func (c *h2Conn) fragmentEnds() {
 	c.scratch.forget()
 }
 
-// undecodable gives net/http a block that it can't decode either.
+// undecodable passes to net/http a block that net/http can't decode either.
 func (c *h2Conn) undecodable() bool {
 	const noIndex = 0x80 // RFC 7541 §6.1: index 0 is an error
 	return c.last(append(frame{length: 1, kind: http2.FrameHeaders, flags: http2.FlagHeadersEndHeaders, stream: c.block.stream}.append(nil), noIndex))
 }
 
-// field is given each field as it is decoded. The one that is too much is kept, so that net/http finds the same, and those behind it are not.
+// field receives each decoded field. The first field beyond the limit is kept, so that net/http
+// finds the same error; later ones are dropped.
 func (c *h2Conn) field(f hpack.HeaderField) {
 	if f.Name == handedField {
 		return
@@ -124,7 +129,7 @@ func (c *h2Conn) field(f hpack.HeaderField) {
 	}
 }
 
-// complete deals with a whole header block.
+// complete processes a complete header block.
 func (c *h2Conn) complete() {
 	b := &c.block
 	var handed Handed
@@ -135,14 +140,15 @@ func (c *h2Conn) complete() {
 			return
 		}
 		c.given = b.stream
+		c.openedAt.Store(time.Now().UnixNano())
 	case c.answeredHere(b.stream):
-		c.fail() // it is closed
+		c.fail() // the stream is closed
 		return
 	}
 	c.ahead = c.encode(handed)
 }
 
-// encode writes the block in a form that does not depend on those before it.
+// encode encodes the block in a form that does not depend on earlier blocks.
 func (c *h2Conn) encode(handed Handed) []byte {
 	b := &c.block
 	out := make([]byte, frameHead, frameHead+prioritySize+c.block.size)
@@ -152,13 +158,14 @@ func (c *h2Conn) encode(handed Handed) []byte {
 	for _, f := range c.scratch.fields {
 		out = appendField(out, f)
 	}
-	if handed.Chance != 0 {
-		out = appendField(out, hpack.HeaderField{Name: handedField, Value: strconv.FormatFloat(handed.Chance, 'g', -1, 64)})
+	if handed != (Handed{}) && b.size+handedSize <= c.server.listBytes {
+		c.handing.put(b.stream, handed)
+		out = appendField(out, hpack.HeaderField{Name: handedField, Value: strconv.FormatUint(uint64(b.stream), 10)})
 	}
 	return b.split(out)
 }
 
-// split makes frames of a block that has room for the head of the first in front of it.
+// split cuts a block into frames. out begins with room for the head of the first frame.
 func (b *h2Block) split(out []byte) []byte {
 	flags := b.flags &^ (http2.FlagHeadersPadded | http2.FlagHeadersEndHeaders)
 	head := frame{length: len(out) - frameHead, kind: http2.FrameHeaders, flags: flags | http2.FlagHeadersEndHeaders, stream: b.stream}
@@ -181,7 +188,7 @@ func (b *h2Block) split(out []byte) []byte {
 	return out
 }
 
-// appendField writes a field as a literal that is not put into the table (RFC 7541 §6.2.2 and §6.2.3).
+// appendField appends a field as a literal that is not indexed (RFC 7541 §6.2.2 and §6.2.3).
 func appendField(b []byte, f hpack.HeaderField) []byte {
 	const literal, never = 0x00, 0x10
 	kind := byte(literal)
@@ -191,12 +198,12 @@ func appendField(b []byte, f hpack.HeaderField) []byte {
 	return appendString(appendString(append(b, kind), f.Name), f.Value)
 }
 
-// appendString writes a string as it is (RFC 7541 §5.2).
+// appendString appends a string without Huffman coding (RFC 7541 §5.2).
 func appendString(b []byte, s string) []byte {
 	return append(appendInteger(b, 0, 7, len(s)), s...)
 }
 
-// appendInteger writes an integer whose first byte has bits in front of it (RFC 7541 §5.1).
+// appendInteger appends an integer whose first byte begins with the given bits (RFC 7541 §5.1).
 func appendInteger(b []byte, front byte, bits, n int) []byte {
 	most := 1<<bits - 1
 	if n < most {

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// h2Patience is how long a test waits for what has to come.
+// h2Patience is how long a test waits for an expected event.
 const h2Patience = 20 * time.Second
 
-// h2Fixture is a server of HTTP/2 with a wire, whose connections are counted.
+// h2Fixture is an HTTP/2 server with a wire. It counts its connections.
 type h2Fixture struct {
 	t     *testing.T
 	hot   *canned
@@ -29,7 +29,7 @@ type h2Fixture struct {
 	conns sync.WaitGroup
 }
 
-// serveH2 starts a server; set changes it before.
+// serveH2 starts a server. set may change it before.
 func serveH2(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *h2Fixture {
 	t.Helper()
 	f := &h2Fixture{t: t, hot: new(canned)}
@@ -53,7 +53,8 @@ func serveH2(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *h2Fixtur
 			if err != nil {
 				return
 			}
-			_ = c.(*net.TCPConn).SetWriteBuffer(8 << 10) // so that a client that does not read is soon felt
+			// So that a client that does not read soon blocks the server.
+			_ = c.(*net.TCPConn).SetWriteBuffer(8 << 10)
 			f.conns.Go(func() { f.h2.Serve(c) })
 		}
 	})
@@ -64,7 +65,8 @@ func serveH2(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *h2Fixtur
 	return f
 }
 
-// hits is how many the connections have answered; whoever was answered may learn of it a little earlier.
+// hits returns the number of hits on all connections. A client may receive a hit shortly before it
+// is counted.
 func (f *h2Fixture) hits() int {
 	time.Sleep(20 * time.Millisecond)
 	f.hot.mu.Lock()
@@ -72,7 +74,7 @@ func (f *h2Fixture) hits() int {
 	return len(f.hot.sent)
 }
 
-// hit reports whether the connection gave the reply.
+// hit reports whether the wire answered.
 func (r *reply) hit() bool { return r.status == "200" && !strings.Contains(r.fields, "chance: ") }
 
 func (f *h2Fixture) raw() net.Conn {
@@ -88,7 +90,7 @@ func (f *h2Fixture) raw() net.Conn {
 	return c
 }
 
-// reply is what came on a stream.
+// reply is the response on a stream.
 type reply struct {
 	status  string
 	fields  string
@@ -98,7 +100,7 @@ type reply struct {
 	reset   http2.ErrCode
 }
 
-// h2Client is a client that looks at frames, and at windows as strictly as it may.
+// h2Client is a client that inspects frames, and enforces its windows strictly.
 type h2Client struct {
 	t *testing.T
 	net.Conn
@@ -108,12 +110,12 @@ type h2Client struct {
 	next    uint32
 	replies map[uint32]*reply
 	goAway  *http2.GoAwayFrame
-	last    uint32 // of goAway
+	last    uint32 // from GOAWAY
 
-	window  int64 // the connection's
+	window  int64 // of the connection
 	initial int64
 	streams map[uint32]int64
-	lazy    int64 // so much may be consumed before it is given back; negative: nothing is
+	lazy    int64 // bytes that may be consumed before they are returned; negative: no byte is returned
 	owed    int64
 }
 
@@ -154,7 +156,7 @@ func (c *h2Client) give(n int64) {
 	c.must(c.framer.WriteWindowUpdate(0, uint32(n)))
 }
 
-// fields are those of a GET.
+// getFields returns the fields of a GET request.
 func getFields(target string, more ...string) []hpack.HeaderField {
 	list := []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"}, {Name: ":path", Value: target}}
 	for i := 0; i < len(more); i += 2 {
@@ -166,7 +168,7 @@ func getFields(target string, more ...string) []hpack.HeaderField {
 func (c *h2Client) encode(fields []hpack.HeaderField) []byte {
 	c.block.Reset()
 	for _, f := range fields {
-		_ = c.encoder.WriteField(f) // into memory
+		_ = c.encoder.WriteField(f) // writes to memory
 	}
 	return bytes.Clone(c.block.Bytes())
 }
@@ -211,7 +213,7 @@ func (c *h2Client) read() error {
 		r.reset, r.ended = f.ErrCode, true
 	case *http2.SettingsFrame:
 		if !f.IsAck() {
-			_ = c.framer.WriteSettingsAck() // the connection may have ended: reading tells
+			_ = c.framer.WriteSettingsAck() // if the connection has ended, reading reports it
 		}
 	case *http2.GoAwayFrame:
 		c.goAway, c.last = &http2.GoAwayFrame{ErrCode: f.ErrCode, LastStreamID: f.LastStreamID}, f.LastStreamID
@@ -228,7 +230,7 @@ func (c *h2Client) reply(id uint32) *reply {
 	return r
 }
 
-// underWay is how many streams are open.
+// underWay returns the number of open streams.
 func (c *h2Client) underWay() int {
 	n := len(c.streams)
 	for _, r := range c.replies {
@@ -280,7 +282,7 @@ func (c *h2Client) await(ids ...uint32) {
 	}
 }
 
-// ask asks for a target and returns its reply.
+// ask sends a GET for a target and returns its reply.
 func (c *h2Client) ask(target string, more ...string) *reply {
 	c.t.Helper()
 	id := c.get(target, more...)
@@ -288,7 +290,7 @@ func (c *h2Client) ask(target string, more ...string) *reply {
 	return c.replies[id]
 }
 
-// end reads until the connection has ended, and returns what GOAWAY said.
+// end reads until the connection has ended, and returns the content of GOAWAY.
 func (c *h2Client) end() *http2.GoAwayFrame {
 	c.t.Helper()
 	for {
@@ -302,11 +304,11 @@ func (c *h2Client) end() *http2.GoAwayFrame {
 	}
 }
 
-// slow is a handler: what the path says in bytes, with what came.
+// slow is a handler that returns the number of bytes named in the path.
 func slow(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // a client that goes is no matter here
+	body, _ := io.ReadAll(r.Body) // a client that disconnects does not matter here
 	var size int
-	_, _ = fmt.Sscanf(strings.TrimLeft(r.URL.Path, "/slowhit"), "%d", &size) // none is 0
+	_, _ = fmt.Sscanf(strings.TrimLeft(r.URL.Path, "/slowhit"), "%d", &size) // no number means 0
 	w.Header().Set("Trailers", fmt.Sprint(len(r.Trailer)))
 	w.Header().Set("Body", fmt.Sprint(len(body)))
 	w.Header().Set("Chance", fmt.Sprint(HandedOver(r.Context()).Chance))

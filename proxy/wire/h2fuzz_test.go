@@ -14,15 +14,16 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// told is a client's connection that says what it is given, in pieces of a size, and notes what it is told.
-type told struct {
-	net.Conn // none
+// recordingConn is a client's connection that sends given bytes in pieces of one size, and records
+// the bytes that it receives.
+type recordingConn struct {
+	net.Conn // always nil
 	says     []byte
 	piece    int
 	hears    bytes.Buffer
 }
 
-func (c *told) Read(p []byte) (int, error) {
+func (c *recordingConn) Read(p []byte) (int, error) {
 	if len(c.says) == 0 {
 		return 0, io.EOF
 	}
@@ -31,14 +32,15 @@ func (c *told) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (c *told) Write(p []byte) (int, error)      { return c.hears.Write(p) }
-func (*told) Close() error                       { return nil }
-func (*told) RemoteAddr() net.Addr               { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)} }
-func (*told) SetReadDeadline(time.Time) error    { return nil }
-func (*told) SetWriteDeadline(t time.Time) error { return nil }
+func (c *recordingConn) Write(p []byte) (int, error)      { return c.hears.Write(p) }
+func (*recordingConn) Close() error                       { return nil }
+func (*recordingConn) RemoteAddr() net.Addr               { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)} }
+func (*recordingConn) SetReadDeadline(time.Time) error    { return nil }
+func (*recordingConn) SetWriteDeadline(t time.Time) error { return nil }
 
-// FuzzH2 has a client say arbitrary frames. What net/http gets is as long as it may be, and its header blocks depend on nothing; what the client gets are whole
-// answers to requests that it has made, within its windows.
+// FuzzH2 makes a client send arbitrary frames. The output to net/http must stay within its limit,
+// with header blocks that depend on no earlier block. The client must receive only whole responses
+// to its requests, within its windows.
 func FuzzH2(f *testing.F) {
 	talk, _ := conversation()
 	talk = talk[len(http2.ClientPreface):]
@@ -58,7 +60,7 @@ func FuzzH2(f *testing.F) {
 	h2 := Attach(server(), hot, nil).AttachH2(server())
 	f.Fuzz(func(t *testing.T, says []byte, piece uint16) {
 		hot.sent = nil
-		client := &told{says: says, piece: 1 + int(piece)}
+		client := &recordingConn{says: says, piece: 1 + int(piece)}
 		c := h2.newConn(client)
 		if _, err := c.Write(frame{kind: http2.FrameSettings}.append(nil)); err != nil {
 			t.Fatal(err)
@@ -71,7 +73,7 @@ func FuzzH2(f *testing.F) {
 	})
 }
 
-// bounded reads all that net/http gets, and looks after each piece how much is held.
+// bounded reads all output for net/http, and checks the memory after each piece.
 func bounded(t *testing.T, c *h2Conn) []byte {
 	t.Helper()
 	var got []byte
@@ -82,7 +84,7 @@ func bounded(t *testing.T, c *h2Conn) []byte {
 		if len(c.ahead) > 4*c.server.listBytes {
 			t.Fatalf("%d bytes are held for net/http", len(c.ahead))
 		}
-		if s := c.scratch; s != nil && (c.block.size > 3*c.server.listBytes || len(s.out) > h2Out+2*h2Body || s.count > row) {
+		if s := c.scratch; s != nil && (c.block.size > 3*c.server.listBytes || len(s.out) > h2Out+2*h2Body || s.count > maxPipelined) {
 			t.Fatalf("%d bytes of fields, %d of %d answers", c.block.size, len(s.out), s.count)
 		}
 		if err != nil {
@@ -94,21 +96,21 @@ func bounded(t *testing.T, c *h2Conn) []byte {
 	}
 }
 
-// lookAtGiven decodes what net/http got.
+// lookAtGiven decodes the output for net/http.
 func lookAtGiven(t *testing.T, c *h2Conn, got []byte) {
 	t.Helper()
 	var block []byte
 	for len(got) >= frameHead {
 		f := parseFrame(got)
 		if len(got) < frameHead+f.length {
-			return // the client has not said all
+			return // the client has not sent everything
 		}
 		content := got[frameHead : frameHead+f.length]
 		got = got[frameHead+f.length:]
 		switch f.kind {
 		case http2.FrameHeaders:
 			if f.length > h2ReadFrame {
-				return // net/http refuses it, and all that follows
+				return // net/http rejects this frame and all later ones
 			}
 			block = content
 			if f.flags&http2.FlagHeadersPriority != 0 {
@@ -128,7 +130,7 @@ func lookAtGiven(t *testing.T, c *h2Conn, got []byte) {
 	}
 }
 
-// lookAtHeard counts the answers.
+// lookAtHeard counts the responses.
 func lookAtHeard(t *testing.T, c *h2Conn, heard []byte, answers int) {
 	t.Helper()
 	framer := http2.NewFramer(io.Discard, bytes.NewReader(heard))
@@ -169,24 +171,25 @@ func lookAtHeard(t *testing.T, c *h2Conn, heard []byte, answers int) {
 	}
 }
 
-// continuations is a header block that does not end.
+// continuations returns a header block that does not end.
 func continuations(n int) []byte {
 	var b bytes.Buffer
 	f := http2.NewFramer(&b, nil)
-	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 101, BlockFragment: []byte{0x82}}) // into memory, as all that follows
+	// Writes to memory, as all calls below.
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 101, BlockFragment: []byte{0x82}})
 	for range n {
 		_ = f.WriteContinuation(101, false, nil)
 	}
 	return b.Bytes()
 }
 
-// bomb is a small header block of many large fields.
+// bomb returns a small header block with many large fields.
 func bomb() []byte {
 	var b, block bytes.Buffer
 	f := http2.NewFramer(&b, nil)
 	e := hpack.NewEncoder(&block)
 	for _, field := range getFields("/hit1") {
-		_ = e.WriteField(field) // into memory, as all that follows
+		_ = e.WriteField(field) // writes to memory, as all calls below
 	}
 	for range 4000 {
 		_ = e.WriteField(hpack.HeaderField{Name: "x", Value: string(bytes.Repeat([]byte("v"), 4000))})

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// settingsMost is the largest SETTINGS that net/http takes: it has a hundred.
+// settingsMost is the largest SETTINGS frame that net/http accepts: 100 settings.
 const settingsMost = 100 * settingSize
 
-// step deals with a part of what has come. It reports false if that needs more of it.
+// step processes a part of the received bytes. It reports false if it needs more.
 func (c *h2Conn) step() bool {
 	b := c.in[c.from:c.to]
 	switch {
@@ -26,6 +26,10 @@ func (c *h2Conn) step() bool {
 	f := parseFrame(b)
 	if c.block.open && (f.kind != http2.FrameContinuation || f.stream != c.block.stream) {
 		return c.fail()
+	}
+	if c.due(f, b) && !c.affords(f) {
+		c.flooded = true
+		return false
 	}
 	switch f.kind {
 	case http2.FrameHeaders:
@@ -51,7 +55,7 @@ func (c *h2Conn) step() bool {
 	return c.hand(f)
 }
 
-// hand gives a frame to net/http as it is.
+// hand passes a frame to net/http unchanged.
 func (c *h2Conn) hand(f frame) bool {
 	c.passing = frameHead + f.length
 	return true
@@ -64,27 +68,30 @@ func (c *h2Conn) absorb(f frame) bool {
 	return true
 }
 
-// answeredHere reports whether a stream is one that net/http knows nothing of, since it was answered here: to net/http, one that was not opened yet. Of earlier
-// ones it knows that they are closed, and what is said of such is no matter.
+// answeredHere reports whether net/http does not know a stream because it was answered here, so
+// that net/http takes it for one that is not open yet. net/http takes earlier unknown streams for
+// closed ones, and ignores frames for them.
 func (c *h2Conn) answeredHere(stream uint32) bool {
 	return stream%2 == 1 && stream > c.given && stream <= c.seen
 }
 
-// fail gives net/http a frame that breaks the protocol, as the client has, though not so that net/http could see: it ends the connection as it does in such a case.
+// fail passes a malformed frame to net/http, because the client has broken the protocol in a way
+// that net/http could not see. net/http then ends the connection as it would have done.
 func (c *h2Conn) fail() bool {
-	return c.last(frame{kind: http2.FrameHeaders, flags: http2.FlagHeadersEndHeaders}.append(nil)) // on no stream: RFC 9113 §6.2
+	// On stream 0: RFC 9113 §6.2.
+	return c.last(frame{kind: http2.FrameHeaders, flags: http2.FlagHeadersEndHeaders}.append(nil))
 }
 
-// last gives net/http b, and nothing more.
+// last passes b to net/http as its last bytes.
 func (c *h2Conn) last(b []byte) bool {
 	c.ahead, c.ended = b, true
 	return true
 }
 
-// settings takes note of what the client wants.
+// settings records the client's settings.
 func (c *h2Conn) settings(f frame, b []byte) bool {
 	if f.flags&http2.FlagSettingsAck != 0 || f.stream != 0 || f.length%settingSize != 0 || f.length > settingsMost {
-		return c.hand(f) // net/http says what it thinks of it
+		return c.hand(f) // net/http reports the error
 	}
 	if len(b) < frameHead+f.length {
 		return false
@@ -103,12 +110,14 @@ func (c *h2Conn) setting(id http2.SettingID, value uint32) {
 		c.window.initial(int64(value))
 		c.mu.Unlock()
 	case id == http2.SettingHeaderTableSize && value < h2Table:
-		// The first header block after that must say that it has been obeyed (RFC 7541 §4.2), and it is net/http that has a table.
-		c.aside = true
+		// The first header block after that must confirm the new size (RFC 7541 §4.2), and only
+		// net/http has a table.
+		c.handedOver = true
 	}
 }
 
-// windowUpdate keeps what is for streams that were answered here, and parts what is for the connection.
+// windowUpdate absorbs updates for streams that were answered here, and divides the ones for the
+// connection.
 func (c *h2Conn) windowUpdate(f frame, b []byte) bool {
 	switch {
 	case f.length != windowUpdateSize:
@@ -123,7 +132,7 @@ func (c *h2Conn) windowUpdate(f frame, b []byte) bool {
 	}
 	increment := int64(number(b[frameHead:]))
 	if increment == 0 {
-		return c.hand(f) // an error
+		return c.hand(f) // an error, which net/http reports
 	}
 	c.mu.Lock()
 	theirs := c.window.add(increment)
@@ -131,7 +140,8 @@ func (c *h2Conn) windowUpdate(f frame, b []byte) bool {
 	c.mu.Unlock()
 	c.from += frameHead + windowUpdateSize
 	if over {
-		return c.last(appendWindowUpdate(appendWindowUpdate(nil, windowMost), windowMost)) // which is too much for net/http too, whatever it has
+		// Which also exceeds net/http's limit, whatever its window is.
+		return c.last(appendWindowUpdate(appendWindowUpdate(nil, windowMost), windowMost))
 	}
 	if theirs > 0 {
 		c.ahead = appendWindowUpdate(c.small[:0], theirs)

@@ -7,29 +7,30 @@ import (
 	"time"
 )
 
-// h2Timing is what is known of a connection's deadlines, which are all set here: net/http has timers of its own for streams, and sets none. As with
-// HTTP/1.1, a deadline that comes too early is looked at again, for it costs less than to set it each time.
+// h2Timing holds the deadlines of a connection. They are all set here: net/http has its own
+// timers for streams and sets no deadline. As with HTTP/1.1, a deadline may fire too early and is
+// then corrected, which costs less than setting it for each request.
 type h2Timing struct {
-	active    time.Time    // when something was answered here last, or else the connection began
-	busy      atomic.Bool  // net/http has streams
-	idleSince atomic.Int64 // when it had none any more, in Unix nanoseconds
-	armed     int64        // the read deadline that is set, likewise; 0: none
+	active    time.Time    // time of the last response from here, or of the start of the connection
+	busy      atomic.Bool  // true while net/http has streams
+	idleSince atomic.Int64 // end of its last stream, in Unix nanoseconds
+	armed     int64        // the current read deadline in Unix nanoseconds, or 0
 	written   writeDeadline
-	leaving   bool // the client was idle for too long
-	// wanting says that net/http is short of window. The read deadline is in the past then.
+	leaving   bool // true if the client was idle for too long
+	// wanting is true if net/http is short of window. The read deadline lies in the past then.
 	wanting atomic.Bool
 }
 
-// SetDeadline does nothing: see [h2Timing].
+// SetDeadline does nothing; see [h2Timing].
 func (c *h2Conn) SetDeadline(time.Time) error { return nil }
 
-// SetReadDeadline does nothing: see [h2Timing].
+// SetReadDeadline does nothing; see [h2Timing].
 func (c *h2Conn) SetReadDeadline(time.Time) error { return nil }
 
-// SetWriteDeadline does nothing: see [h2Timing].
+// SetWriteDeadline does nothing; see [h2Timing].
 func (c *h2Conn) SetWriteDeadline(time.Time) error { return nil }
 
-// idleDue is when the connection has been idle for too long, zero for never.
+// idleDue returns the time at which the connection has been idle for too long, or zero for never.
 func (c *h2Conn) idleDue() time.Time {
 	if c.server.Idle <= 0 || c.leaving {
 		return time.Time{}
@@ -43,7 +44,7 @@ func (c *h2Conn) idleDue() time.Time {
 	return since.Add(c.server.Idle)
 }
 
-// expect sets when the wait that begins is looked at again.
+// expect sets the time at which the wait that begins is checked.
 func (c *h2Conn) expect() error {
 	due := stamp(c.idleDue())
 	if due == c.armed || c.armed != 0 && c.armed < due {
@@ -60,17 +61,18 @@ func (c *h2Conn) arm(due int64) error {
 	return c.Conn.SetReadDeadline(time.Unix(0, due))
 }
 
-// idle reports whether a failed read means that the connection has been idle for too long. It is said once.
+// idle reports whether a failed read means that the connection was idle for too long. It reports
+// true only once.
 func (c *h2Conn) idle(err error) bool {
 	if c.leaving || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	due := c.idleDue()
-	c.leaving = !due.IsZero() && time.Until(due) <= 0
+	c.leaving = !due.IsZero() && time.Until(due) <= 0 || c.evicted.Load() != 0 && !c.busy.Load()
 	return c.leaving
 }
 
-// overdue tells what a failed read means: nil, if it only was the deadline, which came too early.
+// overdue interprets a failed read. It returns nil if the deadline was merely too early.
 func (c *h2Conn) overdue(err error) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
@@ -82,9 +84,10 @@ func (c *h2Conn) overdue(err error) error {
 	return c.arm(stamp(due))
 }
 
-// wake has the reader look at what net/http wants. Whether it waits already or is about to, it learns of it: it looks after it has set its own deadline.
+// wake makes the reader serve net/http's request for window. A reader that is about to wait also
+// notices it, because it checks after it has set its own deadline.
 func (c *h2Conn) wake() {
 	if !c.wanting.Swap(true) {
-		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // where this fails, so does reading
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // if this fails, reading fails too
 	}
 }

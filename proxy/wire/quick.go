@@ -3,56 +3,79 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
+
+	"github.com/penstock/penstock/proxy/stall"
 )
 
-// quick reads from and writes to a TCP connection without telling Go's scheduler of the system calls. They don't block, and take microseconds; to be
-// told would cost about as much as the rest of a hit, and the scheduler, where it has few processors, would take them for calls that hang, and give
-// the processor to another thread in the middle.
+// quick reads and writes a TCP connection without notifying Go's scheduler of the system calls. The
+// calls do not block and take microseconds. A notification costs about as much as the rest of a
+// hit. A scheduler with few processors may also take such a call for a blocking one and give the
+// processor to another thread in the middle.
 //
-// It may be read by one goroutine and written to by another at a time. What does the call is made once, for it to allocate nothing.
+// One goroutine may read while another writes. The functions for the calls are created once, so
+// that a call allocates nothing.
 type quick struct {
 	*net.TCPConn
 	conn     syscall.RawConn
 	in, out  call
 	receive  func(fd uintptr) bool
 	transmit func(fd uintptr) bool
+	again    func() (int, error) // continues a write
+	stalls   stall.Bound
+	waits    atomic.Int64 // time since which a write waits for the peer, in Unix nanoseconds, or 0
 }
 
-// call is a system call's argument and result.
+// call holds the arguments and results of a system call.
 type call struct {
 	buf   []byte
-	iov   []syscall.Iovec // instead of buf
+	iov   []syscall.Iovec // used instead of buf if not nil
 	n     int
 	errno syscall.Errno
 }
 
-// quicken is raw with quicker calls, if it is a TCP connection.
-func quicken(raw net.Conn) net.Conn {
+// quicken returns raw with faster calls if it is a TCP connection. A write fails if the peer takes
+// nothing for the limit; 0 means no limit.
+func quicken(raw net.Conn, limit time.Duration) net.Conn {
 	tcp, ok := raw.(*net.TCPConn)
 	if !ok {
-		return raw
+		return limited(raw, limit)
 	}
 	conn, err := tcp.SyscallConn()
 	if err != nil {
-		return raw
+		return limited(raw, limit)
 	}
 	q := &quick{TCPConn: tcp, conn: conn}
-	q.receive, q.transmit = q.recv, q.send
+	q.receive, q.transmit, q.again = q.recv, q.send, q.goOn
+	q.stalls.Limit(limit)
 	return q
 }
 
-// calm is what raw would be without quicker calls, for use by several writers.
-func calm(raw net.Conn) net.Conn {
+// calm undoes quicken.
+func calm(raw net.Conn, limit time.Duration) net.Conn {
 	if q, ok := raw.(*quick); ok {
-		return q.TCPConn
+		return limited(q.TCPConn, limit)
 	}
 	return raw
 }
+
+// SetDeadline sets both deadlines.
+func (q *quick) SetDeadline(t time.Time) error {
+	return errors.Join(q.SetReadDeadline(t), q.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline limits writes in addition to the stall limit.
+func (q *quick) SetWriteDeadline(t time.Time) error { return q.stalls.SetWriteDeadline(q.TCPConn, t) }
+
+// stuckSince returns the time since which a write waits for the peer.
+func (q *quick) stuckSince() int64 { return q.waits.Load() }
 
 // Read reads from the connection.
 func (q *quick) Read(p []byte) (int, error) {
@@ -94,20 +117,56 @@ func (q *quick) Write(p []byte) (int, error) {
 	return q.write()
 }
 
-// writev writes all of the parts. It changes iov.
+// writev writes all parts. It changes iov.
 func (q *quick) writev(iov []syscall.Iovec) (int, error) {
 	q.out = call{iov: iov}
 	return q.write()
 }
 
 func (q *quick) write() (int, error) {
+	if q.stalls.Dead() {
+		q.out = call{}
+		return 0, stall.Err
+	}
 	err := q.conn.Write(q.transmit)
+	if err != nil && q.stalls.Limited() && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = q.insist(err)
+	}
 	n, errno := q.out.n, q.out.errno
 	q.out = call{}
+	if q.waits.Load() != 0 {
+		q.waits.Store(0)
+	}
 	if err == nil && errno != 0 {
 		err = &net.OpError{Op: "write", Net: "tcp", Source: q.LocalAddr(), Addr: q.RemoteAddr(), Err: os.NewSyscallError("sendto", errno)}
 	}
 	return n, err
+}
+
+// insist continues a write that a deadline has interrupted, since the deadline may belong to an
+// earlier write.
+func (q *quick) insist(err error) error {
+	begun := time.Now()
+	if at := q.waits.Load(); at != 0 {
+		begun = time.Unix(0, at)
+	}
+	_, err = q.stalls.Insist(q.TCPConn, begun, q.out.n, err, q.again)
+	return err
+}
+
+func (q *quick) goOn() (int, error) {
+	err := q.conn.Write(q.transmit)
+	return q.out.n, err
+}
+
+// wait records that a write waits for the peer. Only then is a deadline necessary.
+func (q *quick) wait() {
+	if q.waits.Load() == 0 {
+		q.waits.Store(time.Now().UnixNano())
+	}
+	if q.stalls.Limited() {
+		q.stalls.Arm(q.TCPConn, time.Now())
+	}
 }
 
 func (q *quick) send(fd uintptr) bool {
@@ -119,6 +178,7 @@ func (q *quick) send(fd uintptr) bool {
 			o.advance(n)
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			q.wait()
 			return false
 		default:
 			o.errno = errno
@@ -128,7 +188,7 @@ func (q *quick) send(fd uintptr) bool {
 	return true
 }
 
-// send is one call.
+// send makes one system call.
 func (o *call) send(fd uintptr) (int, syscall.Errno) {
 	if o.iov == nil {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(o.buf))), uintptr(len(o.buf)), syscall.MSG_NOSIGNAL, 0, 0)
@@ -138,7 +198,7 @@ func (o *call) send(fd uintptr) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// advance takes off what has been written.
+// advance removes the written bytes.
 func (o *call) advance(n int) {
 	o.n += n
 	if o.iov == nil {
@@ -160,10 +220,10 @@ func (o *call) advance(n int) {
 // vector is the memory for the parts of one write.
 type vector []syscall.Iovec
 
-// maxVector is what the kernel takes in one call.
+// maxVector is the maximum number of parts in one system call.
 const maxVector = 1024
 
-// writeParts writes all parts in one call, if raw can and they are not too many for it.
+// writeParts writes all parts, in one call if raw supports that and the parts are not too many.
 func (v *vector) writeParts(raw net.Conn, parts *net.Buffers) error {
 	q, ok := raw.(*quick)
 	if !ok || len(*parts) > maxVector {

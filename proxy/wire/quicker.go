@@ -1,15 +1,38 @@
 package wire
 
-import "net"
+import (
+	"errors"
+	"net"
+	"time"
 
-// Quick is c, which is closed and asked for, with quicker calls to what it is at bottom, if that is a TCP connection. It is for one reader and one writer at
-// a time, as under TLS.
-func Quick(c, raw net.Conn) net.Conn {
-	if q := quicken(raw); q != raw {
+	"github.com/penstock/penstock/proxy/stall"
+)
+
+// Quick returns c with faster reads and writes if raw, the connection below c, is a TCP connection.
+// A write fails if the client takes nothing for the limit; 0 means no limit. Close and the
+// addresses are those of c. One goroutine may read while another writes, as TLS does.
+func Quick(c, raw net.Conn, limit time.Duration) net.Conn {
+	if q := quicken(raw, limit); q != raw {
 		return &quicker{c, q}
 	}
 	return c
 }
+
+// limited returns raw with writes that fail if the peer takes nothing for the limit.
+func limited(raw net.Conn, limit time.Duration) net.Conn {
+	if limit <= 0 {
+		return raw
+	}
+	return stall.New(raw, limit)
+}
+
+// SetDeadline sets both deadlines of the connection below.
+func (c *quicker) SetDeadline(t time.Time) error {
+	return errors.Join(c.quick.SetReadDeadline(t), c.quick.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline limits writes in addition to the stall limit.
+func (c *quicker) SetWriteDeadline(t time.Time) error { return c.quick.SetWriteDeadline(t) }
 
 type quicker struct {
 	net.Conn
@@ -22,5 +45,5 @@ func (c *quicker) Read(p []byte) (int, error) { return c.quick.Read(p) }
 // Write writes all of p.
 func (c *quicker) Write(p []byte) (int, error) { return c.quick.Write(p) }
 
-// NetConn is what it reads from.
+// NetConn returns the connection below.
 func (c *quicker) NetConn() net.Conn { return c.quick }

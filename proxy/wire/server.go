@@ -7,18 +7,23 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
-// Config is what the connections of one http.Server go by.
+// Config configures the connections of one http.Server.
 type Config struct {
 	Hot Hot
-	Now func() time.Time // the clock of answers; nil: time.Now
-	// HeaderBytes and the timeouts are those of the http.Server. 0 is none.
+	Now func() time.Time // the clock of responses; nil: time.Now
+	// HeaderBytes and the timeouts are those of the http.Server. 0 means none.
 	HeaderBytes             int
 	ReadHeader, Write, Idle time.Duration
+	// WriteStall is how long a client may take nothing of a response before its connection fails.
+	// It must be set before the first connection is wrapped.
+	WriteStall time.Duration
 }
 
-// headerSlop is how much more than MaxHeaderBytes net/http reads before it answers 431.
+// headerSlop is how far net/http reads beyond MaxHeaderBytes before it answers 431.
 const headerSlop = 4096
 
 // Server is the wire of one http.Server.
@@ -27,9 +32,13 @@ type Server struct {
 	maxHead  int
 	stopping atomic.Bool
 	shards   atomic.Uint32
+	leaving  lingerers
+	whole    bool // true if net/http limits the time of a whole request
 }
 
-// Attach gives h's connections a wire: those that come from Wrap. It is called before h serves.
+// Attach returns the wire of h. It applies to connections that come from Wrap. Attach must be
+// called before h serves. If hot is nil, net/http handles all requests, and the wire only guards
+// it.
 func Attach(h *http.Server, hot Hot, now func() time.Time) *Server {
 	s := &Server{Config: Config{
 		Hot: hot, Now: now, HeaderBytes: h.MaxHeaderBytes,
@@ -38,13 +47,13 @@ func Attach(h *http.Server, hot Hot, now func() time.Time) *Server {
 	if s.HeaderBytes <= 0 {
 		s.HeaderBytes = http.DefaultMaxHeaderBytes
 	}
-	s.maxHead = s.HeaderBytes + headerSlop
+	s.maxHead, s.whole = s.HeaderBytes+headerSlop, h.ReadTimeout > 0
 	h.ConnState = s.connState
 	h.ConnContext = connContext
 	return s
 }
 
-// firstOf is the timeout that net/http goes by: where one is not set, the other.
+// firstOf returns the timeout that net/http applies: b if a is not set.
 func firstOf(a, b time.Duration) time.Duration {
 	if a != 0 {
 		return max(a, 0)
@@ -55,13 +64,20 @@ func firstOf(a, b time.Duration) time.Duration {
 // Stop hands every further request to net/http, which tells clients that the connection ends.
 func (s *Server) Stop() { s.stopping.Store(true) }
 
-// Wrap gives a client's connection a wire. raw is what c is at bottom, with the abilities that the kernel gives it: reads and writes go there
-// directly. c is closed.
+// Wrap gives a client's connection a wire. raw is the connection below c that has the kernel's
+// abilities: Wrap reads from and writes to raw directly, and closes c.
 func (s *Server) Wrap(c, raw net.Conn) *Conn {
-	return &Conn{Conn: c, raw: quicken(raw), server: s, peer: s.peerOf(c)}
+	out := &Conn{Conn: c, server: s, peer: s.peerOf(c)}
+	if s.Hot != nil {
+		out.raw = quicken(raw, s.WriteStall)
+	} else {
+		out.raw = limited(raw, s.WriteStall)
+	}
+	out.quiet.Store(time.Now().UnixNano())
+	return out
 }
 
-// peerOf is the peer of a new connection.
+// peerOf returns the peer of a new connection.
 func (s *Server) peerOf(c net.Conn) Peer {
 	p := Peer{Shard: s.shards.Add(1)}
 	if ap, err := netip.ParseAddrPort(addrText(c.RemoteAddr())); err == nil {
@@ -77,22 +93,25 @@ func addrText(a net.Addr) string {
 	return a.String()
 }
 
-// connState is the http.Server's hook. net/http calls it on the goroutine that serves the connection.
+// connState is the http.Server's ConnState hook. net/http calls it on the goroutine that serves the
+// connection.
 func (s *Server) connState(nc net.Conn, state http.ConnState) {
 	c := connOf(nc)
 	if c == nil {
 		return
 	}
 	switch state {
+	case http.StateActive:
+		c.rest.Store(0)
 	case http.StateIdle:
 		c.idle()
 	case http.StateHijacked:
 		c.stepAside()
-		c.raw = calm(c.raw) // its new owner may write from several goroutines
+		c.raw = calm(c.raw, s.WriteStall)
 	}
 }
 
-// connOf is the wire of a connection, nil for one that has none.
+// connOf returns the wire of a connection, or nil.
 func connOf(nc net.Conn) *Conn {
 	if h, ok := nc.(interface{ wire() *Conn }); ok {
 		return h.wire()
@@ -109,12 +128,15 @@ func connContext(ctx context.Context, nc net.Conn) context.Context {
 	return ctx
 }
 
-// Handed is what was found out about a request before it was handed to net/http.
+// Handed holds findings about a request from before it was handed to net/http.
 type Handed struct {
-	Chance float64 // the draw by which its response is to be refreshed early; 0: none was made
+	Chance float64 // the random draw that called for an early refresh; otherwise 0
+	// Located is the destination of the request in the terms of Hot, or nil if it is unknown. It is
+	// immutable.
+	Located any
 }
 
-// HandedOver is what is known of the request of this context, which has not ended.
+// HandedOver returns the findings about the request of ctx. The request must still be in flight.
 func HandedOver(ctx context.Context) Handed {
 	switch v := ctx.Value(contextKey{}).(type) {
 	case *Conn:
@@ -140,4 +162,32 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return l.server.Wrap(c, c).Plain(), nil
+}
+
+// Hot answers requests from memory. It may be called concurrently, and must not keep references to
+// its arguments.
+type Hot interface {
+	// Answer completes a and returns true if a stored response answers r exactly as net/http's
+	// handler would. Otherwise it returns false and may set a.Handed.
+	Answer(r *Request, a *Answer) bool
+	// Sent is called after a response has been written.
+	Sent(h *observe.Hit)
+}
+
+// Peer holds the properties of a connection's peer, which are the same for all its requests.
+type Peer struct {
+	Addr  netip.Addr // invalid if the peer has no IP address
+	TLS   bool
+	Shard uint32 // distributes the counters among connections
+}
+
+// Answer is a response under construction. Hot appends the head to Head, and sets Body to the
+// content, in immutable pieces.
+type Answer struct {
+	Now  time.Time // when the request was received
+	Head []byte    // status line and fields, with the empty line that ends them
+	Body [][]byte  // nil if there is no body
+	Hit  *observe.Hit
+	// Handed holds the findings about a request that Hot does not answer.
+	Handed Handed
 }

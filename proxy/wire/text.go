@@ -1,8 +1,11 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
-// tokenByte are the bytes of a token (RFC 9110 §5.6.2).
+// tokenByte is true for the bytes of a token (RFC 9110 §5.6.2).
 var tokenByte = func() (t [256]bool) {
 	for c := '0'; c <= '9'; c++ {
 		t[c] = true
@@ -25,7 +28,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isGraphic reports whether s has neither spaces nor control characters, nor anything beyond ASCII.
+// isGraphic reports whether s consists of printable ASCII without spaces.
 func isGraphic(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f {
@@ -35,7 +38,30 @@ func isGraphic(s string) bool {
 	return true
 }
 
-// isText reports whether s may be a field value (RFC 9110 §5.5): no control characters but tabs. It looks at eight bytes at a time.
+// isTarget reports whether s has neither spaces nor control characters. The next hop escapes or
+// rejects non-ASCII bytes.
+func isTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isHost reports whether s has only characters of a host with a port (RFC 3986 §3.2.2). An empty s
+// is valid, for a request that names no host.
+func isHost(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x80 || !tokenByte[c] && strings.IndexByte("(),;=:[]", c) < 0 || strings.IndexByte("#^`|", c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isText reports whether s may be a field value (RFC 9110 §5.5): no control characters except tabs.
+// It inspects eight bytes at a time.
 func isText(s string) bool {
 	const (
 		ones  = 0x0101010101010101
@@ -45,7 +71,7 @@ func isText(s string) bool {
 		x := binary.LittleEndian.Uint64([]byte(s[:8]))
 		del := x ^ ones*0x7f
 		if (x-ones*0x20)&^x&highs != 0 || (del-ones)&^del&highs != 0 {
-			break // a control character, or a tab: the loop below tells which
+			break // a control character or a tab: the loop below decides
 		}
 		s = s[8:]
 	}
@@ -68,7 +94,7 @@ func trim(s string) string {
 	return s
 }
 
-// hasPrefixFold reports whether s begins with prefix, which is in lower case, in whatever case.
+// hasPrefixFold reports whether s begins with prefix, ignoring case. prefix must be in lower case.
 func hasPrefixFold(s, prefix string) bool {
 	if len(s) < len(prefix) {
 		return false

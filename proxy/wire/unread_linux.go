@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// unread reports whether the kernel has bytes of a client that nobody has read yet: they may be a request that was on its way.
+// unread reports whether the kernel holds unread bytes of a client, which may be a request.
 func unread(nc net.Conn) bool {
 	for {
 		switch c := nc.(type) {

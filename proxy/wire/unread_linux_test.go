@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// TestCloseIdleSparesWhatIsComing: a request that its client has sent, and nobody has read, is not lost by the end of idle connections.
-func TestCloseIdleSparesWhatIsComing(t *testing.T) {
+// TestCloseIdleKeepsUnreadRequest checks that closing idle connections does not lose a request that
+// has been sent but not read.
+func TestCloseIdleKeepsUnreadRequest(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

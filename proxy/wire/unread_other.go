@@ -4,5 +4,6 @@ package wire
 
 import "net"
 
-// unread is not known elsewhere: a request that comes at the moment its connection is closed for being idle is lost, as HTTP/1.1 allows.
+// unread returns false, because this system does not tell. If a request arrives at the moment its
+// idle connection is closed, the request is lost, as HTTP/1.1 allows.
 func unread(net.Conn) bool { return false }

@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// canned answers whatever has a target that begins with /hit, with a body of the length that follows.
+// canned answers every target that begins with /hit, with a body of the length that follows.
 type canned struct {
 	mu        sync.Mutex
 	sent      []observe.Hit
-	meanwhile func() // happens while a request is looked at
+	meanwhile func() // called while a request is inspected
 }
 
 func (c *canned) Answer(r *Request, a *Answer) bool {
@@ -41,7 +41,7 @@ func (c *canned) Answer(r *Request, a *Answer) bool {
 		return false
 	}
 	var size int
-	_, _ = fmt.Sscanf(r.Target, "/hit%d", &size) // none is 0
+	_, _ = fmt.Sscanf(r.Target, "/hit%d", &size) // no number means 0
 	a.Head = fmt.Appendf(a.Head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
 	if r.Method == "GET" {
 		a.Body = [][]byte{[]byte(strings.Repeat("h", size))}
@@ -57,19 +57,15 @@ func (c *canned) Sent(h *observe.Hit) {
 	c.sent = append(c.sent, kept)
 }
 
-// told is how many hits it was told of, once nothing happens any more.
-func (c *canned) told() int {
+// reported returns the number of hits reported to Hot, once the connection is quiet.
+func (c *canned) reported() int {
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.sent)
 }
 
-func (*canned) SameHost(authority, host string, _ *Peer) bool {
-	return strings.EqualFold(authority, host)
-}
-
-// fixture is a server with a wire, and a client's end of a connection to it.
+// fixture is a server with a wire, and a client connected to it.
 type fixture struct {
 	t      *testing.T
 	hot    *canned
@@ -79,7 +75,7 @@ type fixture struct {
 	served chan struct{}
 }
 
-// serve starts a server; set changes it before.
+// serve starts a server. set may change it before.
 func serve(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, hot: new(canned), conns: make(chan net.Conn), served: make(chan struct{})}
@@ -90,7 +86,7 @@ func serve(t *testing.T, h http.HandlerFunc, set func(*http.Server)) *fixture {
 	f.wire = Attach(f.http, f.hot, nil)
 	go func() {
 		defer close(f.served)
-		_ = f.http.Serve(f) // it ends by Close alone
+		_ = f.http.Serve(f) // ends only with Close
 	}()
 	t.Cleanup(f.stop)
 	return f
@@ -145,7 +141,7 @@ func (c *client) send(text string) {
 	}
 }
 
-// receive reads a response, and tells its status and body.
+// receive reads a response, and returns its status and body.
 func (c *client) receive() string {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.br, nil)
@@ -159,7 +155,7 @@ func (c *client) receive() string {
 	return fmt.Sprint(resp.StatusCode, " ", string(body))
 }
 
-// closedAfter waits for the end of the connection, and tells how long that took.
+// closedAfter waits for the end of the connection, and returns the time until then.
 func (c *client) closedAfter() time.Duration {
 	c.t.Helper()
 	start := time.Now()
@@ -176,7 +172,7 @@ func (c *client) want(got, want string) {
 	}
 }
 
-// echo is a handler that tells the path and the body.
+// echo is a handler that returns the path and the body.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %s %v", r.URL.Path, body, err)
@@ -186,7 +182,7 @@ func timeouts(s *http.Server) {
 	s.ReadHeaderTimeout, s.ReadTimeout, s.IdleTimeout, s.WriteTimeout = 5*time.Second, time.Minute, 2*time.Minute, 10*time.Second
 }
 
-func TestWhoAnswers(t *testing.T) {
+func TestHitsAndOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, nil)
 		c := f.dial()
@@ -199,18 +195,19 @@ func TestWhoAnswers(t *testing.T) {
 			c.want(c.receive(), "200 h")
 			c.want(c.ask("/hit20000"), "200 "+strings.Repeat("h", 20000))
 		}
-		if n := f.hot.told(); n != 9 {
+		if n := f.hot.reported(); n != 9 {
 			t.Errorf("%d hits were told of", n)
 		}
-		// Chunked: from here on the connection is net/http's.
-		c.send("POST /post HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		c.send("POST /post HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /hit1 HTTP/1.1\r\nHost: h\r\n\r\n")
 		c.want(c.receive(), "200 /post abc <nil>")
-		c.want(c.ask("/hit5"), "200 /hit5  <nil>")
+		c.want(c.receive(), "200 h")
+		c.want(c.ask("/hit5"), "200 hhhhh")
 		c.Close()
 	})
 }
 
-// TestOneRequestAtATime: what comes behind a request that is being answered waits, and net/http is not told of it.
+// TestOneRequestAtATime checks that bytes after a request that is being answered wait, and that
+// net/http does not see them.
 func TestOneRequestAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -223,7 +220,7 @@ func TestOneRequestAtATime(t *testing.T) {
 		c := f.dial()
 		go c.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\nGET /hit2 HTTP/1.1\r\nHost: h\r\n\r\nGET /other HTTP/1.1\r\nHost: h\r\n\r\nGET /hit3 HTTP/1.1\r\nHost: h\r\n\r\n")
 		synctest.Wait()
-		if n := f.hot.told(); n != 0 {
+		if n := f.hot.reported(); n != 0 {
 			t.Errorf("%d answers overtook a request", n)
 		}
 		close(release)
@@ -234,8 +231,8 @@ func TestOneRequestAtATime(t *testing.T) {
 	})
 }
 
-// TestClientThatGoes: a handler learns of it, as without a wire.
-func TestClientThatGoes(t *testing.T) {
+// TestClientDisconnects checks that a handler learns of a disconnected client, as without a wire.
+func TestClientDisconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := make(chan struct{})
 		f := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -255,7 +252,7 @@ func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, timeouts)
 		c := f.dial()
-		for range 10 { // more than any of the timeouts
+		for range 10 { // longer than any of the timeouts
 			c.want(c.ask("/hit"), "200 ")
 			time.Sleep(100 * time.Second)
 		}
@@ -268,7 +265,8 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestSlowHeads: a head has the time that net/http gives it, however many hits went before.
+// TestSlowHeads checks that a head has the time that net/http allows, however many hits came
+// before.
 func TestSlowHeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, timeouts)
@@ -293,7 +291,9 @@ func TestSlowHeads(t *testing.T) {
 	})
 }
 
-// TestReadTimeoutCountsFromTheRequest: net/http counts from when it began to wait for its first one, and does not know that others were answered.
+// TestReadTimeoutCountsFromTheRequest checks the correction of net/http's start time: net/http
+// counts from when it began to wait for its first request, and does not know that others were
+// answered.
 func TestReadTimeoutCountsFromTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, func(s *http.Server) { timeouts(s); s.WriteTimeout = 0 })
@@ -333,7 +333,8 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
-// TestStop: a stopping server has net/http answer all, which says that the connection ends.
+// TestStop checks that a stopping server passes all requests to net/http, which tells clients that
+// the connection ends.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, timeouts)
@@ -345,7 +346,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestCloseIdle: what is being answered is answered to the end, whoever closes.
+// TestCloseIdle checks that a response that is being written is completed, whichever function
+// closes the connection.
 func TestCloseIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, timeouts)
@@ -369,8 +371,9 @@ func TestCloseIdle(t *testing.T) {
 	})
 }
 
-// TestCloseIdleWhileARequestIsLookedAt: it is answered, by whoever does that, and the connection closed then.
-func TestCloseIdleWhileARequestIsLookedAt(t *testing.T) {
+// TestCloseIdleWhileARequestIsInspected checks that such a request is answered, and the connection
+// closed afterwards.
+func TestCloseIdleWhileARequestIsInspected(t *testing.T) {
 	for target, want := range map[string]string{"/hit3": "200 hhh", "/other": "200 /other  <nil>"} {
 		synctest.Test(t, func(t *testing.T) {
 			f := serve(t, echo, timeouts)
@@ -385,7 +388,7 @@ func TestCloseIdleWhileARequestIsLookedAt(t *testing.T) {
 	}
 }
 
-// TestHijack: who takes a connection over gets all that comes on it.
+// TestHijack checks that a handler that takes over a connection gets all its bytes.
 func TestHijack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -411,7 +414,7 @@ func TestHijack(t *testing.T) {
 	})
 }
 
-// TestLargeHeads fit as far as net/http takes them.
+// TestLargeHeads checks that the wire accepts heads up to net/http's limit.
 func TestLargeHeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, func(s *http.Server) { timeouts(s); s.MaxHeaderBytes = 16 << 10 })
@@ -429,7 +432,7 @@ func TestLargeHeads(t *testing.T) {
 	})
 }
 
-// TestHandedOver: what was found out goes with the request it was found out about, and with no other.
+// TestHandedOver checks that findings reach the handler of their request and no other.
 func TestHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, HandedOver(r.Context()).Chance) }, timeouts)
@@ -440,7 +443,7 @@ func TestHandedOver(t *testing.T) {
 	})
 }
 
-// TestPanic: an answer that panics costs its connection alone, and that is closed.
+// TestPanic checks that a panic while answering closes its connection and no other.
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, echo, timeouts)
@@ -454,3 +457,19 @@ func TestPanic(t *testing.T) {
 type panicking struct{ *canned }
 
 func (panicking) Answer(*Request, *Answer) bool { panic("a defect") }
+
+// TestHostOfTheRequestBeforeIsForgotten checks that a request without Host does not get the Host of
+// the one before, whose bytes may have been overwritten.
+func TestHostOfTheRequestBeforeIsForgotten(t *testing.T) {
+	var r Request
+	before := []byte("GET / HTTP/1.1\r\nHost: example.test\r\n\r\n")
+	if c := r.parse(before); c == refused || r.Host != "example.test" {
+		t.Fatalf("%v, %q", c, r.Host)
+	}
+	for i := range before {
+		before[i] = ' '
+	}
+	if c := r.parse([]byte("GET http://example.test/ HTTP/1.0\r\n\r\n")); c == refused || r.Host != "" {
+		t.Errorf("%v, host %q", c, r.Host)
+	}
+}

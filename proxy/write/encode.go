@@ -3,22 +3,18 @@ package write
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/http"
 	"time"
 )
 
-// magic begins every encoded write; its last byte is the version.
+// magic begins every encoded write. Its last byte is the version.
 const magic = "PSW\x01"
 
-var (
-	errDamaged = errors.New("write: the stored form is damaged")
-	table      = crc32.MakeTable(crc32.Castagnoli)
-)
+var table = crc32.MakeTable(crc32.Castagnoli)
 
-// meta is all of a write but its body, as it is stored.
+// meta holds all properties of a write except its body, in the stored form.
 type meta struct {
 	ID         string      `json:"id"`
 	Route      string      `json:"route"`
@@ -36,14 +32,16 @@ type meta struct {
 	Key        []byte      `json:"key,omitempty"`
 	Print      []byte      `json:"print,omitempty"`
 	Seen       string      `json:"seen,omitempty"`
+	Order      string      `json:"order,omitempty"`
+	RetryOn    []int       `json:"retry_on,omitempty"`
 	Who        []byte      `json:"who,omitempty"`
 }
 
-// Encode is the stored form of w: what it is in JSON, its body as it is, and a checksum.
+// Encode returns the stored form of w: the properties as JSON, the body unchanged, and a checksum.
 func (w *Write) Encode() ([]byte, error) {
 	head, err := json.Marshal(meta{
 		w.ID, w.Route, w.Method, w.Scheme, w.Host, w.Path, w.Query, w.Header, w.Accepted, w.Policy.Retries, int64(w.Policy.Backoff),
-		int64(w.Policy.MaxBackoff), w.Policy.DeadLetter, w.Key.bytes(), w.Print.bytes(), w.Seen, w.Who.bytes(),
+		int64(w.Policy.MaxBackoff), w.Policy.DeadLetter, w.Key.bytes(), w.Print.bytes(), w.Seen, w.Order, w.Policy.RetryOn, w.Who.bytes(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write: encoding: %w", err)
@@ -56,24 +54,24 @@ func (w *Write) Encode() ([]byte, error) {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, table)), nil
 }
 
-// Decode reads the stored form. It keeps nothing of b.
+// Decode decodes the stored form. The write does not refer to b. The error is ErrDamaged.
 func Decode(b []byte) (*Write, error) {
 	const fixed = len(magic) + 4
 	if len(b) < fixed+4 || string(b[:len(magic)]) != magic {
-		return nil, errDamaged
+		return nil, ErrDamaged
 	}
 	content, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	n := binary.BigEndian.Uint32(b[len(magic):])
 	if crc32.Checksum(content, table) != sum || uint64(n) > uint64(len(content)-fixed) {
-		return nil, errDamaged
+		return nil, ErrDamaged
 	}
 	var m meta
 	if err := json.Unmarshal(content[fixed:fixed+int(n)], &m); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	w := &Write{
 		ID: m.ID, Route: m.Route, Method: m.Method, Scheme: m.Scheme, Host: m.Host, Path: m.Path, Query: m.Query, Header: m.Header, Accepted: m.Accepted,
-		Policy: Policy{m.Retries, time.Duration(m.Backoff), time.Duration(m.MaxBackoff), m.DeadLetter}, Seen: m.Seen,
+		Policy: Policy{m.Retries, time.Duration(m.Backoff), time.Duration(m.MaxBackoff), m.DeadLetter, m.RetryOn}, Seen: m.Seen, Order: m.Order,
 	}
 	copy(w.Key[:], m.Key)
 	copy(w.Print[:], m.Print)

@@ -1,6 +1,8 @@
 package write
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"net/http"
 	"testing"
 	"time"
@@ -15,7 +17,7 @@ func TestEncodeAndDecode(t *testing.T) {
 		w := &Write{
 			ID: newID(), Route: text.Draw(t, "route"), Method: text.Draw(t, "method"), Scheme: "https", Host: text.Draw(t, "host"), Path: text.Draw(t, "path"),
 			Query: text.Draw(t, "query"), Accepted: time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "at")).UTC(), Seen: text.Draw(t, "seen"),
-			Policy: Policy{rapid.IntRange(0, 9).Draw(t, "retries"), time.Second, time.Minute, rapid.Bool().Draw(t, "letter")},
+			Policy: Policy{rapid.IntRange(0, 9).Draw(t, "retries"), time.Second, time.Minute, rapid.Bool().Draw(t, "letter"), []int{404, 409}}, Order: text.Draw(t, "order"),
 			Header: rapid.MapOf(text, rapid.SliceOfN(text, 1, 3)).Draw(t, "header"), Body: rapid.SliceOf(rapid.Byte()).Draw(t, "body"),
 		}
 		if rapid.Bool().Draw(t, "digests") {
@@ -43,6 +45,35 @@ func TestEncodeAndDecode(t *testing.T) {
 			t.Fatal("what was damaged is taken for sound")
 		}
 	})
+}
+
+// TestDecodeOfAnEarlierVersion checks that writes from before the order and the list of statuses
+// existed are read after an upgrade, and that their lane is their path.
+func TestDecodeOfAnEarlierVersion(t *testing.T) {
+	head := `{"id":"x","route":"r","method":"PUT","scheme":"https","host":"h","path":"/a","header":{"A":["b"]},"accepted":"2030-01-02T03:04:05Z","retries":3,"dead_letter":true}`
+	b := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(head)))
+	b = append(b, head+"body"...)
+	w, err := Decode(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, table)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Lane() != "h/a" || w.Policy.Retries != 3 || w.Policy.RetryOn != nil || string(w.Body) != "body" {
+		t.Errorf("%+v in lane %q", w, w.Lane())
+	}
+}
+
+// TestLane checks that the order replaces the path, and that no value of the order equals a path.
+func TestLane(t *testing.T) {
+	seen := map[string]Write{}
+	for _, w := range []Write{{Host: "h", Path: "/a"}, {Host: "h", Path: "/a", Order: "/a"}, {Host: "h", Path: "/a", Order: "a"}, {Host: "i", Path: "/a", Order: "a"}} {
+		if other, ok := seen[w.Lane()]; ok {
+			t.Errorf("%+v is in the lane of %+v", w, other)
+		}
+		seen[w.Lane()] = w
+	}
+	if a, b := (&Write{Host: "h", Path: "/a", Order: "1"}), (&Write{Host: "h", Path: "/b", Order: "1"}); a.Lane() != b.Lane() {
+		t.Errorf("%q, %q", a.Lane(), b.Lane())
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -7,32 +7,33 @@ import (
 	"time"
 )
 
-// Config is what a Queue is made of.
+// Config configures a Queue.
 type Config struct {
 	Store   Store
-	Workers int // calls to upstreams at one time
-	// Apply sends a write upstream. again says that it may have been sent before.
+	Workers int // maximum number of concurrent upstream requests
+	// Apply sends a write upstream. again is true if the write may have been sent before.
 	Apply func(ctx context.Context, w *Write, again bool) Outcome
-	// Tried is told of each try and how long it took, when the store knows of it; nil: nobody is. It must return quickly.
+	// Tried is called after each attempt with its duration, once the store has recorded the result.
+	// It must return quickly. It may be nil.
 	Tried  func(r *Record, took time.Duration)
 	Now    func() time.Time
 	Random func() float64 // in [0,1)
 	Log    *slog.Logger
 }
 
-// Queue applies what is in a Store. It may be used concurrently.
+// Queue applies the writes of a Store. It may be used concurrently.
 type Queue struct {
 	Config
 	slots chan struct{}
 
-	soft, hard     context.Context // ended by Close: no more tries are begun, and those under way are cut off
+	soft, hard     context.Context // cancelled by Close: soft stops new attempts, hard aborts running ones
 	ease, cut      context.CancelFunc
 	running        sync.WaitGroup
 	starting, ends sync.Once
 	closed         error
 }
 
-// New makes a queue. Nothing is applied before Start. Close ends it, and the store.
+// New returns a queue. It applies nothing before Start. Close ends the queue and its store.
 func New(c Config) *Queue {
 	q := &Queue{Config: c, slots: make(chan struct{}, max(1, c.Workers))}
 	q.soft, q.ease = context.WithCancel(context.Background())
@@ -40,19 +41,20 @@ func New(c Config) *Queue {
 	return q
 }
 
-// Start begins to apply what is stored. It does so once.
+// Start starts to apply the stored writes. Only the first call has an effect.
 func (q *Queue) Start() {
 	q.starting.Do(func() {
 		q.running.Go(func() {
-			q.Store.Hold(q.soft, func(ctx context.Context, p Part) { newShift(q, p).run(ctx) })
+			q.Store.Hold(q.soft, func(ctx context.Context, p Part) { newPartWorker(q, p).run(ctx) })
 		})
 	})
 }
 
-// Close begins no more tries, waits for those under way until ctx is done, and then cuts them off. What was not applied stays stored.
+// Close stops new attempts, waits for the running ones until ctx is done, and then aborts them.
+// Writes that were not applied stay stored.
 func (q *Queue) Close(ctx context.Context) error {
 	q.ends.Do(func() {
-		q.starting.Do(func() {}) // it can't be started any more
+		q.starting.Do(func() {}) // Start has no effect from now on
 		q.ease()
 		defer q.cut()
 		defer context.AfterFunc(ctx, q.cut)()

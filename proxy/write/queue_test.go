@@ -22,10 +22,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// opened is a queue over a file. The caller closes it.
+// opened returns a queue over a file. The caller closes it.
 func opened(tb testing.TB, path string, workers int, apply func(context.Context, *write.Write, bool) write.Outcome) *write.Queue {
 	tb.Helper()
-	s, err := file.Open(path, storetest.Wide, time.Now)
+	s, err := file.Open(path, storetest.Wide, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,8 +51,8 @@ func isDone(tb testing.TB, s write.Store, id string) *write.Record {
 	}
 }
 
-// TestTriesWait looks at the clock between the tries of one write.
-func TestTriesWait(t *testing.T) {
+// TestAttemptsWait checks the pauses between the attempts of one write.
+func TestAttemptsWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "w.db")
 	synctest.Test(t, func(t *testing.T) {
 		answers := []write.Outcome{{Status: 500}, {Err: errors.New("x")}, {Status: 429, RetryAfter: 90 * time.Second}, {Status: 503}, {Status: 204}}
@@ -87,13 +87,48 @@ func TestTriesWait(t *testing.T) {
 	})
 }
 
-// TestOrderAndBounds: whatever fails how often, each lane is applied in its order and without gaps, no two of a lane at once, and never more at once than
-// there are workers; also across restarts.
+// TestAClockThatWasAheadDelaysNoTry makes a queue whose clock is a minute ahead attempt a write. The
+// next queue has the right clock and must not wait for that minute.
+func TestAClockThatWasAheadDelaysNoTry(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.db")
+	synctest.Test(t, func(t *testing.T) {
+		tried := make(chan struct{}, 10)
+		q := opened(t, path, 1, func(context.Context, *write.Write, bool) write.Outcome {
+			tried <- struct{}{}
+			return write.Outcome{Status: 500}
+		})
+		q.Now = func() time.Time { return time.Now().Add(time.Minute) }
+		q.Start()
+		w := storetest.New("/a")
+		w.Policy = write.Policy{Retries: 4, Backoff: 4 * time.Second, MaxBackoff: 10 * time.Second}
+		if _, err := q.Store.Add(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		<-tried
+		synctest.Wait()
+		if err := q.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		q = opened(t, path, 1, func(context.Context, *write.Write, bool) write.Outcome { return write.Outcome{Status: 204} })
+		q.Start()
+		if r := isDone(t, q.Store, w.ID); r.Phase != write.Done || time.Since(start) > w.Policy.MaxBackoff {
+			t.Errorf("after %v: %+v", time.Since(start), r.State)
+		}
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOrderAndBounds checks, with random failures and across restarts, that each lane is applied in
+// order and without gaps, that no two writes of a lane run at once, and that at most as many writes
+// run at once as there are workers.
 func TestOrderAndBounds(t *testing.T) {
 	dir := t.TempDir()
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		if round++; round > 15 { // each opens files, and syncs them
+		if round++; round > 15 { // each round opens and syncs files
 			return
 		}
 		path := filepath.Join(dir, fmt.Sprint(round))
@@ -147,7 +182,7 @@ func TestOrderAndBounds(t *testing.T) {
 	})
 }
 
-// model is an upstream of which each write fails a number of times.
+// model is an upstream at which each write fails a number of times.
 type model struct {
 	mu        sync.Mutex
 	fails     []int
@@ -179,7 +214,8 @@ func (m *model) apply(_ context.Context, w *write.Write, _ bool) write.Outcome {
 	return write.Outcome{Status: 200}
 }
 
-// TestCloseWaits: tries under way end by themselves while there is time, and are cut off when there is none; nothing of them is lost.
+// TestCloseWaits checks that running attempts end by themselves if there is time, that they are
+// aborted otherwise, and that no write is lost.
 func TestCloseWaits(t *testing.T) {
 	for _, patience := range []time.Duration{time.Minute, time.Second} {
 		path := filepath.Join(t.TempDir(), "w.db")
@@ -205,7 +241,7 @@ func TestCloseWaits(t *testing.T) {
 			if err := q.Close(ctx); err != nil {
 				t.Error(err)
 			}
-			s, err := file.Open(path, storetest.Wide, time.Now)
+			s, err := file.Open(path, storetest.Wide, time.Now, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,22 +3,24 @@ package write
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
-// longestRetryAfter is the most that an upstream's Retry-After is heard.
-const longestRetryAfter = time.Hour
+// maxRetryAfter limits the upstream's Retry-After.
+const maxRetryAfter = time.Hour
 
-// Outcome is what came of one try.
+// Outcome is the result of one attempt.
 type Outcome struct {
-	Status     int // of the upstream's answer; 0 with Err
+	Status     int // of the upstream's response; 0 if Err is set
 	Location   string
 	RetryAfter time.Duration
-	Err        error // there was no answer
-	Hopeless   bool  // Err is not going to go away
+	Err        error // the reason for which there was no response
+	Hopeless   bool  // true if Err is permanent
 }
 
-// settle is the state after a try. again says that it may have been sent before this try; random is in [0,1).
+// settle returns the state after an attempt. again is true if the write may have been sent before
+// this attempt. random is in [0,1).
 func (p Policy) settle(before State, out Outcome, again bool, now time.Time, random float64) State {
 	s := State{Tries: before.Tries + 1, Status: out.Status, Updated: now}
 	switch {
@@ -30,7 +32,7 @@ func (p Policy) settle(before State, out Outcome, again bool, now time.Time, ran
 	default:
 		s.Reason = fmt.Sprintf("the upstream answers %d %s", out.Status, http.StatusText(out.Status))
 	}
-	if out.Hopeless || !passes(out, again) {
+	if out.Hopeless || !temporary(out, again) && !slices.Contains(p.RetryOn, out.Status) {
 		s.Phase = Dead
 		return s
 	}
@@ -42,14 +44,21 @@ func (p Policy) settle(before State, out Outcome, again bool, now time.Time, ran
 	return s
 }
 
-// succeeded reports whether a status says that the write was applied. 303 names where its result is (RFC 9110 §15.4.4).
+// waits reports whether the next attempt is not due yet. If the state is newer than now, a clock that
+// was ahead has written it. Its Next is meaningless then, and the attempt is due.
+func (s State) waits(now time.Time) bool { return !s.Updated.After(now) && s.Next.After(now) }
+
+// succeeded reports whether the status means that the write was applied. 303 names the location of
+// the result (RFC 9110 §15.4.4).
 func succeeded(status int) bool {
 	return status >= 200 && status < 300 || status == http.StatusSeeOther
 }
 
-// passes reports whether it may go well another time: without an answer, and after one that speaks of the moment and not of the request. 409 is among
-// them only when the write may be under way already: that is how it is answered while the first copy is at work (the Idempotency-Key draft, section 2.6).
-func passes(out Outcome, again bool) bool {
+// temporary reports whether a later attempt may succeed: if there was no response, or if the status
+// describes a temporary condition and not the request. 409 is temporary only if the write may
+// already be in progress, because servers answer 409 while the first copy is being processed
+// (Idempotency-Key draft, section 2.6).
+func temporary(out Outcome, again bool) bool {
 	switch {
 	case out.Err != nil, out.Status >= 500:
 		return true
@@ -59,8 +68,9 @@ func passes(out Outcome, again bool) bool {
 	return out.Status == http.StatusRequestTimeout || out.Status == http.StatusTooEarly || out.Status == http.StatusTooManyRequests
 }
 
-// delay is how long to wait after the n-th try: twice as long each time, with half of it left to chance so that what failed together does not come
-// back together; and not before the upstream wants it.
+// delay returns the pause after the n-th attempt. It doubles each time. Half of it is random, so
+// that writes that failed together are not repeated together. It is never shorter than the
+// upstream's Retry-After.
 func (p Policy) delay(n int, retryAfter time.Duration, random float64) time.Duration {
 	d := p.Backoff
 	for range n - 1 {
@@ -70,5 +80,5 @@ func (p Policy) delay(n int, retryAfter time.Duration, random float64) time.Dura
 	}
 	d = min(d, p.MaxBackoff)
 	d = d/2 + time.Duration(random*float64(d/2))
-	return max(d, min(retryAfter, longestRetryAfter))
+	return max(d, min(retryAfter, maxRetryAfter))
 }

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// pollAgain is the Retry-After of a state that is going to change, in seconds.
+// pollAgain is the Retry-After, in seconds, of a state that will change.
 const pollAgain = 1
 
-// stateView is a state as clients see it. It names nothing that only the writer knows.
+// stateView is the form of a state for clients. It holds no information that only the sender of the
+// write may know.
 type stateView struct {
 	ID       string    `json:"id"`
 	Method   string    `json:"method"`
@@ -21,7 +22,8 @@ type stateView struct {
 	State
 }
 
-// States answers GET of StatePath with the state of a write. Whoever knows the ID may ask, on the host of the write.
+// States answers GET requests for StatePath with the state of a write. A client needs only the ID,
+// on the host of the write.
 func States(s Store, writeError func(w http.ResponseWriter, r *http.Request, status int, kind, detail string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -31,13 +33,14 @@ func States(s Store, writeError func(w http.ResponseWriter, r *http.Request, sta
 		}
 		id := strings.TrimPrefix(r.URL.Path, StatePath)
 		if !IsID(id) {
-			writeError(w, r, http.StatusNotFound, "", "there is no such write, or it has been done for long")
+			writeError(w, r, http.StatusNotFound, "", "unknown write: the ID is wrong, or the write has ended long ago")
 			return
 		}
 		record, err := s.Find(r.Context(), id)
 		switch {
-		case errors.Is(err, ErrUnknown), err == nil && record.Host != r.Host:
-			writeError(w, r, http.StatusNotFound, "", "there is no such write, or it has been done for long")
+		// The host of a lost write may be lost too.
+		case errors.Is(err, ErrUnknown), err == nil && record.Host != r.Host && (record.Host != "" || record.Phase != Lost):
+			writeError(w, r, http.StatusNotFound, "", "unknown write: the ID is wrong, or the write has ended long ago")
 		case err != nil:
 			w.Header().Set("Retry-After", strconv.Itoa(awayRetry))
 			writeError(w, r, http.StatusServiceUnavailable, "proxy_internal_error", "the state of writes can't be read now")
@@ -50,9 +53,10 @@ func States(s Store, writeError func(w http.ResponseWriter, r *http.Request, sta
 func answerState(w http.ResponseWriter, r *http.Request, record *Record) {
 	state := record.State
 	if state.Reason != "" && state.Status == 0 {
-		state.Reason = "the upstream did not answer" // what exactly happened names addresses that are not the client's to know
+		state.Reason = "the upstream did not answer" // the exact reason names internal addresses
 	}
-	body, _ := json.Marshal(stateView{record.ID, record.Method, record.Path, record.Accepted, state}) // of texts and numbers
+	// Strings and numbers always have a JSON form.
+	body, _ := json.Marshal(stateView{record.ID, record.Method, record.Path, record.Accepted, state})
 	body = append(body, '\n')
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -63,6 +67,6 @@ func answerState(w http.ResponseWriter, r *http.Request, record *Record) {
 	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that is gone needs no answer
+		_, _ = w.Write(body) // a client that has gone needs no response
 	}
 }

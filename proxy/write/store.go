@@ -5,55 +5,68 @@ import (
 	"time"
 )
 
-// Bounds are what a store keeps.
+// Bounds are the limits of a store.
 type Bounds struct {
-	Max     int           // writes to be applied
-	Bytes   int64         // of them
-	Keep    time.Duration // how long the state of what is done, and its Idempotency-Key, is kept
-	Dead    int           // letters
+	Max     int           // pending writes
+	Bytes   int64         // bytes of the pending writes
+	Keep    time.Duration // how long the state and the Idempotency-Key of a finished write are kept
+	Dead    int           // dead letters
 	DeadAge time.Duration
+	// AcceptEviction accepts writes even if the store may evict them.
+	AcceptEviction bool
 }
 
-// Store keeps writes durably: what Add has returned is there after any end of the process. It may be used concurrently.
+// Store keeps writes durably. A write that Add has acknowledged survives any end of the process. A
+// Store may be used concurrently.
 type Store interface {
-	// Add stores w, and gives its ID, or that of the write which came with the same Idempotency-Key and payload before. It returns ErrFull, or
-	// ErrConflict for that key with another payload; any other error means that nobody knows whether it is stored.
+	// Add stores w and returns its ID. If a write with the same Idempotency-Key and payload exists,
+	// Add returns its ID. It returns ErrFull if there is no room, and ErrConflict if
+	// the key exists with another payload. After any other error it is unknown whether w is stored.
 	Add(ctx context.Context, w *Write) (id string, err error)
-	// Find gives a write and its state, or ErrUnknown. Of one that is done there is only the outline.
+	// Find returns a write and its state, or ErrUnknown. If the write has ended, only its outline
+	// is left.
 	Find(ctx context.Context, id string) (*Record, error)
-	// Newest is the write that was accepted last of those that are not applied yet and are seen under that name, or ErrUnknown.
+	// Newest returns the last accepted write under that name that is not applied yet, or
+	// ErrUnknown.
 	Newest(ctx context.Context, seen string) (*Write, error)
-	// Letters are the dead letters, the oldest first.
+	// Held returns the names with queued writes that this instance knows: at least the writes that
+	// it has queued itself, until they are applied.
+	Held() *Held
+	// Letters returns up to most dead letters, the oldest first.
 	Letters(ctx context.Context, most int) ([]*Record, error)
 	// Replay puts a dead letter at the end of its lane.
 	Replay(ctx context.Context, id string) error
-	// Drop removes a dead letter.
+	// Drop removes a dead letter. Its state remains until it expires.
 	Drop(ctx context.Context, id string) error
 	Stats(ctx context.Context) (Stats, error)
-	// Hold runs work for each part of the lanes that this instance is to work on, until ctx ends or the part is to go to another, which the context
-	// of work says. It returns when all work has.
+	// Hold calls work for each part of the lanes that this instance should work on, until ctx ends.
+	// If the part must go to another instance, the context of work ends. Hold returns when all
+	// calls of work have returned.
 	Hold(ctx context.Context, work func(context.Context, Part))
 	Close() error
 }
 
-// Part is a part of the lanes, of which its holder alone may apply writes.
+// Part is one part of the lanes. Only its holder may apply the part's writes.
 type Part interface {
-	// Held ends when the part is not this instance's any more: nothing may be sent upstream after that.
+	// Held returns a context that ends when this instance loses the part. The holder must send
+	// nothing upstream afterwards.
 	Held() context.Context
-	// Next waits for writes that it has not returned before, and returns them in their order.
+	// Next waits for entries that it has not returned before, and returns them in order.
 	Next(ctx context.Context) ([]Entry, error)
-	// Load gives the write of an entry, or ErrUnknown.
+	// Load returns the write of an entry, or ErrUnknown.
 	Load(ctx context.Context, e Entry) (*Record, error)
-	// Put notes what has become of a write; one that has ended leaves the queue. ErrLost says that the part is another's now: nothing was noted.
+	// Put records the result of a write. If the write has ended, it leaves the queue. If another
+	// instance holds the part now, Put records nothing and returns ErrLost.
 	Put(ctx context.Context, e Entry, r *Record) error
-	// Remove takes out an entry of which there is no write.
-	Remove(ctx context.Context, e Entry) error
+	// Lose removes an entry whose write is missing or damaged. It records the write as lost and
+	// keeps its remains aside. If the write has already ended, Lose only removes the entry.
+	Lose(ctx context.Context, e Entry) error
 }
 
-// Entry is a place in the queue.
+// Entry is an element of the queue.
 type Entry struct {
 	ID    string
 	Lane  string
-	Place string // where it is, in the words of its store
-	Again bool   // somebody may have sent it before, and died
+	Place string // position in the form of the store
+	Again bool   // true if an instance that has died may have sent the write
 }

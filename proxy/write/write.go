@@ -10,16 +10,18 @@ import (
 	"time"
 )
 
-// Findings of a Store.
+// Results of a Store.
 var (
 	ErrFull     = errors.New("write: the queue is full")
-	ErrConflict = errors.New("write: this Idempotency-Key came with another request before")
-	ErrUnknown  = errors.New("write: there is no such write")
-	ErrLost     = errors.New("write: another instance works on this now")
+	ErrConflict = errors.New("write: this Idempotency-Key was already used with another request")
+	ErrUnknown  = errors.New("write: unknown write")
+	ErrLost     = errors.New("write: another instance holds this part now")
+	ErrUnsafe   = errors.New("write: the store may evict queued writes")
 	ErrClosed   = errors.New("write: the queue is closed")
+	ErrDamaged  = errors.New("write: the stored form is damaged")
 )
 
-// Write is a request that is to be applied.
+// Write is a queued request.
 type Write struct {
 	ID       string
 	Route    string
@@ -28,22 +30,31 @@ type Write struct {
 	Host     string // canonical
 	Path     string // escaped, canonical
 	Query    string
-	Header   http.Header // what goes upstream: the fields that don't end at this hop
+	Header   http.Header // the fields that are sent upstream
 	Body     []byte
 	Accepted time.Time
 	Policy   Policy
-	Key      Digest // of the client's Idempotency-Key and what it is unique for; zero: it sent none
+	Key      Digest // of the client's Idempotency-Key and its scope; zero if there is no key
 	Print    Digest // of the payload
-	// Seen is how reads name what it changes; "": they don't see it before it is applied.
+	// Order is the value that orders the write instead of its path, or "".
+	Order string
+	// Seen is the name under which reads find the write, or "" if they do not see it before it is
+	// applied.
 	Seen string
-	// Who is the digest of the credentials that it came with; zero: none.
+	// Who is the digest of the request's credentials; zero if it had no credentials.
 	Who Digest
 }
 
-// Lane is what the order is kept of.
-func (w *Write) Lane() string { return w.Host + w.Path }
+// Lane returns the name of the write's lane: a host, and a path or the value of Order. A path
+// contains no space, so the two can't collide.
+func (w *Write) Lane() string {
+	if w.Order != "" {
+		return w.Host + " " + w.Order
+	}
+	return w.Host + w.Path
+}
 
-// Size is about what it takes to keep it.
+// Size returns the approximate number of bytes that w takes in a store.
 func (w *Write) Size() int64 {
 	n := len(w.Body) + len(w.Path) + len(w.Query) + 512
 	for name, values := range w.Header {
@@ -54,44 +65,55 @@ func (w *Write) Size() int64 {
 	return int64(n)
 }
 
-// Outline is w without what only its application needs.
+// Outline returns w without the parts that are needed only to apply it.
 func (w *Write) Outline() *Write {
 	outline := *w
 	outline.Header, outline.Body = nil, nil
 	return &outline
 }
 
-// Policy is how often and how fast a write is tried.
+// Policy limits the number and the rate of attempts.
 type Policy struct {
-	Retries    int // after the first try
+	Retries    int // after the first attempt
 	Backoff    time.Duration
 	MaxBackoff time.Duration
-	DeadLetter bool // keep what can't be applied
+	DeadLetter bool  // whether a write that can't be applied is kept
+	RetryOn    []int // statuses that are retried in addition to the temporary ones
 }
 
-// Phase is how far a write has come.
+// Phase is the progress of a write.
 type Phase string
 
 const (
-	Queued   Phase = "queued"   // nobody has tried it yet
-	Retrying Phase = "retrying" // it was tried, and will be again
-	Done     Phase = "done"     // the upstream has it
-	Dead     Phase = "dead"     // it is not tried any more
+	Queued   Phase = "queued"   // not attempted yet
+	Retrying Phase = "retrying" // attempted, and will be attempted again
+	Done     Phase = "done"     // applied by the upstream
+	Dead     Phase = "dead"     // not attempted any more
+	Dropped  Phase = "dropped"  // a dead letter that an operator has dropped
+	Lost     Phase = "lost"     // acknowledged, and gone without having been applied
 )
 
-// State is what has become of a write.
+// State is the progress and the result of a write.
 type State struct {
 	Phase    Phase     `json:"state"`
 	Tries    int       `json:"tries"`
-	Status   int       `json:"status,omitempty"`   // of the upstream's last answer
-	Reason   string    `json:"reason,omitempty"`   // why it is not done
-	Location string    `json:"location,omitempty"` // that the upstream's answer named
-	Next     time.Time `json:"next,omitzero"`      // of the next try
+	Status   int       `json:"status,omitempty"`   // of the upstream's last response
+	Reason   string    `json:"reason,omitempty"`   // why the write is not done
+	Location string    `json:"location,omitempty"` // from the upstream's response
+	Next     time.Time `json:"next,omitzero"`      // time of the next attempt
 	Updated  time.Time `json:"updated"`
 }
 
-// Ended reports whether nothing more is going to happen to it by itself.
-func (s *State) Ended() bool { return s.Phase == Done || s.Phase == Dead }
+// Ended reports whether the state no longer changes by itself.
+func (s *State) Ended() bool {
+	return s.Phase == Done || s.Phase == Dead || s.Phase == Dropped || s.Phase == Lost
+}
+
+// Drop returns s with the phase Dropped.
+func (s State) Drop(at time.Time) State {
+	s.Phase, s.Updated = Dropped, at
+	return s
+}
 
 // Record is a write with its state.
 type Record struct {
@@ -99,21 +121,22 @@ type Record struct {
 	State
 }
 
-// Stats are the figures of a queue.
+// Stats holds the figures of a queue.
 type Stats struct {
-	Pending int           // writes to be applied
-	Bytes   int64         // of them
-	Oldest  time.Duration // how long the oldest of them has been waiting
-	Dead    int           // letters kept
+	Pending int           // pending writes
+	Bytes   int64         // bytes of the pending writes
+	Oldest  time.Duration // age of the oldest pending write
+	Dead    int           // dead letters
+	Lost    int64         // writes found lost since the store was opened
 }
 
-// Digest is a SHA-256.
+// Digest is a SHA-256 hash.
 type Digest [sha256.Size]byte
 
-// IsZero reports whether nothing was digested.
+// IsZero reports whether d is the zero digest.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
-// digest is that of the parts, each told from the next by its length.
+// digest hashes the parts, each preceded by its length.
 func digest(parts ...[]byte) Digest {
 	h := sha256.New()
 	var n [8]byte
@@ -125,16 +148,17 @@ func digest(parts ...[]byte) Digest {
 	return Digest(h.Sum(nil))
 }
 
-// Partitions is how many parts the lanes are divided among. It is a part of the stored form: each part has one worker at a time.
+// Partitions is the number of parts into which the lanes are divided. Each part has one worker at a
+// time. The number belongs to the stored form and must not change.
 const Partitions = 16
 
-// PartitionOf is the part that a lane is in.
+// PartitionOf returns the number of the part of a lane.
 func PartitionOf(lane string) int {
 	sum := sha256.Sum256([]byte(lane))
 	return int(sum[0]) % Partitions
 }
 
-// newID is one that can't be guessed.
+// newID returns an ID that can't be guessed.
 func newID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/admin"
 	"github.com/penstock/penstock/proxy/advice"
 	"github.com/penstock/penstock/test/gatewaytest"
 )
@@ -109,18 +110,18 @@ func TestAdvise(t *testing.T) {
 }
 
 // check does with the YAML of each advice what `penstock check` does.
-func check(t *testing.T, got *proxy.Advice) {
+func check(t *testing.T, got *admin.Advice) {
 	for _, a := range got.Advice {
 		if a.YAML == "" {
 			t.Logf("%s for %s has none: %s", a.Kind, a.Subject, a.Caution)
 			continue
 		}
-		cfg, err := config.Parse("gateway.yaml", []byte(proxy.Pasted(&a)), nil, nil)
+		cfg, err := config.Parse("gateway.yaml", []byte(admin.Pasted(&a)), nil, nil)
 		if err == nil {
 			err = proxy.Check(t.Context(), cfg)
 		}
 		if err != nil {
-			t.Errorf("%s for %s: %v\n%s", a.Kind, a.Subject, err, proxy.Pasted(&a))
+			t.Errorf("%s for %s: %v\n%s", a.Kind, a.Subject, err, admin.Pasted(&a))
 		}
 	}
 }

@@ -202,11 +202,22 @@ func read(t *testing.T) []verdict {
 	return parse(src)
 }
 
+// resultOutdated marks a test of the npm edition that contradicts the RFC, and was corrected in the suite since. Its verdict does not count;
+// README.md has the reasons.
+const resultOutdated = "outdated"
+
 func write(t *testing.T, got []verdict) {
+	outdated := make(map[string]bool)
+	for _, v := range read(t) {
+		outdated[v.id] = v.result == resultOutdated
+	}
 	slices.SortFunc(got, func(a, b verdict) int { return strings.Compare(a.kind+a.id, b.kind+b.id) })
 	var b strings.Builder
 	for _, v := range got {
-		if v.result != "pass" {
+		switch {
+		case outdated[v.id]:
+			v.result = resultOutdated
+		case v.result != "pass":
 			v.result = "fail"
 		}
 		fmt.Fprintf(&b, "%s\t%s\t%s\n", v.kind, v.result, v.id)

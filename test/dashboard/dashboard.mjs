@@ -55,6 +55,58 @@ async function looks(name, ...which) { // without SHOTS only those named are loo
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
 }
 
+// unfit lists what does not fit its place at the present width. The page may not scroll sideways, no part may reach beyond the window or its own card,
+// except a table in a region that scrolls; such a region says that it does; a heading ends, or begins, where its figures do.
+const unfit = () => page.evaluate(() => {
+  const found = [], width = document.documentElement.clientWidth;
+  const named = (e) => e.tagName.toLowerCase() + (e.id ? '#' + e.id : e.className ? '.' + String(e.className).replaceAll(' ', '.') : '') + ` "${e.textContent.trim().slice(0, 24)}"`;
+  if (document.documentElement.scrollWidth > width) found.push(`the page is ${document.documentElement.scrollWidth} px wide`);
+  for (const e of document.querySelectorAll('body *')) {
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    if (!box.width || e.closest('.hidden, .skip') || e.parentElement.closest('.scroll')) continue;
+    if (box.right > width + .5 || box.left < -.5) found.push(`${named(e)} reaches from ${box.left} to ${box.right}`);
+    const card = e.closest('.card')?.getBoundingClientRect();
+    if (card && box.right > card.right + .5) found.push(`${named(e)} leaves its card`);
+    if (e.scrollWidth > e.clientWidth + 1 && style.display !== 'inline' && !e.matches('.scroll, input, select, fieldset') && style.overflowX === 'visible') found.push(`${named(e)} is cut: ${e.scrollWidth} in ${e.clientWidth}`);
+  }
+  const inked = (e) => { const r = document.createRange(); r.selectNodeContents(e); return r.getBoundingClientRect(); };
+  for (const table of document.querySelectorAll('table')) {
+    const region = table.closest('.scroll');
+    if (!table.getBoundingClientRect().width) continue;
+    if (!region) { found.push(`${named(table)} does not scroll by itself`); continue; }
+    const hint = region.previousElementSibling, shown = hint?.matches('.hint') && hint.getBoundingClientRect().height > 0;
+    const scrolls = region.scrollWidth > region.clientWidth + 1;
+    if (scrolls !== shown) found.push(`${named(table)} ${scrolls ? 'scrolls without' : 'does not scroll and has'} a hint`);
+    if (scrolls && getComputedStyle(region).boxShadow === 'none') found.push(`${named(table)} has no shade at its edge`);
+    [...table.tHead.rows[0].cells].forEach((head, i) => {
+      const cell = table.tBodies[0].rows[0]?.cells[i];
+      if (!cell || head.hasAttribute('aria-sort')) return; // its arrow stands between
+      const a = inked(head.querySelector('button')?.firstChild || head.firstChild), b = inked(cell), left = getComputedStyle(head).textAlign === 'left';
+      const off = left ? a.left - b.left : a.right - b.right;
+      if (b.width && Math.abs(off) > 1 && !cell.matches('.path')) found.push(`"${head.textContent}" of ${table.id || 'a table'} is ${off} px beside its figures`);
+    });
+  }
+  for (const canvas of document.querySelectorAll('canvas')) {
+    const box = canvas.getBoundingClientRect();
+    if (box.width && Math.abs(canvas.width - Math.round(box.width * devicePixelRatio)) > 1) found.push(`${canvas.id} is drawn ${canvas.width} wide for ${box.width}`);
+  }
+  return found;
+});
+async function fits(name) {
+  for (const width of [320, 360, 390, 480, 640, 760, 761, 900, 1080, 1280, 1440]) {
+    await page.setViewportSize({ width, height: 844 });
+    let found;
+    for (let i = 0; i < 50; i++) { // observers of sizes act at the next frames
+      found = await unfit();
+      if (!found.length) break;
+      await page.waitForTimeout(100);
+    }
+    ok(`fits ${width} px: ${name}`, !found.length, '\n     ' + found.join('\n     '));
+    await shot(`${name}-${width}`);
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
+
 // Locked: the page is there, its figures are not.
 await page.goto(ADMIN + '/');
 await until('it asks for the token', () => page.locator('#login').isVisible());
@@ -63,6 +115,7 @@ await page.locator('#token').fill('wrong');
 await page.keyboard.press('Enter');
 await until('a wrong token is told of', async () => (await text('login-error')).includes('does not know'));
 await looks('locked', 'phone-dark');
+await fits('locked');
 await page.locator('#token').fill(TOKEN);
 await page.keyboard.press('Enter');
 await until('the right one opens it', async () => (await text('state-text')) === 'Ready');
@@ -72,6 +125,7 @@ ok('the token is in this tab alone', await page.evaluate((t) => sessionStorage.g
 await until('it says that there was nothing', () => page.locator('#routes-empty').isVisible());
 ok('so do the slow requests', await page.locator('#slow-empty').isVisible());
 await looks('empty', 'desktop-light');
+await fits('empty');
 
 // Under load.
 say('LOAD');
@@ -95,6 +149,16 @@ await page.locator('#window label', { hasText: '1 hour' }).click();
 await page.locator('#window label', { hasText: '5 min' }).click();
 await page.locator('#traffic').hover({ position: { x: 600, y: 80 } });
 await looks('load');
+await fits('load');
+await page.setViewportSize({ width: 320, height: 844 });
+for (const table of ['routes', 'slow', 'cost-table']) {
+  const region = page.locator('.scroll', { has: page.locator('#' + table) }), hint = () => region.evaluate((e) => e.previousElementSibling.textContent);
+  if (!await region.evaluate((e) => e.scrollWidth > e.clientWidth + 1)) continue; // short amounts fit
+  await until(`${table} tells of columns to the right`, async () => (await hint()) === 'more columns →');
+  await region.evaluate((e) => { e.scrollLeft = e.scrollWidth; });
+  await until(`${table} tells of columns to the left`, async () => (await hint()) === '← more columns');
+}
+await page.setViewportSize({ width: 1440, height: 900 });
 
 // Purge, with the keyboard alone.
 await page.locator('#purge-kind').focus();
@@ -119,6 +183,7 @@ say('KILL');
 await until('it says that the gateway is away', async () => (await text('state-text')) === 'Unreachable' && await page.locator('#banner').isVisible());
 await page.waitForTimeout(400);
 await looks('gone', 'desktop-dark');
+await fits('gone');
 ok('nothing was asked of anybody else', foreign.length === 0, foreign.join());
 ok('the console is quiet', complaints.length === 0, complaints.join('\n'));
 await context.close();

@@ -32,12 +32,12 @@ cache: {memory: {size: 64MiB}}
 upstreams:
   api: {targets: [%q]}
   web: {targets: [%q, %q]}
-  reports: {targets: ["http://127.0.0.1:9"]}
+  reports-of-the-accounting-department-and-others: {targets: ["http://127.0.0.1:9"]}
 defaults: {cache: {enabled: true}, compress: {min_size: 500}}
 routes:
   - {name: users, match: {path: "/api/users/{id}"}, upstream: api, cache: {tags: {from: ["user:{id}"]}}}
-  - {name: orders, match: {path: /api/orders/*}, upstream: api}
-  - {name: reports, match: {path: /api/reports/*}, upstream: reports}
+  - {name: orders-of-all-shops-and-customers, match: {path: /api/orders/*}, upstream: api}
+  - {name: reports, match: {path: /api/reports/*}, upstream: reports-of-the-accounting-department-and-others}
   - {name: account, match: {path: /api/account}, upstream: api, cache: {enabled: false}}
   - {name: web, match: {path: /*}, upstream: web}
 cost: {currency: USD, egress_per_gb: 90, origin_per_gb: 20, origin_per_million_requests: 600, budget: {monthly: 0.5, alert_at: [1%%, 80%%]}}

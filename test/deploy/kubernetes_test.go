@@ -30,6 +30,28 @@ type objects struct {
 	scalers     map[string]*autoscalingv2.HorizontalPodAutoscaler
 	policies    map[string]*networkingv1.NetworkPolicy
 	accounts    map[string]*corev1.ServiceAccount
+	monitors    map[string]*podMonitor
+}
+
+// podMonitor is as much of the Prometheus Operator's type as the manifests use.
+type podMonitor struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Selector            metav1.LabelSelector `json:"selector"`
+		PodMetricsEndpoints []struct {
+			Port          string `json:"port"`
+			Path          string `json:"path"`
+			Interval      string `json:"interval"`
+			Authorization struct {
+				Credentials corev1.SecretKeySelector `json:"credentials"`
+			} `json:"authorization"`
+			Relabelings []struct {
+				TargetLabel string `json:"targetLabel"`
+				Replacement string `json:"replacement"`
+			} `json:"relabelings"`
+		} `json:"podMetricsEndpoints"`
+	} `json:"spec"`
 }
 
 func build(t *testing.T, shape string) *objects {
@@ -41,6 +63,7 @@ func build(t *testing.T, shape string) *objects {
 	o := &objects{
 		map[string]*corev1.ConfigMap{}, map[string]*corev1.Service{}, map[string]*appsv1.Deployment{}, map[string]*policyv1.PodDisruptionBudget{},
 		map[string]*autoscalingv2.HorizontalPodAutoscaler{}, map[string]*networkingv1.NetworkPolicy{}, map[string]*corev1.ServiceAccount{},
+		map[string]*podMonitor{},
 	}
 	for _, r := range made.Resources() {
 		text, err := r.AsYAML()
@@ -60,6 +83,8 @@ func build(t *testing.T, shape string) *objects {
 			o.budgets[name] = strict[policyv1.PodDisruptionBudget](t, text)
 		case "autoscaling/v2 HorizontalPodAutoscaler":
 			o.scalers[name] = strict[autoscalingv2.HorizontalPodAutoscaler](t, text)
+		case "monitoring.coreos.com/v1 PodMonitor":
+			o.monitors[name] = strict[podMonitor](t, text)
 		case "networking.k8s.io/v1 NetworkPolicy":
 			o.policies[name] = strict[networkingv1.NetworkPolicy](t, text)
 		default:
@@ -91,6 +116,8 @@ func TestKubernetes(t *testing.T) {
 			}
 			o.checkSelectors(t)
 			o.checkGateway(t)
+			o.checkScrapes(t)
+			o.checkTrust(t)
 		})
 	}
 }
@@ -242,8 +269,21 @@ func (o *objects) checkGateway(t *testing.T) {
 					t.Errorf("%s has no %s probe of the admin port", d.Name, name)
 				}
 			}
-			if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+			ready := map[string]string{"penstock": "/readyz", "app": "/readyz?upstream=app"}[d.Name] // a sidecar is of no use without its application
+			if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.StartupProbe.HTTPGet.Path != "/readyz" || c.ReadinessProbe.HTTPGet.Path != ready {
 				t.Errorf("%s: the probes ask for something else", d.Name)
+			}
+			if _, upstream, asked := strings.Cut(ready, "upstream="); asked && !strings.Contains(config, "\n  "+upstream+":") {
+				t.Errorf("%s: the readiness probe asks for upstream %s, which the configuration does not have", d.Name, upstream)
+			}
+			mounted := map[string]bool{}
+			for _, m := range c.VolumeMounts {
+				mounted[m.MountPath] = !m.ReadOnly
+			}
+			for _, folder := range writable {
+				if folder != logFolder && !mounted[folder] { // an orchestrator reads the log from stdout
+					t.Errorf("%s: the gateway can't write to %s", d.Name, folder)
+				}
 			}
 			drain, err := time.ParseDuration(drainOf.FindStringSubmatch(config)[1])
 			if err != nil {
@@ -253,8 +293,12 @@ func (o *objects) checkGateway(t *testing.T) {
 				t.Errorf("%s is killed after %d s, and takes up to %d", d.Name, *p.TerminationGracePeriodSeconds, wait)
 			}
 			size := resource.MustParse(memoryOf.FindStringSubmatch(config)[1] + "Mi")
-			if limit := c.Resources.Limits.Memory(); size.Value()*10 > limit.Value()*4 {
+			limit := c.Resources.Limits.Memory()
+			if size.Value()*10 > limit.Value()*4 {
 				t.Errorf("%s: a cache of %s is more than 40 %% of %s", d.Name, size.String(), limit.String())
+			}
+			if seen := peak[d.Name]; limit.Value()*10 < seen*15 {
+				t.Errorf("%s: it was seen to take %d MiB, and %s is less than half above that", d.Name, seen>>20, limit.String())
 			}
 			if arg := fmt.Sprint(c.Args); !strings.Contains(arg, c.VolumeMounts[0].MountPath+"/gateway.yaml") {
 				t.Errorf("%s reads another configuration than the one that is mounted: %s", d.Name, arg)
@@ -263,4 +307,52 @@ func (o *objects) checkGateway(t *testing.T) {
 		}
 	}
 	t.Error("there is no gateway")
+}
+
+// peak is the memory that the gateway was seen to take at its peak under the shape's configuration.
+var peak = map[string]int64{"app": 130 << 20}
+
+// checkScrapes: Prometheus gets past the token, finds the port, and calls the job what the alert rules call it. Annotations carry no token.
+func (o *objects) checkScrapes(t *testing.T) {
+	t.Helper()
+	for _, d := range o.deployments {
+		for name := range d.Spec.Template.Annotations {
+			if strings.HasPrefix(name, "prometheus.io/") {
+				t.Errorf("%s: the annotation %s promises a scrape that is answered 401", d.Name, name)
+			}
+		}
+	}
+	m := o.monitors["penstock"]
+	if m == nil || len(m.Spec.PodMetricsEndpoints) != 1 {
+		t.Fatal("nothing scrapes the gateway")
+	}
+	e := m.Spec.PodMetricsEndpoints[0]
+	if e.Path != "/metrics" || e.Port != "admin" || len(e.Relabelings) != 1 || e.Relabelings[0].TargetLabel != "job" || e.Relabelings[0].Replacement != "penstock" {
+		t.Errorf("the scrape is %+v", e)
+	}
+	found := false
+	for _, d := range o.deployments {
+		if !matches(&m.Spec.Selector, d.Spec.Template.Labels) {
+			continue
+		}
+		for _, c := range containers(&d.Spec.Template.Spec) {
+			for _, env := range c.Env {
+				if env.Name == "PENSTOCK_ADMIN_TOKEN" {
+					ref := env.ValueFrom.SecretKeyRef
+					found = ref.Name == e.Authorization.Credentials.Name && ref.Key == e.Authorization.Credentials.Key
+				}
+			}
+		}
+	}
+	if !found {
+		t.Error("the scrape's token is not the gateway's")
+	}
+}
+
+// checkTrust: no address is believed until an operator names it.
+func (o *objects) checkTrust(t *testing.T) {
+	t.Helper()
+	if config := o.configMaps["penstock"].Data["gateway.yaml"]; !strings.Contains(config, "trusted_proxies: []") {
+		t.Error("addresses are trusted that no operator has named: every pod behind one can pass for any client")
+	}
 }

@@ -104,6 +104,8 @@ func scrape(t *testing.T) map[string]bool {
 	}
 	local := strings.NewReplacer(`":8080"`, `"127.0.0.1:0"`, `":9901"`, `"127.0.0.1:0"`, "redis:6379", "127.0.0.1:"+port,
 		"http://otel-collector:4318", "http://127.0.0.1:1", "http://127.0.0.1:7003", origin.URL).Replace(string(text))
+	// The rules are for gateways with queued writes and an account of costs too, which the compose file's has not.
+	local += fmt.Sprintf("\nwrites: {path: %q}\ncost: {egress_per_gb: 0.09}\n", filepath.Join(dir, "writes.db"))
 	if err := os.WriteFile(file, []byte(local), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -93,9 +93,17 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestBoard: each panel has an identity, a place of its own, and the data source that is provisioned.
+// TestBoard: each panel has an identity, a place of its own, and the data source that is chosen on the board. A uid would hold in one Grafana only.
 func TestBoard(t *testing.T) {
-	uid := regexp.MustCompile(`uid: (\w+)`).FindStringSubmatch(read(t, "grafana/provisioning/datasources/prometheus.yaml"))[1]
+	text := read(t, "grafana/boards/penstock.json")
+	for _, uid := range regexp.MustCompile(`"uid": "([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if uid[1] != "${datasource}" && uid[1] != "penstock" {
+			t.Errorf("the board names the data source %q", uid[1])
+		}
+	}
+	if !regexp.MustCompile(`"name": "datasource",\s+"label": "[^"]+",\s+"type": "datasource",\s+"query": "prometheus"`).MatchString(text) {
+		t.Error("the board does not ask for its data source")
+	}
 	seen, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range grafana(t).Panels {
 		if seen[p.ID] || p.Title == "" || p.Type != "row" && len(p.Targets) == 0 {
@@ -112,9 +120,18 @@ func TestBoard(t *testing.T) {
 			}
 		}
 		for _, target := range p.Targets {
-			if target.Datasource["uid"] != uid {
-				t.Errorf("panel %q asks the data source %q, which is not provisioned", p.Title, target.Datasource["uid"])
+			if target.Datasource["uid"] != "${datasource}" {
+				t.Errorf("panel %q asks the data source %q, not the one that is chosen", p.Title, target.Datasource["uid"])
 			}
+		}
+	}
+}
+
+// TestAlertsNeedNoJob: a rule that selects by job alone is silent wherever the job is called something else.
+func TestAlertsNeedNoJob(t *testing.T) {
+	for where, expr := range expressions(t) {
+		if strings.Contains(expr, "job=") && !strings.Contains(expr, "present_over_time(penstock_") {
+			t.Errorf("%s holds for one job's name only: %s", where, expr)
 		}
 	}
 }

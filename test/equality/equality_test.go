@@ -18,6 +18,7 @@ var paths = []string{
 	"/a/10", "/a/0", "/a/5000", "/a/100000", "/text/3000", "/text/50", "/gone/20", "/moved/0", "/language/30", "/behind/10", "/untyped/40", "/bare/10",
 	"/read/10", "/a/10?x=1&y=2", "/a/10?utm_source=z", "//a///10", "/a/%41/10", "/A/./10", "/forwarded/10", "/odd/5", "/keyed/5",
 	"/got/10", "/rewritten/a/10", "/template/a/10", "/sorted/10?x=1&y=2", "/a/10?", "/a/1;b@:!$&'()*+,=-_.~c",
+	"/a//10", "/merged/a/10", "//merged//a//10",
 }
 
 // requests are each tried alone, behind a hit, and before one. H is the host.
@@ -54,6 +55,10 @@ var requests = []string{
 	"GET /a/10?x=1&y=2 HTTP/1.1\r\nHost: H\r\n\r\n",
 	"GET /a/10?utm_source=z HTTP/1.1\r\nHost: H\r\n\r\n",
 	"GET //a///10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /a//10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /merged/a/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET //merged//a//10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET //text/50 HTTP/1.1\r\nHost: H\r\n\r\n",
 	"GET /a/%41/10 HTTP/1.1\r\nHost: H\r\n\r\n",
 	"GET /A/./10 HTTP/1.1\r\nHost: H\r\n\r\n",
 	"GET /a/%2e%2e/10 HTTP/1.1\r\nHost: H\r\n\r\n",

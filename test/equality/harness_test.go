@@ -49,6 +49,7 @@ routes:
   - {name: rewritten, match: {path: "/rewritten/{id}/*"}, upstream: origin, cache: {enabled: true}, rewrite: {strip_prefix: /rewritten}}
   - {name: template, match: {path: "/template/{id}/*"}, upstream: origin, cache: {enabled: true}, rewrite: {path: "/{id}/{*}"}}
   - {name: sorted, match: {path: /sorted/*}, upstream: origin, cache: {enabled: true, key: {query: {include: [x, y], sort: true}}}}
+  - {name: merged, match: {path: "/merged/*"}, upstream: origin, cache: {enabled: true}, merge_slashes: true}
   - {name: hosted, match: {host: "*.hosted.example", path: "/a/*"}, upstream: origin, cache: {enabled: true}}
   - {name: all, match: {path: "/*"}, upstream: origin, cache: {enabled: true, key: {query: {exclude: [utm_*]}}}, headers: {response: {set: {X-By: us}}}}
 `
@@ -100,10 +101,11 @@ func newWay(t testing.TB, yaml string, clock *gatewaytest.Clock, wired bool) *wa
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute, IdleTimeout: time.Minute,
 	}
 	var ln net.Listener = w.queue
-	if wired {
-		hot, now := w.gateway.Wire()
-		ln = wire.Attach(w.server, hot, now).Listener(ln)
+	hot, now := w.gateway.Wire()
+	if !wired {
+		hot = nil
 	}
+	ln = wire.Attach(w.server, hot, now).Listener(ln)
 	go func() {
 		defer close(w.served)
 		_ = w.server.Serve(ln) // it ends by Close alone

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/explain"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/test/gatewaytest"
 )
@@ -83,7 +83,7 @@ type comparison struct {
 	g      *gatewaytest.Gateway
 	origin *gatewaytest.Origin
 	yaml   string
-	last   *proxy.ExplainRequest
+	last   *explain.Question
 
 	requests, hits, stored int
 }
@@ -123,7 +123,7 @@ func (c *comparison) next() {
 }
 
 // compare sends the request and holds what was said against what is done.
-func (c *comparison) compare(said *proxy.Explanation, ask *proxy.ExplainRequest) {
+func (c *comparison) compare(said *explain.Explanation, ask *explain.Question) {
 	host, path := strings.TrimPrefix(ask.URL, "http://"), ""
 	if i := strings.IndexByte(host, '/'); i >= 0 {
 		host, path = host[:i], host[i:]
@@ -163,7 +163,7 @@ func (c *comparison) compare(said *proxy.Explanation, ask *proxy.ExplainRequest)
 }
 
 // coding compares that of a whole answer; a small body that does not shrink is sent as it is.
-func (c *comparison) coding(said *proxy.Explanation, ask *proxy.ExplainRequest, done *gatewaytest.Response, _ *observe.Event) {
+func (c *comparison) coding(said *explain.Explanation, ask *explain.Question, done *gatewaytest.Response, _ *observe.Event) {
 	if said.Coding == nil || done.Status != http.StatusOK || ask.Method != http.MethodGet || len(done.Body) == 0 {
 		return
 	}
@@ -174,7 +174,7 @@ func (c *comparison) coding(said *proxy.Explanation, ask *proxy.ExplainRequest, 
 	c.check("coding", said.Coding.Sent, sent, said, ask)
 }
 
-func (c *comparison) check(what string, said, done any, e *proxy.Explanation, ask *proxy.ExplainRequest) {
+func (c *comparison) check(what string, said, done any, e *explain.Explanation, ask *explain.Question) {
 	if said != done {
 		c.t.Helper()
 		c.rt.Fatalf("%s: said %v, done %v\n%+v\n%+v\n%+v\ndecision %+v\nresponse %+v\nanswer %+v", what, said, done, c.yaml, ask, ask.Response, e.Decision, e.Response, e.Answer)

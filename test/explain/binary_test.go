@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/explain"
 )
 
 const binaryYAML = `version: 1
@@ -85,20 +85,20 @@ func TestExplainLive(t *testing.T) {
 		for i := 0; i < len(c.fields); i += 2 {
 			args = append(args, "-H", c.fields[i]+": "+c.fields[i+1])
 		}
-		said := explain(t, args...)
+		said := explained(t, args...)
 		done := send(c.method, c.path, c.fields...)
 		if said.Answer.Hit != c.hit || said.Answer.CacheStatus != done {
 			t.Errorf("%s %s %v: said %q, done %q, want a hit %v", c.method, c.path, c.fields, said.Answer.CacheStatus, done, c.hit)
 		}
 	}
-	said := explain(t, "--live", "--json", "--admin", admin, "--token", "secret", base+"/api/1?b=2&a=1")
+	said := explained(t, "--live", "--json", "--admin", admin, "--token", "secret", base+"/api/1?b=2&a=1")
 	if s := said.Stored; s == nil || s.Tier != "memory" || s.Lifetime != 60 || len(s.Tags) != 1 || s.Tags[0] != "user:1" {
 		t.Errorf("stored: %+v", said.Stored)
 	}
 }
 
 // explain runs the command.
-func explain(t *testing.T, args ...string) *proxy.Explanation {
+func explained(t *testing.T, args ...string) *explain.Explanation {
 	t.Helper()
 	cmd := exec.Command(gatewayBinary.Path(), append([]string{"explain"}, args...)...)
 	cmd.Dir = filepath.Join(t.TempDir())
@@ -106,7 +106,7 @@ func explain(t *testing.T, args ...string) *proxy.Explanation {
 	if err != nil {
 		t.Fatalf("penstock explain %q: %v\n%s", args, err, out)
 	}
-	e := new(proxy.Explanation)
+	e := new(explain.Explanation)
 	if err := json.Unmarshal(out, e); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/explain"
 )
 
 // tree is a part of a configuration.
@@ -70,6 +70,10 @@ func someRoute(t *rapid.T, name string, match tree) tree {
 	maybe(t, 3, cache, "stale_if_error", ttl)
 	maybe(t, 3, cache, "authorization", func() any { return pick(t, "authorization mode", "rfc", "never", "key") })
 	maybe(t, 3, cache, "set_cookie", func() any { return pick(t, "cookie mode", "pass", "strip", "store") })
+	maybe(t, 3, cache, "cookies", func() any { return pick(t, "cookies mode", "explicit", "ignore", "bypass") })
+	if cache["cookies"] != "ignore" {
+		maybe(t, 4, cache, "ignore_cookies", func() any { return []string{"a", "_ga*"} })
+	}
 	maybe(t, 4, cache, "client_directives", func() any { return "ignore" })
 	maybe(t, 6, cache, "ignore_origin", func() any { return true })
 	route := tree{"name": name, "match": match, "upstream": "origin", "cache": cache}
@@ -83,6 +87,7 @@ func someRoute(t *rapid.T, name string, match tree) tree {
 			return []any{tree{"status": []int{404, 503}, "body": "sorry", "cache_for": pick(t, "cache_for", "0s", "20s")}}
 		})
 	}
+	maybe(t, 4, route, "merge_slashes", func() any { return true })
 	maybe(t, 6, route, "headers", func() any { return tree{"response": tree{"remove": []string{"Set-Cookie"}}} })
 	return route
 }
@@ -108,10 +113,10 @@ func configuration(origin string, routes []any) string {
 }
 
 // someRequest draws what a client asks.
-func someRequest(t *rapid.T) proxy.ExplainRequest {
-	ask := proxy.ExplainRequest{
+func someRequest(t *rapid.T) explain.Question {
+	ask := explain.Question{
 		Method: pick(t, "method", "GET", "GET", "GET", "GET", "HEAD", "POST"),
-		URL: "http://" + pick(t, "host", "a.example", "a.example", "b.example") + pick(t, "url", "/a/b", "/a/c.css", "/b/b", "/x", "/a//c.css", "/a/%62") +
+		URL: "http://" + pick(t, "host", "a.example", "a.example", "b.example") + pick(t, "url", "/a/b", "/a/c.css", "/b/b", "/x", "/a//c.css", "/a/%62", "//b/b") +
 			pick(t, "query", "", "", "?a=1&b=2", "?b=2&a=1", "?z=3&utm_x=1", "?c=1;a=2"),
 	}
 	line := func(n int, values ...string) {
@@ -122,7 +127,7 @@ func someRequest(t *rapid.T) proxy.ExplainRequest {
 	line(5, "Cache-Control: no-cache", "Cache-Control: no-store", "Cache-Control: max-age=0", "Cache-Control: max-age=20", "Cache-Control: only-if-cached",
 		"Cache-Control: max-stale", "Cache-Control: min-fresh=10", "Pragma: no-cache")
 	line(6, "Authorization: Bearer x", "Authorization: Bearer y")
-	line(4, "Cookie: sid=1", "Cookie: sid=2; a=b")
+	line(4, "Cookie: sid=1", "Cookie: sid=2; a=b", "Cookie: a=b; _ga=1")
 	line(4, "X-Tenant: 1", "X-Tenant: 2")
 	line(2, "Accept-Encoding: gzip", "Accept-Encoding: br, gzip;q=0.5", "Accept-Encoding: identity")
 	line(4, `If-None-Match: "e"`, `If-None-Match: "other"`)
@@ -170,11 +175,11 @@ func someAnswer(t *rapid.T) says {
 }
 
 // to is the answer to a request with these fields.
-func (s *says) to(header http.Header) *proxy.ExplainResponse {
+func (s *says) to(header http.Header) *explain.Given {
 	if s.etag != "" && s.status == 200 && header.Get("If-None-Match") == s.etag {
-		return &proxy.ExplainResponse{Status: http.StatusNotModified, Header: slices.DeleteFunc(slices.Clone(s.fields), func(l string) bool { return strings.HasPrefix(l, "Content-Type") })}
+		return &explain.Given{Status: http.StatusNotModified, Header: slices.DeleteFunc(slices.Clone(s.fields), func(l string) bool { return strings.HasPrefix(l, "Content-Type") })}
 	}
-	return &proxy.ExplainResponse{Status: s.status, Header: append(slices.Clone(s.fields), "Content-Length: "+strconv.Itoa(len(s.body)))}
+	return &explain.Given{Status: s.status, Header: append(slices.Clone(s.fields), "Content-Length: "+strconv.Itoa(len(s.body)))}
 }
 
 // ServeHTTP answers.

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// TestPurgeWithoutRedis purges by each kind on one instance that has no Redis.
+// TestPurgeWithoutRedis makes each kind of purge on one instance without Redis.
 func TestPurgeWithoutRedis(t *testing.T) {
 	b := alone(t, Setup{Routes: shop})
 	for _, c := range purgeCases() {
@@ -25,7 +25,7 @@ func TestPurgeWithoutRedis(t *testing.T) {
 	}
 }
 
-// alone starts one instance without a Redis.
+// alone starts one instance without Redis.
 func alone(t *testing.T, s Setup) *bench {
 	t.Helper()
 	origin := NewOrigin(t)
@@ -34,17 +34,27 @@ func alone(t *testing.T, s Setup) *bench {
 	return &bench{Fleet: f, a: f[0], origin: origin}
 }
 
-// TestStartWithoutRedis starts where there is no Redis, serves, and uses it once it is there.
+// TestStartWithoutRedis starts an instance while Redis is down. The instance serves requests, and
+// uses Redis once it is up. Until it knows the purges of others, it asks the origin each time,
+// unless max_cut_off is 0s; then it serves stored responses.
 func TestStartWithoutRedis(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
 	redis.Stop()
 	s := Setup{Origin: origin.URL, Redis: redis.URL()}
-	a, b := gateway.Start(t, "a", s), gateway.Start(t, "b", s)
+	a := gateway.Start(t, "a", s)
+	s.Tier = "max_cut_off: 0s"
+	b := gateway.Start(t, "b", s)
 	for _, i := range []*Instance{a, b} {
 		redisIs(t, i, "degraded")
 		q := Request{Path: "/without/" + i.Name}
-		sound(t, q, i.Do(q))
-		hit(t, i, q, 1)
+		current(t, i, q, origin.Version())
+		if i == b {
+			hit(t, i, q, origin.Version())
+			continue
+		}
+		if x := current(t, i, q, origin.Bump()); x.Hit() {
+			t.Errorf("%s serves stored responses: %v", i.Name, x)
+		}
 	}
 	redis.Restart()
 	redisIs(t, a, "up")
@@ -52,5 +62,5 @@ func TestStartWithoutRedis(t *testing.T) {
 	Fleet{a, b}.Meet(t)
 	q := Request{Path: "/with/redis"}
 	sound(t, q, a.Do(q))
-	hit(t, b, q, 1)
+	hit(t, b, q, origin.Version())
 }

@@ -11,27 +11,28 @@ import (
 	"time"
 )
 
-// Answer is a response as a client has it.
+// Answer is a response that a client has received.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
-	Err    error // what kept the client from having all of it
+	Err    error // why the client has not received all of it
 	Took   time.Duration
 }
 
-// Request is what a client asks for.
+// Request is a client's request.
 type Request struct {
-	Method   string // "": GET
-	Host     string // "": Host
+	Method   string // "" means GET
+	Host     string // "" means the constant Host
 	Path     string
 	Language string
+	Body     string
 }
 
-// Get asks for a path.
+// Get requests a path.
 func (i *Instance) Get(path string) Answer { return i.Do(Request{Path: path}) }
 
-// Do asks and reads the whole response.
+// Do sends q and reads the whole response.
 func (i *Instance) Do(q Request) Answer {
 	if q.Method == "" {
 		q.Method = http.MethodGet
@@ -39,7 +40,7 @@ func (i *Instance) Do(q Request) Answer {
 	if q.Host == "" {
 		q.Host = Host
 	}
-	req, err := http.NewRequestWithContext(context.Background(), q.Method, i.URL+q.Path, nil)
+	req, err := http.NewRequestWithContext(context.Background(), q.Method, i.URL+q.Path, strings.NewReader(q.Body))
 	if err != nil {
 		return Answer{Err: err}
 	}
@@ -57,16 +58,16 @@ func (i *Instance) Do(q Request) Answer {
 	return Answer{resp.StatusCode, resp.Header, string(body), err, time.Since(began)}
 }
 
-// Hit reports whether it came out of a cache.
+// Hit reports whether the response came from a cache.
 func (a Answer) Hit() bool { return a.param("hit") == "true" }
 
-// TTL is how long it is still fresh; negative when it is stale.
+// TTL returns the remaining freshness. It is negative if the response is stale.
 func (a Answer) TTL() int {
 	n, _ := strconv.Atoi(a.param("ttl"))
 	return n
 }
 
-// param is a parameter of Cache-Status, "" without, "true" where it has no value.
+// param returns a parameter of Cache-Status: "" if it is absent, "true" if it has no value.
 func (a Answer) param(name string) string {
 	for param := range strings.SplitSeq(a.Header.Get("Cache-Status"), ";") {
 		key, value, valued := strings.Cut(strings.TrimSpace(param), "=")
@@ -80,13 +81,13 @@ func (a Answer) param(name string) string {
 	return ""
 }
 
-// Version is that of the origin at which it was made, 0 when it has none.
+// Version returns the version of the origin at which the response was made, or 0 if it has none.
 func (a Answer) Version() int64 {
 	n, _ := strconv.ParseInt(a.Header.Get("X-Version"), 10, 64)
 	return n
 }
 
-// Wrong says why it is not the response to q that the origin gave at some version, or nil.
+// Wrong returns an error unless the response is the origin's response to q at some version.
 func (a Answer) Wrong(q Request) error {
 	if q.Host == "" {
 		q.Host = Host
@@ -100,12 +101,12 @@ func (a Answer) Wrong(q Request) error {
 	return nil
 }
 
-// String shows what a failed test has to know.
+// String describes the response for messages of failed tests.
 func (a Answer) String() string {
 	return fmt.Sprintf("status %d, version %d, %s, after %v, %v", a.Status, a.Version(), a.Header.Get("Cache-Status"), a.Took.Round(time.Millisecond/10), a.Err)
 }
 
-// Readiness is what GET /readyz answers.
+// Readiness is the response of GET /readyz.
 type Readiness struct {
 	HTTP   int
 	Status string
@@ -113,7 +114,7 @@ type Readiness struct {
 	Body   string
 }
 
-// Ready asks whether the instance takes traffic.
+// Ready asks whether the instance accepts traffic.
 func (i *Instance) Ready() (r Readiness) {
 	resp, err := i.client.Get(i.Admin + "/readyz")
 	if err != nil {
@@ -125,7 +126,7 @@ func (i *Instance) Ready() (r Readiness) {
 		return Readiness{Body: err.Error()}
 	}
 	var said struct{ Status, Redis json.RawMessage }
-	_ = json.Unmarshal(body, &said) // what it is not will be missed
+	_ = json.Unmarshal(body, &said) // a body that is not JSON leaves the fields empty
 	return Readiness{resp.StatusCode, state(said.Status), state(said.Redis), string(body)}
 }
 
@@ -136,6 +137,6 @@ func state(raw json.RawMessage) string {
 		return text
 	}
 	var object struct{ State, Status string }
-	_ = json.Unmarshal(raw, &object) // what it is not will be missed
+	_ = json.Unmarshal(raw, &object) // a body that is not JSON leaves the fields empty
 	return object.State + object.Status
 }

@@ -14,7 +14,8 @@ const writtenBehind = `
   writes: {policy: behind, targets: ["/profiles/{id}"], queue: {cache_body: true}}
 `
 
-// TestWritesBehind: a write that one instance has accepted is seen through all of them before it is applied, and its effect after.
+// TestWritesBehind sends a write to one instance. All instances serve the written value before the
+// write is applied, and its effect afterwards.
 func TestWritesBehind(t *testing.T) {
 	b := three(t, Setup{Routes: writtenBehind})
 	q, profile := Request{Path: "/users/7"}, Request{Path: "/profiles/7"}
@@ -34,7 +35,7 @@ func TestWritesBehind(t *testing.T) {
 	select {
 	case <-held:
 	case <-time.After(20 * time.Second):
-		t.Fatal("no instance has begun to apply it")
+		t.Fatal("no instance has started to apply the write")
 	}
 	for _, i := range b.Fleet {
 		status, header, body := i.get(t, q.Path)
@@ -57,7 +58,8 @@ func TestWritesBehind(t *testing.T) {
 	}
 }
 
-// TestWritesWithoutRedis: nothing is acknowledged that is not stored, and what was is applied when Redis is back.
+// TestWritesWithoutRedis checks that a write is accepted only if it is stored, and that stored
+// writes are applied when Redis is back.
 func TestWritesWithoutRedis(t *testing.T) {
 	b := three(t, Setup{Routes: writtenBehind})
 	b.redis.Stop()
@@ -75,7 +77,7 @@ func TestWritesWithoutRedis(t *testing.T) {
 	eventually(t, "it is applied", 20*time.Second, func() bool { return len(b.origin.Calls("/users/8")) > 0 })
 }
 
-// queue sends a write that must be accepted and returns the way to its state.
+// queue sends a write that must be accepted, and returns the path of its state.
 func (i *Instance) queue(t *testing.T, path, body string) string {
 	t.Helper()
 	status, header, said := i.send(t, http.MethodPut, path, body)
@@ -90,7 +92,7 @@ func (i *Instance) get(t *testing.T, path string) (int, http.Header, string) {
 	return i.send(t, http.MethodGet, path, "")
 }
 
-// send asks for Host, whatever the address of the instance is.
+// send sends a request with the Host field Host to an instance.
 func (i *Instance) send(t *testing.T, method, path, body string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequest(method, i.URL+path, strings.NewReader(body))

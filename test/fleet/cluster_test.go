@@ -7,7 +7,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// TestCluster shares by a Redis Cluster of three: objects lie on all of its nodes.
+// TestCluster shares responses through a Redis Cluster of three nodes. All nodes hold objects.
 func TestCluster(t *testing.T) {
 	cluster, origin := redistest.StartCluster(t, 3), NewOrigin(t)
 	f := gateway.StartFleet(t, Setup{Origin: origin.URL, Redis: cluster.URL(), Routes: shop, Tier: patient}, "a", "b", "c")
@@ -24,7 +24,7 @@ func TestCluster(t *testing.T) {
 	hit(t, b.b, large, 1)
 	for _, node := range cluster.Nodes {
 		if n := len(node.Keys("penstock:{")); n == 0 {
-			t.Errorf("nothing is stored on %s", node.Addr)
+			t.Errorf("no object is stored on %s", node.Addr)
 		}
 	}
 	for n, p := range []Purge{{URL: "http://" + Host + "/users/0"}, {Tag: "part:1"}, {Tag: "user:2"}, {Prefix: "/users/3"}, {Route: "users"}, {Host: Host}, {All: true}} {

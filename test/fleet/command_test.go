@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPurgeCommand purges as operators do, by each kind.
+// TestPurgeCommand makes each kind of purge with the command line.
 func TestPurgeCommand(t *testing.T) {
 	b := three(t, Setup{Routes: shop})
 	for _, args := range []string{
@@ -30,7 +30,7 @@ func TestPurgeCommand(t *testing.T) {
 	}
 }
 
-// penstock runs the program against the instance a and returns what it prints.
+// penstock runs the program against the instance a and returns its output.
 func (b *bench) penstock(t *testing.T, args string) string {
 	t.Helper()
 	cmd := exec.Command(gateway.Path, append(strings.Fields(args), "--admin", b.a.Admin)...)

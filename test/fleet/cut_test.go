@@ -9,10 +9,12 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// TestCutOff cuts one instance off from Redis, purges, and lets it come back.
+// TestCutOff cuts one instance off from Redis, purges, and reconnects it.
 //
-// What it serves meanwhile: what its memory holds, though the others have purged it, for it can't know; and for all else what the origin says. What
-// is in the shared tier from before the purge it must never serve, and once it reads that tier again, nothing old out of its memory either.
+// While it is cut off, the instance serves responses from its memory even if others have purged
+// them, since it cannot know. For everything else it serves the origin's response. It must never
+// serve a response from the shared tier that was stored before the purge. Once it reads that tier
+// again, it must not serve purged responses from memory either.
 func TestCutOff(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
 	proxy := redistest.StartProxy(t, redis.Addr)
@@ -25,8 +27,8 @@ func TestCutOff(t *testing.T) {
 
 	many := size(400, 1500)
 	known := func(n int) Request { return Request{Path: fmt.Sprintf("/users/known-%d", n%10)} } // in the memory of b
-	dead := func(n int) Request { return Request{Path: fmt.Sprintf("/users/shared-%d", n)} }    // in Redis alone, purged
-	fresh := func(n int) Request { return Request{Path: fmt.Sprintf("/fresh/%d", n)} }          // in Redis alone, not purged
+	dead := func(n int) Request { return Request{Path: fmt.Sprintf("/users/shared-%d", n)} }    // only in Redis, purged
+	fresh := func(n int) Request { return Request{Path: fmt.Sprintf("/fresh/%d", n)} }          // only in Redis, not purged
 	for n := range 10 {
 		sound(t, known(n), a.Do(known(n)))
 		hit(t, b, known(n), 1)
@@ -69,13 +71,13 @@ func TestCutOff(t *testing.T) {
 
 	proxy.Heal()
 	healed := time.Now()
-	var reads, caught time.Duration // when b used Redis again, and when all that it serves was new
+	var reads, caught time.Duration // when b used Redis again, and when all its responses were new
 	for n := 0; caught == 0 || reads == 0; n++ {
 		if next >= many || time.Since(healed) > 10*time.Second {
 			t.Fatalf("b read Redis after %v, and had caught up after %v", reads, caught)
 		}
 		if x := b.Do(dead(next)); x.Wrong(dead(next)) != nil || x.Version() == 1 {
-			t.Fatalf("b served what had been purged out of the shared tier: %v, %v", x.Wrong(dead(next)), x)
+			t.Fatalf("b served a purged response of the shared tier: %v, %v", x.Wrong(dead(next)), x)
 		}
 		next++
 		if reads == 0 && b.Do(fresh(next)).Hit() {
@@ -95,4 +97,51 @@ func TestCutOff(t *testing.T) {
 	}
 	t.Logf("b read Redis again %v after it could, and served nothing old %v after that", reads.Round(time.Millisecond), caught.Round(time.Millisecond))
 	f.Meet(t)
+}
+
+// TestCutOffForLong cuts one instance off for longer than max_cut_off. Purges report it as missing
+// until it asks the origin each time. Only then do they return 200 without it.
+func TestCutOffForLong(t *testing.T) {
+	redis, origin := redistest.Start(t), NewOrigin(t)
+	proxy := redistest.StartProxy(t, redis.Addr)
+	s := Setup{Origin: origin.URL, Redis: redis.URL(), Routes: shop, Tier: "timeout: 200ms, max_cut_off: 5s"}
+	a := gateway.Start(t, "a", s)
+	s.Redis = proxy.URL()
+	b := gateway.Start(t, "b", s)
+	f := Fleet{a, b}
+	f.Meet(t)
+	known := Request{Path: "/users/known"}
+	current(t, a, known, 1)
+	hit(t, b, known, 1)
+	proxy.Refuse()
+	version := origin.Bump()
+	for named := 0; ; named++ {
+		p := a.Purge(Purge{Tag: "kind:users", Wait: "100ms"})
+		x := b.Do(known)
+		sound(t, known, x)
+		if p.Status == http.StatusOK {
+			if x.Version() != version || x.Hit() {
+				t.Errorf("a purge was answered 200, %d of %d instances, and b serves %v", p.Applied, p.Instances, x)
+			}
+			if named == 0 {
+				t.Error("no purge named b")
+			}
+			break
+		}
+		if p.Status != http.StatusAccepted || len(p.Missing) != 1 {
+			t.Fatalf("%d %s, %v", p.Status, p.Text, p.Err)
+		}
+	}
+	redisIs(t, b, "degraded")
+	for range 3 {
+		version = origin.Bump()
+		current(t, b, known, version) // b cannot hear of purges, so each response comes from the origin
+	}
+	proxy.Heal()
+	redisIs(t, b, "up")
+	f.Meet(t)
+	current(t, b, known, version)
+	hit(t, b, known, version)
+	f.MustPurge(a, Purge{Tag: "kind:users"})
+	current(t, b, known, origin.Bump())
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/test/redistest"
 )
 
 func TestFilledByOneHitByAll(t *testing.T) {
@@ -17,7 +19,7 @@ func TestFilledByOneHitByAll(t *testing.T) {
 		if first.Hit() {
 			t.Fatalf("the first answer is a hit: %v", first)
 		}
-		// At once: the filling instance tells the others when they can have it.
+		// At once: the filling instance announces the response when others can read it.
 		hit(t, b.Fleet[(n+1)%3], q, 1)
 		hit(t, b.Fleet[(n+2)%3], q, 1)
 		hit(t, b.Fleet[n%3], q, 1)
@@ -50,7 +52,7 @@ func TestLargeObjectsAreShared(t *testing.T) {
 	}
 }
 
-// TestHerd has many clients ask all instances for what none of them has.
+// TestHerd sends requests of many clients to all instances, for a response that none has stored.
 func TestHerd(t *testing.T) {
 	b := three(t, Setup{})
 	b.origin.Delay(size(300*time.Millisecond, time.Second))
@@ -70,7 +72,8 @@ func TestHerd(t *testing.T) {
 	}
 }
 
-// TestHerdOnWhatHasExpired has many clients ask all instances for what all of them have, and what is stale.
+// TestHerdOnWhatHasExpired sends requests of many clients to all instances, for a stale response
+// that all have stored.
 func TestHerdOnWhatHasExpired(t *testing.T) {
 	b := three(t, Setup{})
 	each := size(100, 1000)
@@ -116,13 +119,13 @@ func TestTiers(t *testing.T) {
 	hit(t, b.a, Request{Path: "/near/1"}, b.a.Get("/near/1").Version())
 	sound(t, Request{Path: "/far/1"}, b.a.Get("/far/1"))
 	if a := b.a.Get("/far/1"); a.Hit() {
-		t.Errorf("what is kept in Redis alone comes without it: %v", a)
+		t.Errorf("a response kept only in Redis is a hit without Redis: %v", a)
 	}
 }
 
-// TestHolderDies kills the instance whose call the origin has, while all others wait for it.
+// TestHolderDies kills the instance that makes the origin call while all others wait for it.
 func TestHolderDies(t *testing.T) {
-	const bound = 6 * time.Second // the life of a lease, a call, and what a busy machine takes
+	const bound = 6 * time.Second // the time of a lease, of a call, and of delays on a busy machine
 	b := three(t, Setup{})
 	each := size(50, 300)
 	q := Request{Path: "/holder/dies"}
@@ -140,7 +143,7 @@ func TestHolderDies(t *testing.T) {
 	go func() {
 		defer close(done)
 		holder = <-came
-		time.Sleep(300 * time.Millisecond) // so that the others wait by then
+		time.Sleep(300 * time.Millisecond) // the others wait by then
 		for _, i := range b.Fleet {
 			if i.Name == holder {
 				i.Signal(syscall.SIGKILL)
@@ -169,7 +172,7 @@ func TestHolderDies(t *testing.T) {
 	t.Logf("%d clients of the two others were answered; the slowest in %v", 2*each, slowest)
 }
 
-// TestPurgedFillIsNotStored has a fill that began before a purge end after it.
+// TestPurgedFillIsNotStored purges during a fill. The fill's response is not stored.
 func TestPurgedFillIsNotStored(t *testing.T) {
 	for _, soft := range []bool{false, true} {
 		t.Run(fmt.Sprintf("soft=%t", soft), func(t *testing.T) {
@@ -194,6 +197,52 @@ func TestPurgedFillIsNotStored(t *testing.T) {
 			}
 			for _, i := range b.Fleet {
 				hit(t, i, q, version)
+			}
+		})
+	}
+}
+
+// TestRedisDiesWhileOthersWait stops Redis while one instance fills and clients of the others wait
+// for it. The others fill for themselves, and no client is lost. The log shows how soon; the tests
+// of proxy/store/shared check that it does not take the time of a lease.
+func TestRedisDiesWhileOthersWait(t *testing.T) {
+	for name, end := range map[string]func(*redistest.Server){"stopped": (*redistest.Server).Stop, "paused": (*redistest.Server).Pause} {
+		t.Run(name, func(t *testing.T) {
+			b := three(t, Setup{Tier: "timeout: 25ms"})
+			q := Request{Path: "/redis/dies"}
+			came, answer := make(chan struct{}, 16), make(chan struct{})
+			var once sync.Once
+			t.Cleanup(func() { once.Do(func() { close(answer) }); b.origin.Hold(nil) })
+			b.origin.Hold(func(Call) {
+				came <- struct{}{}
+				<-answer
+			})
+			var answers []Answer
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				answers = Herd(60, func(n int) Answer { return b.Fleet[n%3].Do(q) })
+			}()
+			<-came                             // the call of the filling instance
+			time.Sleep(300 * time.Millisecond) // the others wait by then
+			end(b.redis)
+			died := time.Now()
+			for range 2 {
+				select {
+				case <-came:
+				case <-time.After(20 * time.Second):
+					t.Fatal("an instance still waits")
+				}
+			}
+			took := time.Since(died)
+			once.Do(func() { close(answer) })
+			<-done
+			for _, a := range answers {
+				sound(t, q, a)
+			}
+			t.Logf("both waiting instances asked the origin %v after Redis was %s", took.Round(time.Millisecond), name)
+			if name == "paused" {
+				b.redis.Resume()
 			}
 		})
 	}

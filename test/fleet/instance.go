@@ -11,24 +11,25 @@ import (
 	"github.com/penstock/penstock/test/load/program"
 )
 
-// Host is the host that clients ask for. It is the same with all instances, whatever their address is: it is a part of what they cache by.
+// Host is the host that clients request. It is the same for all instances, whatever their
+// addresses, because it is part of the cache key.
 const Host = "fleet.test"
 
-// Setup is what an instance is configured with.
+// Setup is the configuration of an instance.
 type Setup struct {
 	Origin string // URL of the origin
-	Redis  string // URL of the Redis; "": none
-	Tier   string // further keys of cache.redis, as "timeout: 1s, preload: 5"
-	Cache  string // further keys of every route's cache, as "tiers: [redis]"
+	Redis  string // URL of Redis; "" if there is none
+	Tier   string // further keys of cache.redis, such as "timeout: 1s, preload: 5"
+	Cache  string // further keys of every route's cache, such as "tiers: [redis]"
 	Routes string // further routes, in YAML
 }
 
-// Instance is a gateway that runs.
+// Instance is a running gateway.
 type Instance struct {
 	*program.Process
 	Name   string
-	URL    string // of its public listener
-	Admin  string // URL of its operators' listener
+	URL    string // of the public listener
+	Admin  string // of the admin listener
 	client *http.Client
 	t      testing.TB
 }
@@ -45,7 +46,10 @@ func Build(dir string) (*Gateway, error) {
 	return &Gateway{b, filepath.Join(dir, "penstock")}, err
 }
 
-// Start runs an instance that is named in the origin's calls. It ends with the test.
+// At returns a program that was built before.
+func At(path string) *Gateway { return &Gateway{program.At(path), path} }
+
+// Start runs an instance and gives the origin its name. The instance stops when the test ends.
 func (g *Gateway) Start(t testing.TB, name string, s Setup) *Instance {
 	t.Helper()
 	p := g.Binary.Start(t, s.yaml(name))
@@ -88,7 +92,7 @@ routes:
 `, redis, s.Origin, cache, hidden, name, indent(s.Routes))
 }
 
-// indent puts lines at the depth of a list of routes.
+// indent indents lines to the depth of a list of routes.
 func indent(yaml string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.Trim(yaml, "\n")) {
@@ -97,10 +101,10 @@ func indent(yaml string) string {
 	return b.String()
 }
 
-// Fleet are instances that share a Redis.
+// Fleet is a group of instances that share a Redis.
 type Fleet []*Instance
 
-// StartFleet runs an instance for each name and returns when all of them know of each other.
+// StartFleet runs an instance for each name. When it returns, all instances know each other.
 func (g *Gateway) StartFleet(t testing.TB, s Setup, names ...string) Fleet {
 	t.Helper()
 	f := make(Fleet, len(names))

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestLateHolderIsFenced stops the instance that holds the lease until another one has filled, and lets it go on with its old response.
+// TestLateHolderIsFenced stops the instance that holds a lease until another instance has filled.
+// Then it lets the first one continue with its old response.
 func TestLateHolderIsFenced(t *testing.T) {
 	b := three(t, Setup{})
 	q := Request{Path: "/late/holder"}
@@ -31,16 +32,17 @@ func TestLateHolderIsFenced(t *testing.T) {
 	release()
 	b.a.Signal(syscall.SIGCONT)
 	if x := <-late; x.Wrong(q) != nil || x.Version() != 1 {
-		t.Fatalf("the late answer: %v, %v", x.Wrong(q), x)
+		t.Fatalf("the late response: %v, %v", x.Wrong(q), x)
 	}
-	time.Sleep(100 * time.Millisecond) // in which it would store what it must not
+	time.Sleep(100 * time.Millisecond) // in this time it could store its response, which it must not
 	hit(t, b.c, q, version)
 	hit(t, b.b, q, version)
 	b.asked(t, q.Path, 2)
 	t.Logf("the instance that took over answered in %v; the late one has version %d in its memory", took, b.a.Do(q).Version())
 }
 
-// TestPurgeWhileRedisIsAway purges on an instance that can't tell the others. It says so, does what it can, and tells them later.
+// TestPurgeWhileRedisIsAway purges on an instance that cannot tell the others. It reports this,
+// purges its own responses, and tells the others later.
 func TestPurgeWhileRedisIsAway(t *testing.T) {
 	b := three(t, Setup{Tier: "timeout: 300ms", Routes: written})
 	q, w := Request{Path: "/pages/1"}, Request{Path: "/users/1"}
@@ -69,8 +71,9 @@ func TestPurgeWhileRedisIsAway(t *testing.T) {
 	t.Logf("the purge said after %v that it holds on one instance", p.Took)
 }
 
-// TestPrivateResponsesWaitForNobody has many ask for what can't be shared: they wait for one call at most before they make their own.
-func TestPrivateResponsesWaitForNobody(t *testing.T) {
+// TestPrivateResponsesWaitForOneCall sends many requests for a response that cannot be shared. Each
+// waits for at most one call before it makes its own.
+func TestPrivateResponsesWaitForOneCall(t *testing.T) {
 	const delay = 200 * time.Millisecond
 	b := three(t, Setup{})
 	b.origin.Delay(delay)

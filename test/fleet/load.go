@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Load has rate requests a second made for as long as it is said, evenly and whether or not earlier ones have been answered, and returns their answers in the
-// order of asking. ask is given the number of the request.
+// Load makes rate requests a second for a given time, at even intervals, whether or not earlier
+// ones have been answered. It returns the responses in the order of the requests. ask gets the
+// number of the request.
 func Load(rate int, length time.Duration, ask func(n int) Answer) []Answer {
 	answers := make([]Answer, int(length.Seconds()*float64(rate)))
 	var wg sync.WaitGroup
@@ -20,7 +21,7 @@ func Load(rate int, length time.Duration, ask func(n int) Answer) []Answer {
 	return answers
 }
 
-// Herd makes n requests at once. ask is given the number of the request.
+// Herd makes n requests at once. ask gets the number of the request.
 func Herd(n int, ask func(n int) Answer) []Answer {
 	answers := make([]Answer, n)
 	var wg sync.WaitGroup
@@ -36,7 +37,7 @@ func Herd(n int, ask func(n int) Answer) []Answer {
 	return answers
 }
 
-// Times are how long answers took, the shortest first.
+// Times returns the durations of the requests, the shortest first.
 func Times(answers []Answer) []time.Duration {
 	times := make([]time.Duration, len(answers))
 	for n, a := range answers {
@@ -46,7 +47,7 @@ func Times(answers []Answer) []time.Duration {
 	return times
 }
 
-// Quantile is the value below which that share of the sorted times lies.
+// Quantile returns the value below which the given share of the sorted times lies.
 func Quantile(sorted []time.Duration, share float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

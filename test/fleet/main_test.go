@@ -19,6 +19,10 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	flag.Parse()
+	if err := flag.Set("test.parallel", "3"); err != nil { // fleets mostly wait, so a machine with two cores can run three
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "fleet")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -32,7 +36,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// size is the first, or with -full the second.
+// size returns the first number, or with -full the second.
 func size[T any](quick, whole T) T {
 	if *full {
 		return whole
@@ -40,10 +44,10 @@ func size[T any](quick, whole T) T {
 	return quick
 }
 
-// patient keeps a busy machine from being taken for a sick Redis, in tests of something else.
+// patient keeps a busy machine from appearing as a Redis failure, in tests of something else.
 const patient = "timeout: 2s"
 
-// bench is a fleet of three with what is around it.
+// bench is a fleet of three with its Redis and origin.
 type bench struct {
 	Fleet
 	a, b, c *Instance
@@ -63,7 +67,7 @@ func three(t *testing.T, s Setup) *bench {
 	return &bench{f, f[0], f[1], f[2], redis, origin}
 }
 
-// sound fails the test where an answer is not what the origin gave for the path at some version.
+// sound fails the test unless each answer is the origin's response for its path at some version.
 func sound(t *testing.T, q Request, a Answer) {
 	t.Helper()
 	if err := a.Wrong(q); err != nil {
@@ -71,7 +75,8 @@ func sound(t *testing.T, q Request, a Answer) {
 	}
 }
 
-// hit asks an instance and fails the test where it does not have the answer of that version.
+// hit sends a request to an instance and fails the test unless the response is a hit of that
+// version.
 func hit(t *testing.T, i *Instance, q Request, version int64) {
 	t.Helper()
 	a := i.Do(q)
@@ -81,7 +86,7 @@ func hit(t *testing.T, i *Instance, q Request, version int64) {
 	}
 }
 
-// current asks an instance and fails the test where the answer is not of that version.
+// current sends a request to an instance and fails the test unless the response has that version.
 func current(t *testing.T, i *Instance, q Request, version int64) Answer {
 	t.Helper()
 	a := i.Do(q)
@@ -92,7 +97,7 @@ func current(t *testing.T, i *Instance, q Request, version int64) Answer {
 	return a
 }
 
-// asked fails the test where the origin was not asked for the path as often.
+// asked fails the test unless the origin got that number of requests for the path.
 func (b *bench) asked(t *testing.T, path string, want int) {
 	t.Helper()
 	if calls := b.origin.Calls(path); len(calls) != want {
@@ -100,17 +105,17 @@ func (b *bench) asked(t *testing.T, path string, want int) {
 	}
 }
 
-// eventually waits until ok holds.
+// eventually waits until ok returns true.
 func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(within); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("in %v it did not come about that %s", within, what)
+			t.Fatalf("timed out after %v waiting until %s", within, what)
 		}
 	}
 }
 
-// redisIs waits until an instance says so.
+// redisIs waits until an instance reports this state of Redis.
 func redisIs(t *testing.T, i *Instance, want string) {
 	t.Helper()
 	var last Readiness

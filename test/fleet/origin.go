@@ -14,26 +14,29 @@ import (
 	"time"
 )
 
-// hidden is the field by which an instance tells the origin who asks.
+// hidden is the request field in which an instance names itself to the origin.
 const hidden = "X-Instance"
 
-// Call is a request that has come to the origin.
+// Call is a request that the origin has received.
 type Call struct {
 	Method, Host, Path string
-	Instance           string // that made it
+	Instance           string // the instance that made it
+	Key                string // its Idempotency-Key
 }
 
-// Origin answers every request with its path and the version that holds when the request comes. What it sends outlives a test.
+// Origin answers every request with its path and with the version at the time of the request. Its
+// responses stay fresh beyond the end of a test.
 type Origin struct {
 	*httptest.Server
 	version atomic.Int64
 	delay   atomic.Int64
 	hold    atomic.Pointer[func(Call)]
+	refuse  atomic.Bool
 	mu      sync.Mutex
 	calls   []Call
 }
 
-// NewOrigin starts an origin at version 1. It ends with the test.
+// NewOrigin starts an origin at version 1. It stops when the test ends.
 func NewOrigin(tb testing.TB) *Origin {
 	o := &Origin{}
 	o.version.Store(1)
@@ -42,16 +45,17 @@ func NewOrigin(tb testing.TB) *Origin {
 	return o
 }
 
-// Version is the version with which requests are answered that come now.
+// Version returns the current version.
 func (o *Origin) Version() int64 { return o.version.Load() }
 
-// Bump begins the next version and returns it.
+// Bump starts the next version and returns it.
 func (o *Origin) Bump() int64 { return o.version.Add(1) }
 
-// Delay makes every answer take that long.
+// Delay delays every response by the given time.
 func (o *Origin) Delay(d time.Duration) { o.delay.Store(int64(d)) }
 
-// Hold has every call go through f, after its version is settled and before it is answered; nil: none.
+// Hold makes every call pass through f after its version is fixed and before it is answered; nil
+// removes f.
 func (o *Origin) Hold(f func(Call)) {
 	if f == nil {
 		o.hold.Store(nil)
@@ -60,7 +64,10 @@ func (o *Origin) Hold(f func(Call)) {
 	o.hold.Store(&f)
 }
 
-// Calls are the calls for a path, in their order; "": all.
+// RefuseWrites says whether unsafe requests get 503. Calls leaves refused requests out.
+func (o *Origin) RefuseWrites(yes bool) { o.refuse.Store(yes) }
+
+// Calls returns the calls for a path, in order; "" means all paths.
 func (o *Origin) Calls(path string) (calls []Call) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,13 +79,19 @@ func (o *Origin) Calls(path string) (calls []Call) {
 	return calls
 }
 
-// ServeHTTP answers. The tags of a response are of its path's last part, /x/7: part:7 team:7. What is below /vary/ varies on the language,
-// what is below /private/ is for nobody else, what is below /short/ is fresh for one second, and a write below /echo/ is answered
-// with what a GET would bring.
-// Below /size/ and /random/ the last part is the number of bytes: of text, or of noise that can't be compressed.
+// ServeHTTP answers a request. The tags of a response derive from the last element of its path: for
+// /x/7, part:7 and team:7. Responses below /vary/ vary on the language, below /private/ they are
+// private, below /short/ they are fresh for one second. A write below /echo/ is answered with the
+// response to a GET. Below /size/ and /random/ the last element is the number of bytes, of text or
+// of incompressible noise.
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !safe && o.refuse.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	version := o.Version()
-	call := Call{r.Method, r.Host, r.URL.RequestURI(), r.Header.Get(hidden)}
+	call := Call{r.Method, r.Host, r.URL.RequestURI(), r.Header.Get(hidden), r.Header.Get("Idempotency-Key")}
 	o.mu.Lock()
 	o.calls = append(o.calls, call)
 	o.mu.Unlock()
@@ -86,7 +99,7 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f := o.hold.Load(); f != nil {
 		(*f)(call)
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !safe {
 		if kind(r.URL.Path) != "echo" {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -112,10 +125,10 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if n, err := strconv.Atoi(part); err == nil && (kind(r.URL.Path) == "size" || kind(r.URL.Path) == "random") {
 		body += filling(kind(r.URL.Path), n-len(body))
 	}
-	_, _ = w.Write([]byte(body)) // whether the gateway is still there is not the origin's concern
+	_, _ = w.Write([]byte(body)) // ignore the error of a gateway that is gone
 }
 
-// filling is n bytes.
+// filling returns n bytes.
 func filling(kind string, n int) string {
 	if n <= 0 {
 		return ""
@@ -132,13 +145,13 @@ func filling(kind string, n int) string {
 	return text.String()[:n]
 }
 
-// kind is the first part of a path.
+// kind returns the first element of a path.
 func kind(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return first
 }
 
-// Body is how the response to a request begins.
+// Body returns the beginning of the response to a request.
 func Body(host, uri, language string, version int64) string {
 	return fmt.Sprintf("%s %s [%s] version %d\n", host, uri, language, version)
 }

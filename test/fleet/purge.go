@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Purge is what POST /purge is asked.
+// Purge is the body of POST /purge.
 type Purge struct {
 	URL    string `json:"url,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
@@ -21,17 +21,17 @@ type Purge struct {
 	Wait   string `json:"wait,omitempty"`
 }
 
-// Purged is what it answers.
+// Purged is the response to POST /purge.
 type Purged struct {
 	Status    int             `json:"-"`
-	Text      string          `json:"-"` // all of it
+	Text      string          `json:"-"` // the whole body
 	Epoch     json.RawMessage `json:"epoch"`
 	Instances int             `json:"instances"`
 	Applied   int             `json:"applied"`
 	TookMS    float64         `json:"took_ms"`
 	Missing   []string        `json:"missing"`
 	Responses int             `json:"responses"` // of a dry run
-	Took      time.Duration   `json:"-"`         // as the client saw it
+	Took      time.Duration   `json:"-"`         // as measured by the client
 	Err       error           `json:"-"`
 }
 
@@ -56,7 +56,7 @@ func (i *Instance) Purge(p Purge) (a Purged) {
 	return a
 }
 
-// MustPurge is Purge that all instances of the fleet have to acknowledge.
+// MustPurge is like Purge, and all instances of the fleet must acknowledge the purge.
 func (f Fleet) MustPurge(by *Instance, p Purge) Purged {
 	by.t.Helper()
 	a := by.Purge(p)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// shop are routes by which purges can be told apart.
+// shop lists routes that different purges select.
 const shop = `
 - {name: users, match: {path: "/users/{id}"}, cache: {tags: {from: ["user:{id}"]}}}
 - {name: pages, match: {path: "/pages/*"}}
@@ -19,7 +19,7 @@ const shop = `
 - {name: two, match: {host: two.test, path: "/*"}}
 `
 
-// purgeCase is a purge, what it must hit and what it must not.
+// purgeCase is a purge with the responses that it must remove and those that it must keep.
 type purgeCase struct {
 	name     string
 	purge    Purge
@@ -54,7 +54,8 @@ func purgeCases() []purgeCase {
 	}
 }
 
-// TestPurgeOfEachKind purges on one instance and asks the others as soon as that is acknowledged.
+// TestPurgeOfEachKind purges on one instance and sends requests to the others once the purge is
+// acknowledged.
 func TestPurgeOfEachKind(t *testing.T) {
 	b := three(t, Setup{Routes: shop})
 	for n, c := range purgeCases() {
@@ -81,7 +82,8 @@ func TestPurgeOfEachKind(t *testing.T) {
 	}
 }
 
-// TestSoftPurgeOfEachKind does so with soft purges: what was purged is served once more, marked as stale, while it is fetched.
+// TestSoftPurgeOfEachKind does the same with soft purges: a purged response is served once more,
+// marked as stale, while it is revalidated.
 func TestSoftPurgeOfEachKind(t *testing.T) {
 	b := three(t, Setup{Routes: shop, Cache: "stale_while_revalidate: 1h"})
 	for n, c := range purgeCases() {
@@ -114,14 +116,14 @@ func TestSoftPurgeOfEachKind(t *testing.T) {
 	}
 }
 
-// warm has everything of a case in the memory of all instances, and returns its version.
+// warm puts all responses of a case into the memory of all instances, and returns their version.
 func (b *bench) warm(t *testing.T, c purgeCase) int64 {
 	t.Helper()
 	version := b.origin.Version()
 	for _, q := range slices.Concat(c.hits, c.bystands) {
 		for _, i := range b.Fleet {
 			if a := i.Do(q); a.Version() != version {
-				b.MustPurge(b.a, Purge{All: true}) // a bystander of an earlier case
+				b.MustPurge(b.a, Purge{All: true}) // removes the responses of an earlier case
 				return b.warm(t, c)
 			}
 		}
@@ -140,7 +142,7 @@ func TestDryRunPurgesNothing(t *testing.T) {
 		c.purge.DryRun = true
 		a := b.a.Purge(c.purge)
 		if a.Status != http.StatusOK || a.Err != nil || a.Responses != len(c.hits) {
-			t.Errorf("%s: status %d, %v; it would hit %d responses, want %d\n%s", c.name, a.Status, a.Err, a.Responses, len(c.hits), a.Text)
+			t.Errorf("%s: status %d, %v; it would purge %d responses, want %d\n%s", c.name, a.Status, a.Err, a.Responses, len(c.hits), a.Text)
 		}
 		for _, q := range c.hits {
 			for _, i := range b.Fleet {
@@ -150,7 +152,7 @@ func TestDryRunPurgesNothing(t *testing.T) {
 	}
 }
 
-// TestAcknowledgement measures how long it takes until the last instance has applied a purge.
+// TestAcknowledgement measures the time until the last instance has applied a purge.
 func TestAcknowledgement(t *testing.T) {
 	b := three(t, Setup{Routes: shop})
 	const purges = 200
@@ -175,12 +177,12 @@ func TestAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestNothingOldAfterAcknowledgement purges by all kinds while 500 requests a second run.
+// TestNothingOldAfterAcknowledgement makes all kinds of purges at 500 requests a second.
 func TestNothingOldAfterAcknowledgement(t *testing.T) {
 	b := three(t, Setup{Routes: shop})
-	b.origin.Delay(3 * time.Millisecond) // so that there are fills under way at every purge
+	b.origin.Delay(3 * time.Millisecond) // keeps fills under way at every purge
 	length := size(3*time.Second, 30*time.Second)
-	var acknowledged atomic.Int64 // the version that every request must have that begins now
+	var acknowledged atomic.Int64 // requests that start now must get at least this version
 	stop := make(chan struct{})
 	var purging sync.WaitGroup
 	purges := 0
@@ -234,6 +236,6 @@ func TestNothingOldAfterAcknowledgement(t *testing.T) {
 		t.Errorf("%d answers were older than a purge that had been acknowledged, %d were wrong: %s", old.Load(), wrong.Load(), *example.Load())
 	}
 	if hits.Load() == 0 {
-		t.Error("there was not one hit: nothing was shown")
+		t.Error("there was no hit, so the test shows nothing")
 	}
 }

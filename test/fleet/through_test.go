@@ -17,8 +17,9 @@ const writtenThrough = `
   writes: {policy: through, targets: ["tag:team:{id}"]}
 `
 
-// TestWritesThrough sends a write through one instance and asks all of them: the one that wrote has the new version in memory, the others find it in
-// the tier that they share, and nobody asks the origin again.
+// TestWritesThrough sends a write to one instance and requests to all. The writing instance has the
+// new version in memory, the others find it in the shared tier, and the origin gets no further
+// request.
 func TestWritesThrough(t *testing.T) {
 	b := three(t, Setup{Routes: writtenThrough})
 	n := 0
@@ -54,7 +55,8 @@ func TestWritesThrough(t *testing.T) {
 	})
 }
 
-// TestAnswersOfWritesAreShared: a write whose answer is the new representation costs the origin no other call, and all instances have it.
+// TestAnswersOfWritesAreShared sends a write that is answered with the new representation. The
+// origin gets no other request, and all instances have the response.
 func TestAnswersOfWritesAreShared(t *testing.T) {
 	b := three(t, Setup{Routes: writtenThrough})
 	q := Request{Path: "/echo/1"}

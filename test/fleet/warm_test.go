@@ -8,7 +8,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// TestWarmRestart starts an instance where Redis is full and the origin gone.
+// TestWarmRestart starts an instance while Redis has responses and the origin is down.
 func TestWarmRestart(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
 	s := Setup{Origin: origin.URL, Redis: redis.URL(), Tier: patient}
@@ -36,7 +36,8 @@ func TestWarmRestart(t *testing.T) {
 	}
 }
 
-// TestPreload has an instance start with what was used most in its memory: it serves that though Redis goes before the first request.
+// TestPreload starts an instance that preloads the most used responses. It serves them even if
+// Redis stops before the first request.
 func TestPreload(t *testing.T) {
 	redis, origin := redistest.Start(t), NewOrigin(t)
 	s := Setup{Origin: origin.URL, Redis: redis.URL(), Tier: "preload: 20, " + patient}
@@ -47,12 +48,12 @@ func TestPreload(t *testing.T) {
 	for n := range 200 {
 		sound(t, cold(n), a.Do(cold(n)))
 	}
-	for range 250 { // uses are counted by samples
+	for range 250 { // uses are counted by sampling
 		for n := range 10 {
 			sound(t, hot(n), a.Do(hot(n)))
 		}
 	}
-	a.Signal(15) // on leaving it says what was hot, if it has not said so before
+	a.Signal(15) // when stopping, it publishes its most used keys if it has not done so
 	if code := a.Exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

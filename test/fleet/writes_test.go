@@ -11,7 +11,8 @@ const written = `
   writes: {policy: invalidate, targets: ["/profiles/{id}", "tag:team:{id}"]}
 `
 
-// TestWritesInvalidateEverywhere sends an unsafe request through one instance and asks the others.
+// TestWritesInvalidateEverywhere sends an unsafe request to one instance and requests to the
+// others.
 func TestWritesInvalidateEverywhere(t *testing.T) {
 	b := three(t, Setup{Routes: written})
 	stale := []Request{{Path: "/users/7"}, {Path: "/profiles/7"}, {Path: "/teams/7"}, {Path: "/other/7"}}
@@ -32,7 +33,7 @@ func TestWritesInvalidateEverywhere(t *testing.T) {
 			}
 			for _, q := range stale {
 				for _, i := range b.Fleet {
-					current(t, i, q, version) // at once: the write was answered when the others knew of it
+					current(t, i, q, version) // at once: the write was answered after the others knew of it
 				}
 			}
 			for _, q := range bystands {

@@ -22,28 +22,29 @@ import (
 	"github.com/penstock/penstock/proxy/wire"
 )
 
-// Gateway is a running gateway and a client of it.
+// Gateway is a running gateway with a client.
 type Gateway struct {
 	*proxy.Gateway
 	Clock  *Clock
 	Addr   string
-	Events chan observe.Event // of finished requests, in their order; dropped when nobody takes them
-	Hits   atomic.Int64       // that connections answered
+	Events chan observe.Event // of finished requests, in order; dropped if the channel is full
+	Hits   atomic.Int64       // answered by connections
 	Fills  atomic.Int64       // fills that have ended
+	Log    Log
 	server *httptest.Server
 	client *http.Client
 	t      testing.TB
 }
 
-// Route starts a gateway with one route for all paths, whose upstream is at url; route has further keys of the route, in YAML's flow style
-// or indented by four.
+// Route starts a gateway with one route for all paths. url is its upstream's target. route holds
+// further keys of the route, in YAML's flow style or indented by four spaces.
 func Route(t testing.TB, url, route string) *Gateway {
 	t.Helper()
 	return Start(t, "cache: {memory: {size: 64MiB, max_object: 1MiB}}\nupstreams:\n  origin: {targets: ["+url+"], timeouts: {connect: 2s}}\n"+
 		"routes:\n  - name: all\n    match: {path: /*}\n    upstream: origin\n"+indent(route))
 }
 
-// indent puts the lines of a route's keys under the route.
+// indent indents the keys of a route to their place under the route.
 func indent(keys string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimSpace(keys)) {
@@ -52,13 +53,15 @@ func indent(keys string) string {
 	return b.String() + "\n"
 }
 
-// Start starts a gateway with the given configuration, without `version`. It ends with the test, which fails if it does not end.
+// Start starts a gateway with the given configuration, which omits `version`. The gateway stops
+// when the test ends; the test fails if it does not stop.
 func Start(t testing.TB, yaml string) *Gateway {
 	t.Helper()
 	return start(t, yaml, true)
 }
 
-// StartUnwired is Start, but that net/http answers all requests.
+// StartUnwired is like Start, except that net/http answers all requests, as on a listener with
+// `wire: false`.
 func StartUnwired(t testing.TB, yaml string) *Gateway {
 	t.Helper()
 	return start(t, yaml, false)
@@ -71,16 +74,17 @@ func start(t testing.TB, yaml string, wired bool) *Gateway {
 		t.Fatalf("%v\n%s", err, yaml)
 	}
 	g := &Gateway{Clock: NewClock(), Events: make(chan observe.Event, 1<<12), t: t}
-	g.Gateway, err = proxy.New(cfg, proxy.Options{Now: g.Clock.Now, Sink: g, Log: slog.New(slog.DiscardHandler)})
+	g.Gateway, err = proxy.New(cfg, proxy.Options{Now: g.Clock.Now, Sink: g, Log: slog.New(slog.NewTextHandler(&g.Log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.server = httptest.NewUnstartedServer(g.Gateway)
 	g.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	if wired {
-		hot, now := g.Wire()
-		g.server.Listener = wire.Attach(g.server.Config, hot, now).Listener(g.server.Listener)
+	hot, now := g.Wire()
+	if !wired {
+		hot = nil
 	}
+	g.server.Listener = wire.Attach(g.server.Config, hot, now).Listener(g.server.Listener)
 	g.server.Start()
 	g.Addr = g.server.Listener.Addr().String()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
@@ -89,7 +93,7 @@ func start(t testing.TB, yaml string, wired bool) *Gateway {
 	return g
 }
 
-// stop ends clients, server and gateway, in this order.
+// stop stops the clients, the server and the gateway, in this order.
 func (g *Gateway) stop(transport *http.Transport) {
 	transport.CloseIdleConnections()
 	g.CloseUpgraded()
@@ -102,10 +106,10 @@ func (g *Gateway) stop(transport *http.Transport) {
 	}
 }
 
-// Finish takes note of a finished request.
+// Finish records a finished request.
 func (g *Gateway) Finish(e *observe.Event, _ *http.Request) { g.note(*e) }
 
-// Hit takes note of a request that the connection answered, as the Event that a handler would have made of it.
+// Hit records a hit that a connection answered, as the Event that a handler would have recorded.
 func (g *Gateway) Hit(h *observe.Hit) {
 	g.Hits.Add(1)
 	g.note(observe.Event{
@@ -114,7 +118,7 @@ func (g *Gateway) Hit(h *observe.Hit) {
 	})
 }
 
-// Fill takes note of the end of a fill.
+// Fill records the end of a fill.
 func (g *Gateway) Fill(*observe.Event) { g.Fills.Add(1) }
 
 func (g *Gateway) note(e observe.Event) {
@@ -124,34 +128,35 @@ func (g *Gateway) note(e observe.Event) {
 	}
 }
 
-// Event is that of the next finished request.
+// Event returns the Event of the next finished request.
 func (g *Gateway) Event() observe.Event {
 	g.t.Helper()
 	select {
 	case e := <-g.Events:
 		return e
 	case <-time.After(patience):
-		g.t.Fatal("no request finished")
+		g.t.Fatal("timed out waiting for a request to finish")
 		return observe.Event{}
 	}
 }
 
-// AwaitWaiting waits until n requests wait for another's call.
+// AwaitWaiting waits until n requests wait for another request's fill.
 func (g *Gateway) AwaitWaiting(n int) {
 	g.t.Helper()
 	Eventually(g.t, fmt.Sprintf("%d requests wait", n), func() bool { return g.Waiting() == n })
 }
 
-// Response is a response as a client has it.
+// Response is a response that a client has received.
 type Response struct {
 	Status  int
 	Header  http.Header
 	Body    string
 	Trailer http.Header
-	Err     error // what kept the client from having all of it
+	Err     error // why the client has not received all of it
 }
 
-// Param is the value of a parameter of the gateway's member of Cache-Status, "" when it is not there, "true" when it has no value.
+// Param returns a parameter of the gateway's member of Cache-Status: "" if it is absent, "true" if
+// it has no value.
 func (r *Response) Param(name string) string {
 	members := strings.Split(r.Header.Get("Cache-Status"), ",")
 	for i, param := range strings.Split(members[len(members)-1], ";") {
@@ -167,16 +172,16 @@ func (r *Response) Param(name string) string {
 	return ""
 }
 
-// Hit reports whether it came from the store.
+// Hit reports whether the response came from the store.
 func (r *Response) Hit() bool { return r.Param("hit") == "true" }
 
-// Get asks for path, with header lines given as names and values in turn.
+// Get requests path, with header fields given as names and values in turn.
 func (g *Gateway) Get(path string, fields ...string) *Response {
 	g.t.Helper()
 	return g.Do(http.MethodGet, path, nil, fields...)
 }
 
-// Do sends a request and reads the whole response. Host is a field like the others.
+// Do sends a request and reads the whole response. Host is set like other fields.
 func (g *Gateway) Do(method, path string, body io.Reader, fields ...string) *Response {
 	g.t.Helper()
 	resp, err := g.Open(context.Background(), method, path, body, fields...)
@@ -192,26 +197,27 @@ func read(resp *http.Response) *Response {
 	return &Response{resp.StatusCode, resp.Header, string(content), resp.Trailer, err}
 }
 
-// Go is Get in a goroutine of its own; the response comes through the channel.
+// Go calls Get in a new goroutine. The channel delivers the response.
 func (g *Gateway) Go(path string, fields ...string) <-chan *Response {
 	c := make(chan *Response, 1)
 	go func() { c <- g.Do(http.MethodGet, path, nil, fields...) }()
 	return c
 }
 
-// Await is the response that comes through c.
+// Await receives a response from c.
 func (g *Gateway) Await(c <-chan *Response) *Response {
 	g.t.Helper()
 	select {
 	case r := <-c:
 		return r
 	case <-time.After(patience):
-		g.t.Fatal("no response came")
+		g.t.Fatal("timed out waiting for a response")
 		return nil
 	}
 }
 
-// Open sends a request and returns when the header section of its response is there. The caller reads and closes the body.
+// Open sends a request and returns when it has received the response's header. The caller must
+// close the body.
 func (g *Gateway) Open(ctx context.Context, method, path string, body io.Reader, fields ...string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+g.Addr+path, body)
 	if err != nil {
@@ -227,7 +233,8 @@ func (g *Gateway) Open(ctx context.Context, method, path string, body io.Reader,
 	return g.client.Do(req)
 }
 
-// Dial opens a connection to the gateway, for tests that speak for themselves. It ends with the test.
+// Dial opens a connection to the gateway, for tests that write requests themselves. It is closed
+// when the test ends.
 func (g *Gateway) Dial() net.Conn {
 	g.t.Helper()
 	conn, err := net.DialTimeout("tcp", g.Addr, patience)
@@ -241,7 +248,7 @@ func (g *Gateway) Dial() net.Conn {
 	return conn
 }
 
-// Purge has what carries the tag purged through the admin API.
+// Purge purges the responses with the tag through the admin API.
 func (g *Gateway) Purge(t testing.TB, tag string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "http://localhost/purge", strings.NewReader(`{"tag": "`+tag+`"}`))

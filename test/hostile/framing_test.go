@@ -411,7 +411,6 @@ func TestF10_EscapedLineBreaks(t *testing.T) {
 `+everything, "trusted_proxies: []", "trusted_proxies: [10.0.0.0/8]")
 	for _, path := range []string{
 		"/a%0d%0aX-Injected:%20smuggled", "/a%0aX-Injected:smuggled", "/a%00", "/r/x%0d%0aX-Injected:smuggled", "/r/%0d", "/secure/x%0d%0aX-Injected:smuggled",
-		"/a?x=%00smuggled",
 	} {
 		if a := g.get(path, ""); a.status != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, a.status)
@@ -421,7 +420,7 @@ func TestF10_EscapedLineBreaks(t *testing.T) {
 		t.Errorf("the origin was sent %q", got)
 	}
 	// In a query they are data, and stay escaped wherever they go.
-	const query = "?q=%0d%0aX-Injected:%20yes"
+	const query = "?q=%00%0d%0aX-Injected:%20yes"
 	for _, path := range []string{"/a", "/r/x", "/secure/x"} {
 		for range 2 {
 			a := g.get(path+query, "")

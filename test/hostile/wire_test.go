@@ -38,19 +38,27 @@ func TestF1_BothFramings(t *testing.T) {
 	}
 }
 
-// TestF8_AbsoluteTargetBesideAnotherHost: net/http hides the Host field behind the target.
+// TestF8_AbsoluteTargetBesideAnotherHost: the target's host counts, for the key and for the origin; the Host field reaches nobody (RFC 9112 §3.2.2).
 func TestF8_AbsoluteTargetBesideAnotherHost(t *testing.T) {
 	t.Parallel()
-	refusedOnTheWire(t, "GET http://example.com/refused HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-	refusedOnTheWire(t, "GET http://example.com/refused HTTP/1.0\r\nHost: evil.example\r\n\r\n")
-	refusedOnTheWire(t, "POST HTTP://example.com:81/refused HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n")
-
-	o := echo(t)
+	o := serve(t, func(c *call) { c.ok("Cache-Control: max-age=60\r\n", c.field("X-Forwarded-Host")) })
 	g := start(t, o, everything)
+	for _, request := range []string{
+		"GET http://example.com/one HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+		"GET http://example.com/one HTTP/1.0\r\nHost: evil.example\r\n\r\n",
+		"POST HTTP://example.com/one HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n",
+	} {
+		if a := g.raw(request); a.status != http.StatusOK || a.body != "example.com" {
+			t.Errorf("%q: %d %q", request, a.status, a.body)
+		}
+	}
 	for _, host := range []string{"example.com", "EXAMPLE.com", "example.com:80", "example.com."} {
 		if a := g.raw("GET http://example.com/one HTTP/1.1\r\nHost: " + host + "\r\n\r\n"); a.status != http.StatusOK {
 			t.Errorf("the same host, spelled %s: %d %s", host, a.status, a.body)
 		}
+	}
+	if a := g.raw("GET /one HTTP/1.1\r\nHost: evil.example\r\n\r\n"); a.hit() || a.body != "evil.example" {
+		t.Errorf("the Host beside an absolute target got an entry: %q", a.body)
 	}
 }
 
@@ -62,18 +70,19 @@ func TestF9_FoldIsRefused(t *testing.T) {
 	refusedOnTheWire(t, "GET /refused HTTP/1.1\r\nHost: example.com\r\nX-Fold:\r\n\t\r\n\r\n")
 }
 
-// TestF_WithoutTheWire: switched off, these are net/http's.
+// TestF_WithoutTheWire: switched off, the same requests are refused.
 func TestF_WithoutTheWire(t *testing.T) {
 	t.Parallel()
 	o := echo(t)
 	g := start(t, o, everything, "h2c: true", "h2c: true, wire: false")
 	for _, request := range []string{
-		"POST /both HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"GET http://example.com/absolute HTTP/1.1\r\nHost: evil.example\r\n\r\n",
-		"GET /fold HTTP/1.1\r\nHost: example.com\r\nX-Fold: a\r\n b\r\n\r\n",
+		"POST /refused HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET /refused HTTP/1.1\r\nHost: example.com\r\nX-Fold: a\r\n b\r\n\r\n",
 	} {
-		if a := g.raw(request); a.status != http.StatusOK {
-			t.Errorf("%q: %d", request, a.status)
-		}
+		c := g.dial()
+		c.send(request + smuggled)
+		c.refused(http.StatusBadRequest)
 	}
+	o.mustNotHave("/refused")
+	g.healthy(o)
 }

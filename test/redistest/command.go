@@ -13,7 +13,8 @@ import (
 
 const commandTimeout = 10 * time.Second
 
-// Do sends one command on a connection of its own and returns the reply: string, int64, nil or []any. An error reply is an error.
+// Do sends one command on a new connection and returns the reply: string, int64, nil or []any. It
+// returns an error reply as an error.
 func (s *Server) Do(args ...string) (any, error) {
 	conn, err := net.DialTimeout("tcp", s.Addr, commandTimeout)
 	if err != nil {
@@ -29,7 +30,7 @@ func (s *Server) Do(args ...string) (any, error) {
 	return readReply(bufio.NewReader(conn))
 }
 
-// Must is Do for a command that can't fail in a test that goes well.
+// Must is Do for a command that must succeed.
 func (s *Server) Must(args ...string) any {
 	s.tb.Helper()
 	reply, err := s.Do(args...)
@@ -39,7 +40,7 @@ func (s *Server) Must(args ...string) any {
 	return reply
 }
 
-// Keys are the names of the keys that begin with prefix, of all databases' first.
+// Keys returns the keys of the first database that start with prefix.
 func (s *Server) Keys(prefix string) (names []string) {
 	s.tb.Helper()
 	list, _ := s.Must("KEYS", prefix+"*").([]any)
@@ -49,7 +50,7 @@ func (s *Server) Keys(prefix string) (names []string) {
 	return names
 }
 
-// info is one value of INFO.
+// info returns one value of INFO.
 func (s *Server) info(section, name string) (string, error) {
 	reply, err := s.Do("INFO", section)
 	if err != nil {

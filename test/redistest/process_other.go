@@ -4,5 +4,5 @@ package redistest
 
 import "syscall"
 
-// bound is for what only Linux has: elsewhere a server outlives a test process that is killed.
+// bound does nothing here: outside Linux, a server outlives a test process that is killed.
 func bound() *syscall.SysProcAttr { return nil }

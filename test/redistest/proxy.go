@@ -9,18 +9,20 @@ import (
 	"time"
 )
 
-// Proxy passes connections on to a server and spoils the replies as it is told. Its faults may be set at any time and act on all connections,
-// those that stand included; without any it only passes on.
+// Proxy forwards connections to a server and can disturb the replies. Its faults may be set at any
+// time and apply to all connections, including open ones. Without faults it only forwards.
 type Proxy struct {
-	Addr string // host:port to connect to instead of the server's
+	Addr string // host:port of the proxy itself
 
 	target   string
 	listener net.Listener
 	delay    atomic.Int64 // before each piece of a reply
-	resetAt  atomic.Int64 // bytes of replies until a reset; negative: never
-	closeAt  atomic.Int64 // bytes of replies until an orderly end; negative: never
+	resetAt  atomic.Int64 // bytes of replies until a reset; negative means never
+	closeAt  atomic.Int64 // bytes of replies until an orderly close; negative means never
 	replace  atomic.Pointer[[]byte]
 	refuse   atomic.Bool
+	silence  atomic.Pointer[chan struct{}] // closed when the silence ends; nil without a silence
+	rewrite  func([]byte) []byte           // changes replies before all faults; may be nil
 	mu       sync.Mutex
 	conns    map[net.Conn]struct{}
 	closed   bool
@@ -30,54 +32,85 @@ type Proxy struct {
 // StartProxy runs a proxy in front of the server at addr.
 func StartProxy(tb testing.TB, addr string) *Proxy {
 	tb.Helper()
+	p := newProxy(tb, addr)
+	p.start(tb)
+	return p
+}
+
+// newProxy returns a proxy that has a port but does not accept yet.
+func newProxy(tb testing.TB, addr string) *Proxy {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	p := &Proxy{Addr: l.Addr().String(), target: addr, listener: l, conns: make(map[net.Conn]struct{})}
 	p.Heal()
-	p.done.Go(p.accept)
-	tb.Cleanup(p.close)
 	return p
 }
 
-// URL is the proxy's address as a redis:// URL.
+func (p *Proxy) start(tb testing.TB) {
+	p.done.Go(p.accept)
+	tb.Cleanup(p.close)
+}
+
+// URL returns the proxy's address as a redis:// URL.
 func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
-// Heal takes all faults away. Connections that were cut stay so.
+// Heal removes all faults. Connections that were cut stay closed.
 func (p *Proxy) Heal() {
 	p.delay.Store(0)
 	p.resetAt.Store(-1)
 	p.closeAt.Store(-1)
 	p.replace.Store(nil)
 	p.refuse.Store(false)
+	if ended := p.silence.Swap(nil); ended != nil {
+		close(*ended)
+	}
 }
 
-// Delay holds back every piece of a reply for d.
+// Silence stops all bytes in both directions until Heal and closes no connection, like a network
+// that loses all packets. Bytes sent meanwhile arrive after Heal.
+func (p *Proxy) Silence() {
+	ended := make(chan struct{})
+	if !p.silence.CompareAndSwap(nil, &ended) {
+		close(ended)
+	}
+}
+
+// listen waits for the end of a silence.
+func (p *Proxy) listen() {
+	if ended := p.silence.Load(); ended != nil {
+		<-*ended
+	}
+}
+
+// Delay delays every piece of a reply by d.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// ResetAfter passes on n more bytes of replies, of all connections together, and then resets the connection on which the next comes, and all
-// others as they are used.
+// ResetAfter forwards n more bytes of replies, over all connections together. Then it resets the
+// connection with the next byte, and each other connection on its next use.
 func (p *Proxy) ResetAfter(n int64) { p.resetAt.Store(n) }
 
-// CloseAfter is ResetAfter with an orderly end: half a reply and nothing more.
+// CloseAfter is like ResetAfter with an orderly close: the client gets half a reply and an end of
+// file.
 func (p *Proxy) CloseAfter(n int64) { p.closeAt.Store(n) }
 
-// Replace gives b for every piece of a reply, whatever the server says.
+// Replace sends b in place of every piece of a reply.
 func (p *Proxy) Replace(b []byte) { p.replace.Store(&b) }
 
-// Refuse ends new connections as soon as they are made, and those that stand now.
+// Refuse closes all open connections, and new ones as soon as they are accepted.
 func (p *Proxy) Refuse() {
 	p.refuse.Store(true)
 	p.Cut()
 }
 
-// Cut ends all connections that stand now.
+// Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.conns {
-		_ = conn.Close() // ends its copying
+		_ = conn.Close() // this ends its copying
 	}
 }
 
@@ -86,6 +119,7 @@ func (p *Proxy) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	p.Heal()
 	p.Cut()
 	p.done.Wait()
 }
@@ -100,7 +134,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// enter notes a connection to be cut; false: there is no time for it any more.
+// enter registers a connection, so that it can be cut. It returns false if the proxy is closing.
 func (p *Proxy) enter(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,14 +157,15 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.leave(client)
+	p.listen()
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
-		return // as if it were refused
+		return // like a refused connection
 	}
 	defer server.Close()
 	var copying sync.WaitGroup
 	copying.Go(func() {
-		_, _ = io.Copy(server, client) // ends when either side does
+		_, _ = io.Copy(hearing{p, server}, client) // ends when either side closes
 		_ = server.Close()
 	})
 	p.reply(client, server)
@@ -139,7 +174,20 @@ func (p *Proxy) serve(client net.Conn) {
 	copying.Wait()
 }
 
-// reply copies from the server to the client until either ends or a fault ends it.
+// hearing is a writer that blocks during a silence.
+type hearing struct {
+	p  *Proxy
+	to io.Writer
+}
+
+// Write waits for the end of a silence and writes b.
+func (h hearing) Write(b []byte) (int, error) {
+	h.p.listen()
+	return h.to.Write(b)
+}
+
+// reply copies from the server to the client until either side closes or a fault ends the
+// connection.
 func (p *Proxy) reply(client, server net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -147,10 +195,14 @@ func (p *Proxy) reply(client, server net.Conn) {
 		if n == 0 && err != nil {
 			return
 		}
+		p.listen()
 		if d := p.delay.Load(); d > 0 {
 			time.Sleep(time.Duration(d))
 		}
 		piece := buf[:n]
+		if p.rewrite != nil {
+			piece = p.rewrite(piece)
+		}
 		if b := p.replace.Load(); b != nil {
 			piece = *b
 		}
@@ -160,14 +212,14 @@ func (p *Proxy) reply(client, server net.Conn) {
 		}
 		if cut {
 			if tcp, ok := client.(*net.TCPConn); ok && reset {
-				_ = tcp.SetLinger(0) // the end is a RST
+				_ = tcp.SetLinger(0) // makes Close send a RST
 			}
 			return
 		}
 	}
 }
 
-// cut shortens a piece to what may still pass.
+// cut shortens a piece to the bytes that may still pass.
 func (p *Proxy) cut(piece []byte) (rest []byte, cut, reset bool) {
 	if left, over := spend(&p.resetAt, len(piece)); over {
 		return piece[:left], true, true
@@ -178,7 +230,7 @@ func (p *Proxy) cut(piece []byte) (rest []byte, cut, reset bool) {
 	return piece, false, false
 }
 
-// spend takes n from what is left, and reports when that is not enough, with what there is.
+// spend takes n from the remaining bytes. If fewer remain, it returns their number and reports it.
 func spend(left *atomic.Int64, n int) (had int, over bool) {
 	for {
 		v := left.Load()

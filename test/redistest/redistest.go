@@ -1,7 +1,8 @@
-// Package redistest starts real Redis servers for tests: one, a Sentinel group or a cluster, each on free ports with a directory of its own and
-// without persistence, and a proxy that spoils the connection to them. All of it ends with the test.
+// Package redistest starts real Redis servers for tests: a single server, a Sentinel group or a
+// cluster. Each server has a free port and its own directory, and does not persist data. A proxy
+// can disturb the connections to them. All of it stops when the test ends.
 //
-// It knows nothing of what is stored in them.
+// It does not depend on the data in the servers.
 package redistest
 
 import (
@@ -19,7 +20,7 @@ import (
 const (
 	binary       = "redis-server"
 	startTimeout = 15 * time.Second
-	startTries   = 3 // a port that was free may be taken when the server wants it
+	startTries   = 3 // another process may take a free port before the server does
 	pollInterval = 5 * time.Millisecond
 )
 
@@ -34,7 +35,8 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start runs a redis-server with further arguments such as "--maxmemory", "1mb". It accepts commands when Start returns.
+// Start runs a redis-server with further arguments, such as "--maxmemory", "1mb". When it returns,
+// the server accepts commands.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return launch(tb, func(port string) []string {
@@ -42,7 +44,7 @@ func Start(tb testing.TB, args ...string) *Server {
 	})
 }
 
-// launch tries ports until a server with the arguments for one of them is up.
+// launch tries ports until a server with the arguments for the port has started.
 func launch(tb testing.TB, arguments func(port string) []string) *Server {
 	tb.Helper()
 	var err error
@@ -59,16 +61,16 @@ func launch(tb testing.TB, arguments func(port string) []string) *Server {
 	return nil
 }
 
-// URL is the server's address as a redis:// URL.
+// URL returns the server's address as a redis:// URL.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Port is the port of Addr.
+// Port returns the port of Addr.
 func (s *Server) Port() string {
 	_, port, _ := net.SplitHostPort(s.Addr)
 	return port
 }
 
-// Pid is the process of the server, 0 when it is stopped.
+// Pid returns the server's process ID, or 0 if it is stopped.
 func (s *Server) Pid() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,19 +80,19 @@ func (s *Server) Pid() int {
 	return s.cmd.Process.Pid
 }
 
-// Stop kills the server; what it held is lost.
+// Stop kills the server. Its data is lost.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill() // it may have ended by itself
-	_ = s.cmd.Wait()         // says that it was killed
+	_ = s.cmd.Process.Kill() // it may have ended already
+	_ = s.cmd.Wait()         // the error says that it was killed
 	s.cmd = nil
 }
 
-// Restart stops the server and starts it empty on the same port, with further arguments.
+// Restart stops the server and starts it without data on the same port, with further arguments.
 func (s *Server) Restart(args ...string) {
 	s.tb.Helper()
 	s.Stop()
@@ -100,10 +102,35 @@ func (s *Server) Restart(args ...string) {
 	}
 }
 
-// Pause stops the process without ending it: connections stay open and nothing is answered.
+// Dump returns a copy of the server's current data, for RestartFrom.
+func (s *Server) Dump() ([]byte, error) {
+	if _, err := s.Do("SAVE"); err != nil {
+		return nil, err
+	}
+	defer os.Remove(s.dumpName()) // Restart must start without data
+	return os.ReadFile(s.dumpName())
+}
+
+// RestartFrom stops the server and starts it with the data of a Dump, with further arguments.
+func (s *Server) RestartFrom(dump []byte, args ...string) {
+	s.tb.Helper()
+	s.Stop()
+	if err := os.WriteFile(s.dumpName(), dump, 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+	defer os.Remove(s.dumpName())
+	s.args = append(s.args[:len(s.args):len(s.args)], args...)
+	if err := s.run(); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *Server) dumpName() string { return filepath.Join(s.dir, "dump.rdb") }
+
+// Pause suspends the process: connections stay open without answers.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume resumes a paused server.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -111,7 +138,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd == nil {
-		s.tb.Fatalf("redistest: %s is stopped, it can't be sent %v", s.Addr, sig)
+		s.tb.Fatalf("redistest: %s is stopped and cannot receive %v", s.Addr, sig)
 	}
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.tb.Fatalf("redistest: %v to %s: %v", sig, s.Addr, err)
@@ -146,7 +173,7 @@ func (s *Server) run() error {
 	return nil
 }
 
-// await polls until the server, and not another one that has its port, answers.
+// await polls until this server answers, and not another one on its port.
 func (s *Server) await() (err error) {
 	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(pollInterval) {
 		var pid string
@@ -157,7 +184,7 @@ func (s *Server) await() (err error) {
 	return err
 }
 
-// freePort is a port on which nobody listens.
+// freePort returns a port on which no process listens.
 func freePort(tb testing.TB) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

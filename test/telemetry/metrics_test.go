@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -160,6 +161,34 @@ func native(t *testing.T, protobuf []byte) {
 			}
 		}
 		return
+	}
+}
+
+// TestStreamsAreCountedBesideTheMaximum: an operator sees how many streams take connections to a
+// target without counting in pool.max.
+func TestStreamsAreCountedBesideTheMaximum(t *testing.T) {
+	o := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.URL.Query().Get("type"))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer o.Close()
+	g := binary.Start(t, "version: 1\nserver: {listen: [{address: \"127.0.0.1:0\"}]}\nadmin: {address: \"127.0.0.1:0\"}\nupstreams:\n  origin: {targets: ["+o.URL+"]}\n"+
+		"routes:\n  - {name: all, match: {path: \"/*\"}, upstream: origin}\n")
+	const name = "penstock_upstream_requests_beside_max"
+	if _, there := families(t, g)[name]; !there {
+		t.Fatalf("there is no %s", name)
+	}
+	for i, kind := range []string{"text/plain", "text/event-stream", "multipart/x-mixed-replace"} {
+		resp, err := http.Get("http://" + g.Public() + "/?type=" + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		awaitMetric(t, g, "penstock_upstream_requests_running", "origin", float64(i+1))
+		if got := value(families(t, g)[name], "origin"); got != float64(i) {
+			t.Errorf("%s is %v once %s has begun, want %d", name, got, kind, i)
+		}
 	}
 }
 

@@ -6,23 +6,26 @@ import (
 	"net/http"
 )
 
-// shopVisits is how many visits the bill is made out for, each of a page with all that it needs and of two answers that may not be cached.
+// shopVisits is the number of visits in the bill. Each visit is a page with all its files and two
+// responses that may not be cached.
 const shopVisits = 40
 
-// bill compares what the same visits cost at the gateway's configured prices: without it, all bytes leave the origin to the clients and every
-// request is one to an origin; with it, they are what its cost account says (GET /api/cost), the bytes between it and the origins among them.
+// bill compares the cost of the same visits at the gateway's configured prices. Without the
+// gateway, all bytes go from the origin to the clients and every request reaches an origin. With
+// it, the cost is taken from its cost account (GET /api/cost), which includes the bytes between the
+// gateway and the origins.
 func bill(ctx context.Context, s *stage) (before, after Sample) {
 	before = s.visit(ctx, s.direct(s.web), s.direct(s.api))
 	prices := s.gateway.Cost().Prices
 	before.Micros = before.Bytes*int64(prices.EgressPerGB)/1e9 + before.Calls*int64(prices.OriginPerMillionRequests)/1e6
 	paid := s.gateway.Cost().Total.Spent.Micros
 	after = s.visit(ctx, s.through, s.through)
-	pause(ctx, 2*rateTime) // a refresh in the background is paid for too
+	pause(ctx, 2*rateTime) // background refreshes cost money too
 	after.Micros = int64(s.gateway.Cost().Total.Spent.Micros - paid)
 	return before, after
 }
 
-// visit has shopVisits visitors come, as browsers that accept what browsers do.
+// visit sends the requests of shopVisits visitors, with the Accept-Encoding of a browser.
 func (s *stage) visit(ctx context.Context, web, api *client) Sample {
 	accept := http.Header{"Accept-Encoding": {"gzip, br, zstd"}}
 	var pages, private []ask
@@ -45,7 +48,7 @@ func (s *stage) visit(ctx context.Context, web, api *client) Sample {
 	return sample
 }
 
-// million is what a million visits come to.
+// million returns the cost of a million visits.
 func million(s Sample) string {
 	if s.Micros == 0 {
 		return "-"

@@ -25,14 +25,16 @@ func (f *file) etag() string {
 	return fmt.Sprintf(`"%x"`, sum[:8])
 }
 
-// hashed puts a part of the content's hash into a name, as build tools do: /app.js becomes /app.1a2b3c4d.js.
+// hashed puts a part of the content's hash into a name, as build tools do: /app.js becomes
+// /app.1a2b3c4d.js.
 func hashed(name string, body []byte) string {
 	stem, ext, _ := strings.Cut(name, ".")
 	sum := sha256.Sum256(body)
 	return fmt.Sprintf("%s.%x.%s", stem, sum[:4], ext)
 }
 
-// website makes the web origin's files: the same on every run, apart from the time.
+// website makes the web origin's files. They are the same on every run, except for the modification
+// time.
 func website(modified time.Time) []*file {
 	random := rand.New(rand.NewPCG(1, 2))
 	script := []byte("'use strict';\n" + strings.Repeat("export const item = (id) => fetch(`/items/${id}`).then((r) => r.json());\n", 300))
@@ -54,7 +56,7 @@ func website(modified time.Time) []*file {
 	return files
 }
 
-// prose writes about n bytes of text with the repetition that language has.
+// prose writes about n bytes of text that repeats words as natural language does.
 func prose(random *rand.Rand, n int) []byte {
 	words := strings.Fields("the sea a boat and wind of harbour light over water keeps its watch while every wave returns to stone under grey morning sky where gulls turn slowly home before rain")
 	var b bytes.Buffer
@@ -91,7 +93,7 @@ func catalog(random *rand.Rand, n int) []byte {
 	return encode(out)
 }
 
-// picture is an image that compresses badly, as photographs do.
+// picture makes an image that compresses badly, like a photograph.
 func picture(random *rand.Rand, width, height int) []byte {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
@@ -102,12 +104,12 @@ func picture(random *rand.Rand, width, height int) []byte {
 	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
-		return nil // a bytes.Buffer does not fail, and the image is not empty
+		return nil // cannot happen: a bytes.Buffer does not fail, and the image is not empty
 	}
 	return b.Bytes()
 }
 
-// encode is JSON of values that always have one.
+// encode returns v as JSON. v must always be encodable.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestDemoMeetsItsClaims runs the demo as `penstock demo --once` does. Of the times it holds only the median of the first
-// row, the API of 500 ms, against its claim: a 99th percentile on a machine that is busy with other tests says nothing.
+// TestDemoMeetsItsClaims runs the demo as `penstock demo --once` does. It checks only one time
+// against its claim, the median of the first row: on a machine that runs other tests, a 99th
+// percentile is noise.
 func TestDemoMeetsItsClaims(t *testing.T) {
 	s, err := newStage("test")
 	if err != nil {
@@ -29,7 +30,7 @@ func TestDemoMeetsItsClaims(t *testing.T) {
 		}
 	}
 	if latency := rows[0]; latency.Before.Median < reportTime || latency.After.Median >= quick {
-		t.Errorf("the API of 500 ms: %v → %v", latency.Before.Median, latency.After.Median)
+		t.Errorf("the API that takes 500 ms: %v → %v", latency.Before.Median, latency.After.Median)
 	}
 	var out bytes.Buffer
 	if err := printTable(&out, rows); err != nil {
@@ -94,13 +95,14 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestFilesAreTheSameOnEveryRun: hashed names have to stay, or cached pages would name files that are gone.
+// TestFilesAreTheSameOnEveryRun checks that hashed names stay the same. Otherwise cached pages
+// would name files that no longer exist.
 func TestFilesAreTheSameOnEveryRun(t *testing.T) {
 	now := time.Now()
 	first, second := website(now), website(now)
 	for i := range first {
 		if first[i].name != second[i].name || !bytes.Equal(first[i].body, second[i].body) {
-			t.Errorf("%s is another file on the next run", first[i].name)
+			t.Errorf("%s differs on the next run", first[i].name)
 		}
 	}
 	for _, big := range []string{"/book.txt", "/catalog.json", "/images/harbour.png"} {

@@ -1,5 +1,7 @@
-// Package demo shows the gateway's main job with nothing else installed: sample origins and a gateway on loopback, traffic
-// that it sends itself, and a table of what each lever changed. Every figure is measured when it is printed.
+// Package demo shows the gateway's main job without anything else installed. It runs sample origins
+// and a gateway on loopback, sends traffic, and prints a table of the effect of each lever. Every
+// figure is measured on the spot.
 //
-// It knows the gateway as a user does, through a configuration file's text and HTTP. It must not reach into its inside.
+// It uses the gateway as a user does, through a configuration file's text and HTTP. It must not
+// depend on the gateway's internals.
 package demo

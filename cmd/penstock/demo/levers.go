@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// How much traffic a measurement is.
+// The amount of traffic in the measurements.
 const (
-	herd    = 200 // clients that ask at once
+	herd    = 200 // concurrent clients
 	repeats = 50  // requests of a plain row
 	workers = 10  // connections of a plain row
 	keys    = 20  // different objects of a row about expiry
 	visits  = 5   // page views of the row about N+1
 )
 
-// quick is what the API of 500 ms is to come down to, with room to spare for what else has to be quick.
+// quick bounds the times of responses from the cache. It leaves room for the other work of a busy
+// machine.
 const quick = 100 * time.Millisecond
 
-// Row is one line of the table: what a lever changed.
+// Row is one line of the table: the effect of one lever.
 type Row struct {
 	Lever, Claim  string
 	Before, After Sample
-	Facts         bool // the counts bear the claim out
-	Met           bool // the times do so too
+	Facts         bool // true if the counts support the claim
+	Met           bool // true if the times support it too
 }
 
-// lever is something that the gateway does for its clients or its origins. facts judges what was counted, which is the same
-// on every machine; times, where there is one, what was timed.
+// lever is something that the gateway does for its clients or its origins. facts judges the counts,
+// which are the same on every machine. times judges the times, if the claim has any.
 type lever struct {
 	name, claim string
 	run         func(context.Context, *stage) (before, after Sample)
@@ -39,19 +40,19 @@ type lever struct {
 func levers() []lever {
 	under := func(a Sample) bool { return a.Median < quick && a.P99 < quick }
 	return []lever{
-		{"API of 500 ms, answered from cache", "median and p99 under 100 ms", cached, func(b, a Sample) bool {
+		{"API that takes 500 ms, answered from cache", "median and p99 under 100 ms", cached, func(b, a Sample) bool {
 			return b.Median >= reportTime && a.Calls == 1
 		}, under},
-		{fmt.Sprintf("Herd: %d clients at once, cold key", herd), "1 origin call, all answers equal", stampede, func(b, a Sample) bool {
+		{fmt.Sprintf("Herd: %d clients at once, cold key", herd), "1 origin call, all responses equal", stampede, func(b, a Sample) bool {
 			return b.Calls == herd && a.Calls == 1 && a.Bodies == 1
 		}, nil},
 		{"Fan-out: 3 calls of 100 ms for one page", "the time of one call, not the sum", fannedOut, func(b, a Sample) bool {
 			return b.Calls == a.Calls && b.Median >= 3*partTime && a.Bodies == 1
 		}, func(a Sample) bool { return a.Median < 2*partTime }},
-		{"N+1: a list, then 100 items", "origin asked for the first view alone", nPlusOne, func(b, a Sample) bool {
+		{"N+1: a list, then 100 items", "origin asked only for the first view", nPlusOne, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == itemsPerOrder+1
 		}, nil},
-		{"N+1: 100 calls to 1, by a batch", "one call for all items, one answer", batched, func(b, a Sample) bool {
+		{"N+1: 100 calls to 1, by a batch", "one call for all items, one response", batched, func(b, a Sample) bool {
 			return b.Calls == visits*(itemsPerOrder+1) && a.Calls == 2 && a.Bodies == 1
 		}, nil},
 		{"Compression of JSON", "under a third of the bytes", compressed, func(b, a Sample) bool {
@@ -63,7 +64,7 @@ func levers() []lever {
 		{"no-cache object (bytes from origin)", "validated each time, fetched once", revalidated, func(b, a Sample) bool {
 			return a.Bytes*10 < b.Bytes && a.Bodies == 1
 		}, nil},
-		{"At expiry: stale-while-revalidate", "nobody waits for the refresh", expired, func(b, a Sample) bool {
+		{"At expiry: stale-while-revalidate", "no client waits for the refresh", expired, func(b, a Sample) bool {
 			return b.Median >= rateTime && a.Calls == 2*keys
 		}, under},
 		{"Origin down: stale-if-error", "every request is answered", originDown, func(b, _ Sample) bool {
@@ -75,21 +76,22 @@ func levers() []lever {
 		{"Cost: visits to a shop", "30 % cheaper or more", bill, func(b, a Sample) bool {
 			return a.Micros > 0 && a.Micros*10 <= b.Micros*7
 		}, nil},
-		{"Price: an answer that may not be cached", "every request reaches the origin", uncacheable, func(b, a Sample) bool {
+		{"Price: a response that may not be cached", "every request reaches the origin", uncacheable, func(b, a Sample) bool {
 			return a.Calls == b.Calls
 		}, nil},
 	}
 }
 
-// measure runs one lever. Whatever it claims, every request has to be answered through the gateway.
+// measure runs one lever. Apart from its claim, the gateway must answer every request.
 func (l *lever) measure(ctx context.Context, s *stage) Row {
 	before, after := l.run(ctx, s)
 	facts := after.Asked > 0 && after.Answered == after.Asked && l.facts(before, after)
 	return Row{Lever: l.name, Claim: l.claim, Before: before, After: after, Facts: facts, Met: facts && (l.times == nil || l.times(after))}
 }
 
-// burst is one measurement: connections and cache are warmed by first, then the asks are timed. Origin calls and bytes are
-// counted from before first on, so that what filled the cache is in the account.
+// burst is one measurement. It warms up the connections and sends first to fill the cache, then
+// times the asks. Origin calls and bytes are counted from before first, so they include the filling
+// of the cache.
 func (s *stage) burst(ctx context.Context, c *client, first, asks []ask, parallel int) Sample {
 	c.warm(ctx, parallel)
 	calls, bytes := s.calls(), c.received.Load()
@@ -99,7 +101,7 @@ func (s *stage) burst(ctx context.Context, c *client, first, asks []ask, paralle
 	return sample
 }
 
-// both is the same burst at an origin and through the gateway.
+// both measures the same burst at an origin and through the gateway.
 func (s *stage) both(ctx context.Context, o *origin, first, asks []ask, parallel int) (before, after Sample) {
 	before = s.burst(ctx, s.direct(o), first, asks, parallel)
 	return before, s.burst(ctx, s.through, first, asks, parallel)
@@ -118,7 +120,7 @@ func compressed(ctx context.Context, s *stage) (before, after Sample) {
 	return s.both(ctx, s.web, nil, same(repeats, "/catalog.json", accept), workers)
 }
 
-// conditional compares clients that have kept nothing with clients that send the validator they were given.
+// conditional compares clients without stored responses with clients that send a validator.
 func conditional(ctx context.Context, s *stage) (before, after Sample) {
 	f := s.picture()
 	again := http.Header{"If-None-Match": {f.etag()}}
@@ -126,7 +128,7 @@ func conditional(ctx context.Context, s *stage) (before, after Sample) {
 	return before, s.burst(ctx, s.through, same(1, f.name, nil), same(repeats, f.name, again), workers)
 }
 
-// revalidated counts what the origin sends, not what clients receive.
+// revalidated counts the bytes that the origin sends instead of the bytes that clients receive.
 func revalidated(ctx context.Context, s *stage) (before, after Sample) {
 	path := "/live" + s.picture().name
 	sent := s.sent()
@@ -138,7 +140,7 @@ func revalidated(ctx context.Context, s *stage) (before, after Sample) {
 	return before, after
 }
 
-// expired asks for objects whose second of freshness is over.
+// expired requests objects whose freshness of one second is over.
 func expired(ctx context.Context, s *stage) (before, after Sample) {
 	asks := different(keys, "/api/rate")
 	before = s.burst(ctx, s.direct(s.api), nil, asks, keys)
@@ -146,12 +148,12 @@ func expired(ctx context.Context, s *stage) (before, after Sample) {
 	s.through.all(ctx, keys, asks)
 	pause(ctx, 1200*time.Millisecond)
 	after = s.burst(ctx, s.through, nil, asks, keys)
-	pause(ctx, 2*rateTime) // the refreshes in the background are calls too
+	pause(ctx, 2*rateTime) // the background refreshes are calls too
 	after.Calls = s.calls() - calls
 	return before, after
 }
 
-// originDown asks for objects that have expired while their origin is gone.
+// originDown requests expired objects while their origin is down.
 func originDown(ctx context.Context, s *stage) (before, after Sample) {
 	asks := different(keys, "/quotes")
 	direct := s.direct(s.quotes)
@@ -178,7 +180,7 @@ func uncacheable(ctx context.Context, s *stage) (before, after Sample) {
 	return s.both(ctx, s.api, nil, same(4*repeats, "/api/account", nil), workers)
 }
 
-// different asks for n objects.
+// different returns requests for n objects.
 func different(n int, path string) []ask {
 	var asks []ask
 	for i := range n {
@@ -187,17 +189,20 @@ func different(n int, path string) []ask {
 	return asks
 }
 
-// nPlusOne times page views: the list, then each item that it names, one after the other as such code does.
+// nPlusOne times page views: the list, then each item that it names, one after the other, as
+// typical client code does.
 func nPlusOne(ctx context.Context, s *stage) (before, after Sample) {
 	return s.views(ctx, s.direct(s.orders)), s.views(ctx, s.through)
 }
 
-// batched compares such page views with one request, whose answer the gateway makes of the list and of all items.
+// batched compares such page views with one request. The gateway combines its response from the
+// list and all items.
 func batched(ctx context.Context, s *stage) (before, after Sample) {
 	return s.views(ctx, s.direct(s.orders)), s.burst(ctx, s.through, nil, same(visits, "/order-view", nil), 1)
 }
 
-// fannedOut has a client make three calls one after the other, or the gateway make them side by side.
+// fannedOut compares a client that makes three calls in turn with a gateway that makes them in
+// parallel.
 func fannedOut(ctx context.Context, s *stage) (before, after Sample) {
 	before = s.pages(ctx, s.direct(s.orders), func(ctx context.Context, c *client) answer {
 		var asks []ask
@@ -209,7 +214,7 @@ func fannedOut(ctx context.Context, s *stage) (before, after Sample) {
 	return before, s.burst(ctx, s.through, nil, same(visits, "/profile", nil), 1)
 }
 
-// views are page views that ask for the list and each of its items.
+// views measures page views that request the list and each of its items.
 func (s *stage) views(ctx context.Context, c *client) Sample { return s.pages(ctx, c, view) }
 
 func (s *stage) pages(ctx context.Context, c *client, view func(context.Context, *client) answer) Sample {
@@ -224,7 +229,8 @@ func (s *stage) pages(ctx context.Context, c *client, view func(context.Context,
 	return sample
 }
 
-// view is one page view, as one answer: as long as all its requests together, as good as the worst of them.
+// view is one page view as one answer: it takes as long as all its requests together, and is as
+// good as the worst of them.
 func view(ctx context.Context, c *client) answer {
 	asks := []ask{{"/orders", nil}}
 	for id := 1; id <= itemsPerOrder; id++ {
@@ -233,7 +239,7 @@ func view(ctx context.Context, c *client) answer {
 	return inTurn(ctx, c, asks)
 }
 
-// inTurn asks one after the other.
+// inTurn sends the requests one after the other.
 func inTurn(ctx context.Context, c *client, asks []ask) answer {
 	start := time.Now()
 	page := c.one(ctx, asks[0])

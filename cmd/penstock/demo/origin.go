@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// origin is a sample server that counts what it is asked for.
+// origin is a sample server that counts its requests and the bytes that it sends.
 type origin struct {
 	name   string
 	addr   string
-	calls  atomic.Int64 // requests, /ping left out
-	sent   atomic.Int64 // bytes on the wire, heads included
+	calls  atomic.Int64 // requests, except for /ping
+	sent   atomic.Int64 // bytes on the wire, including heads
 	server *http.Server
 	served chan struct{}
 }
 
-// listen starts an origin. Address 127.0.0.1:0 takes a free port.
+// listen starts an origin. The address 127.0.0.1:0 takes a free port.
 func listen(name, address string, h http.Handler) (*origin, error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
@@ -29,18 +29,19 @@ func listen(name, address string, h http.Handler) (*origin, error) {
 	o.server = &http.Server{Handler: o.count(h), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(o.served)
-		_ = o.server.Serve(&countingListener{ln, &o.sent}) // ends with ErrServerClosed, by close
+		_ = o.server.Serve(&countingListener{ln, &o.sent}) // close makes it return ErrServerClosed
 	}()
 	return o, nil
 }
 
 func (o *origin) url() string { return "http://" + o.addr }
 
-// count counts calls. /ping is how clients open connections before they measure, and is no call.
+// count counts calls. Clients open their connections with /ping before they measure, so /ping does
+// not count.
 func (o *origin) count(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ping" {
-			pause(r.Context(), 30*time.Millisecond) // so long that pings sent together need a connection each
+			pause(r.Context(), 30*time.Millisecond) // long enough that concurrent pings need a connection each
 			w.Header().Set("Cache-Control", "no-store")
 			return
 		}
@@ -49,13 +50,13 @@ func (o *origin) count(h http.Handler) http.Handler {
 	})
 }
 
-// close takes the origin down at once, as a crash would.
+// close stops the origin at once, like a crash.
 func (o *origin) close() {
 	o.server.Close()
 	<-o.served
 }
 
-// pause is work that takes time; it ends early when nobody waits any more.
+// pause simulates work that takes the time d. It returns early if ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -65,7 +66,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// countingListener adds up what is written to its connections.
+// countingListener adds up the bytes that are written to its connections.
 type countingListener struct {
 	net.Listener
 	sent *atomic.Int64
@@ -80,13 +81,13 @@ func (l *countingListener) Accept() (net.Conn, error) {
 	return &countingConn{Conn: c, written: l.sent}, nil
 }
 
-// countingConn adds up what passes through a connection, in the directions that are asked for.
+// countingConn adds up the bytes that are read and written. A nil counter turns its direction off.
 type countingConn struct {
 	net.Conn
 	read, written *atomic.Int64
 }
 
-// Read counts what is read.
+// Read counts the bytes that it reads.
 func (c *countingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.read != nil {
@@ -95,7 +96,7 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write counts what is written.
+// Write counts the bytes that it writes.
 func (c *countingConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if c.written != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// How slow the sample origins are.
+// The response times of the sample origins.
 const (
 	reportTime = 500 * time.Millisecond
 	rateTime   = 300 * time.Millisecond
@@ -19,13 +19,13 @@ const (
 	partTime   = 100 * time.Millisecond
 )
 
-// profileParts are what a profile is made of, each by a call of its own.
+// profileParts names the parts of a profile. Each part takes a call of its own.
 var profileParts = []string{"user", "orders", "payments"}
 
-// itemsPerOrder is how many items the order list names: the N of N+1.
+// itemsPerOrder is the number of items that the order list names: the N of N+1.
 const itemsPerOrder = 100
 
-// apiOrigin is slow, and says how long its answers hold.
+// apiOrigin is slow and sends freshness lifetimes.
 func apiOrigin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/report", func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +42,7 @@ func apiOrigin() http.Handler {
 	return mux
 }
 
-// quoteOrigin is the one that goes down.
+// quoteOrigin is the origin that the demo takes down.
 func quoteOrigin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /quotes", func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,8 @@ func quoteOrigin() http.Handler {
 	return mux
 }
 
-// ordersOrigin makes clients ask once for a list and once for each of its items. It answers under /api/orders/ too.
+// ordersOrigin makes clients send one request for a list and one for each of its items. It answers
+// under /api/orders/ too.
 func ordersOrigin() http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/orders", "/api/orders/{$}"} {
@@ -90,7 +91,7 @@ func showItem(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, "max-age=60", found)
 }
 
-// showItems gives many items at once, in the time of one.
+// showItems returns many items at once, in the time of one.
 func showItems(w http.ResponseWriter, r *http.Request) {
 	items := []any{}
 	for id := range strings.SplitSeq(r.URL.Query().Get("ids"), ",") {
@@ -110,8 +111,8 @@ func item(text string) (map[string]any, bool) {
 	return map[string]any{"id": id, "name": fmt.Sprintf("item %d", id), "price": float64(id) * 1.25}, true
 }
 
-// webOrigin serves static files with validators and, like many file servers, no word on caching, also under /static/.
-// /live/ is the same files under a Cache-Control that makes every use ask first.
+// webOrigin serves static files with validators and, like many file servers, without Cache-Control.
+// The same files are under /static/, and under /live/ with Cache-Control: no-cache.
 func webOrigin(files []*file) http.Handler {
 	mux := http.NewServeMux()
 	for _, f := range files {
@@ -138,10 +139,10 @@ func writeJSON(w http.ResponseWriter, cacheControl string, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", cacheControl)
-	_, _ = w.Write(body) // a client that has gone is no concern of the origin
+	_, _ = w.Write(body) // the origin does not care about a lost client
 }
 
-// fixed are the origins at the addresses that the sample configuration names.
+// fixed returns the origins with the addresses that the sample configuration names.
 func fixed() []struct {
 	name, address string
 	handler       http.Handler
@@ -156,7 +157,8 @@ func fixed() []struct {
 	}
 }
 
-// Origins serves the sample origins at fixed addresses until ctx ends, for a gateway with a configuration of its own.
+// Origins serves the sample origins at fixed addresses until ctx ends, for a gateway with its own
+// configuration.
 func Origins(ctx context.Context, out io.Writer) error {
 	var running []*origin
 	defer func() {
@@ -172,7 +174,7 @@ func Origins(ctx context.Context, out io.Writer) error {
 		running = append(running, o)
 		fmt.Fprintf(out, "%-7s %s\n", o.name, o.url())
 	}
-	fmt.Fprintln(out, "The sample origins are up; start a gateway with penstock run, end this with Ctrl-C.")
+	fmt.Fprintln(out, "The sample origins are up. Start a gateway with penstock run; stop the origins with Ctrl-C.")
 	<-ctx.Done()
 	return nil
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// TestOriginsAnswerWhereTheSampleConfigurationAsks covers the paths of gateway.yaml, which names these origins.
-func TestOriginsAnswerWhereTheSampleConfigurationAsks(t *testing.T) {
+// TestOriginsServeTheSampleConfiguration covers the paths of gateway.yaml, which names
+// these origins.
+func TestOriginsServeTheSampleConfiguration(t *testing.T) {
 	files := website(time.Now())
 	for _, c := range []struct {
 		origin       http.Handler

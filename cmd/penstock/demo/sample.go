@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// Sample is what one way of asking came to.
+// Sample holds the figures of one measurement.
 type Sample struct {
-	Median, P99 time.Duration // from the request to the last byte of the answer
-	Calls       int64         // that reached an origin
-	Bytes       int64         // on the wire, to the client or from the origin, as the row says
-	Answered    int           // requests with a good answer
+	Median, P99 time.Duration // from the request to the last byte of the response
+	Calls       int64         // requests that reached an origin
+	Bytes       int64         // on the wire, to the client or from the origin, depending on the row
+	Answered    int           // requests with a successful response
 	Asked       int
-	Bodies      int         // different contents among the answers
-	Statuses    map[int]int // answers by status code
-	Micros      int64       // millionths of a dollar that it cost, where the row is about that
+	Bodies      int         // number of different bodies among the responses
+	Statuses    map[int]int // responses by status code
+	Micros      int64       // the cost in millionths of a dollar, if the row is about cost
 }
 
 // ask is one request of a burst.
@@ -32,12 +32,12 @@ type ask struct {
 	header http.Header
 }
 
-// same repeats one request.
+// same returns n copies of one request.
 func same(n int, path string, header http.Header) []ask {
 	return slices.Repeat([]ask{{path, header}}, n)
 }
 
-// answer is what became of an ask.
+// answer is the result of an ask.
 type answer struct {
 	took   time.Duration
 	status int
@@ -47,7 +47,7 @@ type answer struct {
 
 func (a *answer) good() bool { return a.err == nil && a.status >= 200 && a.status < 400 }
 
-// client asks one server over connections that it keeps, and counts the bytes that come back.
+// client sends requests to one server over persistent connections and counts the bytes it receives.
 type client struct {
 	base      string
 	transport *http.Transport
@@ -58,7 +58,7 @@ func newClient(base string) *client {
 	c := &client{base: base}
 	dialer := new(net.Dialer)
 	c.transport = &http.Transport{
-		DisableCompression:  true, // what is accepted is part of the measurement
+		DisableCompression:  true, // the accepted codings are part of the measurement
 		MaxIdleConnsPerHost: herd,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := dialer.DialContext(ctx, network, addr)
@@ -76,7 +76,8 @@ func (c *client) close() { c.transport.CloseIdleConnections() }
 // warm opens n connections.
 func (c *client) warm(ctx context.Context, n int) { c.all(ctx, n, same(n, "/ping", nil)) }
 
-// all sends the asks over so many connections at once, each connection one after the other.
+// all sends the asks over the given number of connections. Each connection sends one request at a
+// time.
 func (c *client) all(ctx context.Context, workers int, asks []ask) []answer {
 	answers := make([]answer, len(asks))
 	var next atomic.Int64
@@ -113,7 +114,7 @@ func (c *client) one(ctx context.Context, a ask) answer {
 	return out
 }
 
-// header asks for one path and returns the answer's status and header.
+// header requests one path and returns the status and header of the response.
 func (c *client) header(ctx context.Context, path string, h http.Header) (int, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
@@ -131,7 +132,7 @@ func (c *client) header(ctx context.Context, path string, h http.Header) (int, h
 	return resp.StatusCode, resp.Header, err
 }
 
-// summary adds answers up.
+// summary adds up the answers.
 func summary(answers []answer) Sample {
 	s := Sample{Asked: len(answers), Statuses: map[int]int{}}
 	bodies := map[[sha256.Size]byte]bool{}
@@ -149,7 +150,8 @@ func summary(answers []answer) Sample {
 	return s
 }
 
-// quantile is the smallest value that at least the share q of all do not exceed; 0 where there is none.
+// quantile returns the smallest value that is at least as large as the share q of all values, or 0
+// if values is empty.
 func quantile[T cmp.Ordered](values []T, q float64) T {
 	if len(values) == 0 {
 		var none T

@@ -15,7 +15,8 @@ import (
 	"github.com/penstock/penstock/proxy"
 )
 
-// gatewayYAML is the demo's configuration; %s are the origins' addresses, the gateway's address comes first.
+// gatewayYAML is the demo's configuration. The first verb is the gateway's address, the others are
+// the addresses of the origins.
 const gatewayYAML = `
 version: 1
 server:
@@ -61,7 +62,7 @@ routes:
       - {when: {extension: [html, txt, json]}, set: "public, max-age=300, must-revalidate"}
 `
 
-// stage is everything that runs: the origins, the gateway in front of them, and a client for each way of asking.
+// stage holds everything that runs: the origins, the gateway in front of them, and the clients.
 type stage struct {
 	api, quotes, orders, web *origin
 	gateway                  *proxy.Gateway
@@ -70,7 +71,7 @@ type stage struct {
 	address                  string
 	files                    []*file
 
-	through *client // asks the gateway
+	through *client // sends requests to the gateway
 	clients []*client
 }
 
@@ -126,29 +127,29 @@ func (s *stage) startGateway(version string) error {
 	s.server = &http.Server{Handler: s.gateway, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelWarn)}
 	go func() {
 		defer close(s.served)
-		_ = s.server.Serve(ln) // ends with ErrServerClosed, by close
+		_ = s.server.Serve(ln) // close makes it return ErrServerClosed
 	}()
 	return nil
 }
 
-// The demo's configuration takes nothing from outside.
+// nothing is an empty environment: the demo's configuration refers to no variables.
 func nothing(string) (string, bool) { return "", false }
 
 func noFile(name string) ([]byte, error) {
-	return nil, fmt.Errorf("the demo reads no file, not %s", name)
+	return nil, fmt.Errorf("the demo reads no files, so it cannot read %s", name)
 }
 
-// client makes a client that close closes.
+// client returns a new client, which stage.close closes.
 func (s *stage) client(base string) *client {
 	c := newClient(base)
 	s.clients = append(s.clients, c)
 	return c
 }
 
-// direct makes a client that asks an origin itself.
+// direct returns a client that sends requests to an origin itself.
 func (s *stage) direct(o *origin) *client { return s.client(o.url()) }
 
-// origins are those that run.
+// origins returns the running origins.
 func (s *stage) origins() []*origin {
 	var out []*origin
 	for _, o := range []*origin{s.api, s.quotes, s.orders, s.web} {
@@ -159,7 +160,7 @@ func (s *stage) origins() []*origin {
 	return out
 }
 
-// calls and sent are sums over all origins.
+// calls returns the number of requests to all origins.
 func (s *stage) calls() (n int64) {
 	for _, o := range s.origins() {
 		n += o.calls.Load()
@@ -174,7 +175,7 @@ func (s *stage) sent() (n int64) {
 	return n
 }
 
-// picture is an image of the web origin.
+// picture returns an image of the web origin.
 func (s *stage) picture() *file { return s.file("/images/harbour.png") }
 
 func (s *stage) file(suffix string) *file {
@@ -186,7 +187,7 @@ func (s *stage) file(suffix string) *file {
 	return s.files[0]
 }
 
-// close ends everything, the gateway first.
+// close stops everything, the gateway first.
 func (s *stage) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// printTable prints the rows, before and after side by side.
+// printTable prints the rows, each with the figures before and after.
 func printTable(out io.Writer, rows []Row) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LEVER\tMEDIAN\tP99\tORIGIN CALLS\tBYTES\tCOST OF 1 M\tANSWERED\tCLAIM")
@@ -40,7 +40,7 @@ func verdict(r Row) string {
 
 func share(s Sample) string { return fmt.Sprintf("%d/%d", s.Answered, s.Asked) }
 
-// duration has about three digits, and a dash where nothing was answered.
+// duration formats d with about three digits, or as a dash if no request was answered.
 func duration(d time.Duration) string {
 	switch {
 	case d == 0:

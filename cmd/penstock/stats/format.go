@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// dash stands for what can't be said.
+// dash stands for an unknown figure.
 const dash = "-"
 
 func percent(r *float64) string {
@@ -21,7 +21,7 @@ func percent(r *float64) string {
 	return fmt.Sprintf("%.1f%%", 100**r)
 }
 
-// latency writes milliseconds.
+// latency formats a number of milliseconds.
 func latency(ms *float64) string {
 	switch {
 	case ms == nil:
@@ -36,7 +36,7 @@ func latency(ms *float64) string {
 	return fmt.Sprintf("%.1fs", *ms/1000)
 }
 
-// count writes a number in four characters or so.
+// count formats a number in about four characters.
 func count(n float64) string {
 	for _, unit := range []struct {
 		from float64
@@ -55,7 +55,7 @@ func count(n float64) string {
 	return fmt.Sprintf("%.1f", n)
 }
 
-// size writes bytes in decimal units.
+// size formats a number of bytes in decimal units.
 func size(n float64) string {
 	for _, unit := range []string{"B", "kB", "MB", "GB", "TB"} {
 		if n < 1000 || unit == "TB" {
@@ -82,7 +82,8 @@ func since(seconds float64) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// clean takes out what would move a terminal's cursor, or worse: names and errors come from elsewhere.
+// clean replaces non-printing characters. Names and errors come from outside, and could otherwise
+// move the terminal's cursor or do worse.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -92,7 +93,7 @@ func clean(s string) string {
 	}, s)
 }
 
-// fit is s in exactly width columns, for texts of one column a character.
+// fit returns s in exactly width columns. It takes each character for one column wide.
 func fit(s string, width int, right bool) string {
 	n := utf8.RuneCountInString(s)
 	if n > width {
@@ -107,7 +108,8 @@ func fit(s string, width int, right bool) string {
 	return s + strings.Repeat(" ", width-n)
 }
 
-// spark draws values as bars of eight heights; values beyond width are left out, the oldest first.
+// spark draws values as bars of eight heights. If there are more than width values, it leaves out
+// the oldest.
 func spark(values []float64, width int) string {
 	if len(values) > width {
 		values = values[len(values)-max(0, width):]
@@ -125,4 +127,22 @@ func spark(values []float64, width int) string {
 		b.WriteRune([]rune("▁▂▃▄▅▆▇█")[bar])
 	}
 	return b.String()
+}
+
+// wrap breaks text between words into lines of at most width columns. It breaks a longer word inside.
+func wrap(text string, width int) (lines []string) {
+	line := []rune(nil)
+	for _, word := range strings.Fields(text) {
+		w := []rune(word)
+		if len(line) > 0 && len(line)+1+len(w) > width {
+			lines, line = append(lines, string(line)), nil
+		}
+		if len(line) > 0 {
+			line = append(line, ' ')
+		}
+		for line = append(line, w...); len(line) > width; line = line[width:] {
+			lines = append(lines, string(line[:width]))
+		}
+	}
+	return append(lines, string(line))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/penstock/penstock/proxy/cost"
 )
 
-// What a terminal is told. The other screen and the cursor are given back in the end, whatever happens.
+// Control sequences for the terminal. leave restores the main screen and the cursor in any case.
 const (
 	enter = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J"
 	leave = "\x1b[?25h\x1b[?1049l"
@@ -36,15 +36,15 @@ type display struct {
 	rates []float64
 }
 
-// live draws the figures anew each second until q, Ctrl-C or the end of ctx.
+// live redraws the figures every second until q, Ctrl-C or the end of ctx.
 func live(ctx context.Context, o *Options) (err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("there is no terminal: %w; --once prints the figures once", err)
+		return fmt.Errorf("there is no terminal: %w; use --once, which needs none", err)
 	}
 	before, err := term.MakeRaw(int(tty.Fd()))
 	if err != nil {
-		return errors.Join(fmt.Errorf("the terminal can't be used: %w; --once prints the figures once", err), tty.Close())
+		return errors.Join(fmt.Errorf("the terminal cannot be used: %w; use --once, which needs none", err), tty.Close())
 	}
 	keys, closeKeys, err := openKeys()
 	if err != nil {
@@ -65,14 +65,15 @@ func live(ctx context.Context, o *Options) (err error) {
 	return d.loop(ctx)
 }
 
-// openKeys opens the terminal once more, for reading: closing that ends the read. The other one must stay as it is until the terminal is restored.
+// openKeys opens the terminal a second time, for reading, so that closing this file ends the read.
+// The first file must stay open until the terminal is restored.
 func openKeys() (*os.File, func(), error) {
 	f, err := os.OpenFile("/dev/tty", os.O_RDONLY, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the terminal can't be read: %w", err)
+		return nil, nil, fmt.Errorf("the terminal cannot be read: %w", err)
 	}
 	return f, func() {
-		_ = f.SetReadDeadline(time.Now()) // ends a read that waits; where that is not possible, Close does
+		_ = f.SetReadDeadline(time.Now()) // ends a blocked read; if deadlines are not supported, Close ends it
 		_ = f.Close()
 	}, nil
 }
@@ -115,7 +116,7 @@ func (d *display) loop(ctx context.Context) error {
 	}
 }
 
-// ask takes new figures. What failed is shown beside the last ones that there were.
+// ask requests new figures. If that fails, the error is shown next to the last figures.
 func (d *display) ask(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

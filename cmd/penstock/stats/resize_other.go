@@ -4,5 +4,5 @@ package stats
 
 import "os"
 
-// watchSize tells nothing here: the next second's screen has the new size.
+// watchSize never reports a change here. The next redraw, a second later, uses the new size.
 func watchSize() (resized <-chan os.Signal, stop func()) { return nil, func() {} }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// watchSize tells when the terminal has another size, until stop is called.
+// watchSize reports each change of the terminal's size, until stop is called.
 func watchSize() (resized <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGWINCH)

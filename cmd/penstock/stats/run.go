@@ -11,16 +11,16 @@ import (
 	"github.com/penstock/penstock/proxy/cost"
 )
 
-// Options say what is shown, and how.
+// Options say which figures are shown, and how.
 type Options struct {
-	Get    func(ctx context.Context, path string) ([]byte, error) // asks the admin API; an error is one that asking again does not mend, or that it does not answer
-	Where  string                                                 // the gateway, for the eye
+	Get    func(ctx context.Context, path string) ([]byte, error) // asks the admin API; an error ends the command
+	Where  string                                                 // the gateway's address, as shown
 	Out    io.Writer
 	Once   bool
-	JSON   bool // one object a line
-	Cost   bool // the cost account instead of the traffic
+	JSON   bool // one object per line
+	Cost   bool // show the cost account instead of the traffic
 	Colour bool
-	Live   bool // Out is a terminal that can be drawn on
+	Live   bool // true if Out is a terminal that can be drawn on
 }
 
 const every = time.Second
@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// path is what is asked for.
+// path returns the path and query to request.
 func (o *Options) path() string {
 	if o.Cost {
 		return "/api/cost"
@@ -58,7 +58,7 @@ func (o *Options) path() string {
 	return "/api/stats?window=10s"
 }
 
-// write asks and writes lines.
+// write requests the figures and writes them as lines.
 func (o *Options) write(ctx context.Context) error {
 	text, err := o.Get(ctx, o.path())
 	if err != nil {
@@ -112,7 +112,7 @@ func trimmed(v json.RawMessage) []byte {
 
 func decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("the answer is not that of a gateway's admin listener: %w", err)
+		return fmt.Errorf("the response does not come from a gateway's admin listener: %w", err)
 	}
 	return nil
 }

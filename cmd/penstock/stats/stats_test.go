@@ -14,7 +14,7 @@ import (
 
 func share(f float64) *float64 { return &f }
 
-// sample is a reading with something in each of its parts.
+// sample returns a reading with a figure in each part.
 func sample() *board.Stats {
 	failed := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	f := board.Figures{
@@ -27,11 +27,14 @@ func sample() *board.Stats {
 		Upstreams: []board.Upstream{{Name: "api", Targets: []board.Target{
 			{URL: "http://127.0.0.1:1", State: "failing", Requests: 3, Failures: 3, FailedAt: &failed, LastError: "connection_refused"}, {URL: "http://127.0.0.1:2", State: "up"},
 		}}},
-		Tiers: []board.Tier{{Name: "memory", State: "up", Objects: 5, Bytes: 1e6, Size: 1e9, Hits: 3, Misses: 1}, {Name: "redis", State: "degraded"}},
+		Tiers: []board.Tier{{Name: "memory", State: "up", Objects: 5, Bytes: 1e6, Size: 1e9, Hits: 3, Misses: 1}, {
+			Name: "redis", State: "degraded", Since: &failed, Error: "purges of other instances are not known: dial tcp 127.0.0.1:6379: connect: " + strings.Repeat("x", 60),
+		}},
 	}
 }
 
-// TestViewFits: whatever the size of the terminal, no line is longer, and nothing that came from elsewhere moves the cursor.
+// TestViewFits checks that no line is longer than the terminal is wide, and that texts from outside
+// cannot move the cursor.
 func TestViewFits(t *testing.T) {
 	for _, width := range []int{40, 56, 80, 120, 200} {
 		s := &screen{width: width}
@@ -42,19 +45,19 @@ func TestViewFits(t *testing.T) {
 				t.Errorf("%d columns in %d: %q", n, width, line)
 			}
 		}
-		for _, want := range []string{"900/s", "88.8%", "p99 158ms", "users", "failing", "degraded", "▂█▃"} {
+		for _, want := range []string{"900/s", "88.8%", "p99 158ms", "users", "failing", "degraded", "▂█▃", "redis: purges of other", "for 10 s"} {
 			if !strings.Contains(text, want) && !(width < 80 && (want == "degraded" || want == "failing")) {
 				t.Errorf("at %d columns there is no %q:\n%s", width, want, text)
 			}
 		}
 		if strings.Contains(text, "\x1b") {
-			t.Errorf("a sequence came through: %q", text)
+			t.Errorf("the view contains an escape sequence: %q", text)
 		}
 	}
 	low := &screen{width: 80}
 	low.view("x", sample(), nil, 12)
 	if !strings.Contains(strings.Join(low.lines, "\n"), "2 more") {
-		t.Errorf("routes that do not fit are not told of:\n%s", strings.Join(low.lines, "\n"))
+		t.Errorf("the view does not say how many routes it leaves out:\n%s", strings.Join(low.lines, "\n"))
 	}
 	colours := &screen{width: 80, colour: true}
 	colours.view("x", sample(), nil, 0)
@@ -69,7 +72,7 @@ const costJSON = `{"configured":true,"currency":"USD","month":"2026-11","total":
 "routes":[{"route":"api","spent":{"amount":"12.34"},"saved":{"amount":"56.78"}}],"projected":{"amount":"99.99"},
 "budget":{"monthly":{"amount":"10.00"},"used_share":1.234,"alerts":[{"share":"80%","reached":true}]},"kept":{"in":"redis"}}`
 
-// answering is a gateway.
+// answering plays a gateway's admin API.
 func answering(_ context.Context, path string) ([]byte, error) {
 	if strings.HasPrefix(path, "/api/cost") {
 		return []byte(costJSON), nil
@@ -77,7 +80,7 @@ func answering(_ context.Context, path string) ([]byte, error) {
 	return []byte(statsJSON + "\n"), nil
 }
 
-// TestOutputs: once, as lines, as JSON, and the cost.
+// TestOutputs checks the output of --once, of --json and of --cost.
 func TestOutputs(t *testing.T) {
 	for name, c := range map[string]struct {
 		o    Options
@@ -100,7 +103,7 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// TestLines go on until the end, a line each, and end with an error that asking again does not mend.
+// TestLines checks that one line is printed each second, until an error ends the command.
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	asked := 0
@@ -115,6 +118,6 @@ func TestLines(t *testing.T) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	if err := Run(t.Context(), Options{Out: &out, Once: true, Get: func(context.Context, string) ([]byte, error) { return []byte("<html>"), nil }}); err == nil {
-		t.Error("a page was taken for figures")
+		t.Error("an HTML page was accepted as figures")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// style is how a text is shown, as the parameters of an SGR sequence; "" is plain.
+// style is the appearance of a text, as the parameters of an SGR sequence; "" is plain.
 type style string
 
 const (
@@ -23,7 +23,7 @@ type cell struct {
 	style style
 }
 
-// table is a heading and rows; its first column is aligned to the left, the others to the right.
+// table is a heading and rows. Its first column is aligned to the left, the others to the right.
 type table struct {
 	heading []string
 	rows    [][]cell
@@ -36,7 +36,7 @@ type screen struct {
 	lines  []string
 }
 
-// paint is s in a style, where there are colours.
+// paint returns text in a style, if colours are on.
 func (s *screen) paint(text string, st style) string {
 	if !s.colour || st == plain || text == "" {
 		return text
@@ -46,7 +46,8 @@ func (s *screen) paint(text string, st style) string {
 
 func (s *screen) line(text string) { s.lines = append(s.lines, text) }
 
-// put adds a table, with at most so many rows, as many columns as fit, and a line for the rows left out.
+// put adds a table of at most the given number of rows and of as many columns as fit. If rows are
+// left out, the last line says how many.
 func (s *screen) put(t *table, rows int) {
 	widths := make([]int, len(t.heading))
 	for i, h := range t.heading {

@@ -9,7 +9,8 @@ import (
 	"github.com/penstock/penstock/proxy/cost"
 )
 
-// headline is the line that a log of figures consists of.
+// headline returns the line that `penstock stats` prints each second if its output is not a
+// terminal.
 func headline(s *board.Stats) string {
 	t, over := &s.Total, max(s.Covered, 1)
 	return fmt.Sprintf("%s requests=%s/s hits=%s bytes=%s p50=%s p99=%s errors=%s origin=%s/s out=%s/s", s.At.Format(time.RFC3339),
@@ -17,7 +18,7 @@ func headline(s *board.Stats) string {
 		count(float64(t.OriginRequests)/over), strings.ReplaceAll(size(float64(t.BytesOut)/over), " ", ""))
 }
 
-// view puts all figures on the screen, which has room for so many lines; 0: for all.
+// view puts all figures on a screen of the given number of lines; 0 means no limit.
 func (s *screen) view(where string, st *board.Stats, rates []float64, height int) {
 	state, look := "ready", green
 	if !st.Ready {
@@ -30,15 +31,34 @@ func (s *screen) view(where string, st *board.Stats, rates []float64, height int
 		s.line(s.paint(spark(rates, s.width), green))
 	}
 	s.line("")
+	trouble := problems(st, s.width)
 	rest := 1 << 20
 	if height > 0 {
-		rest = max(1, height-len(s.lines)-targets(st)-len(st.Tiers)-6)
+		rest = max(1, height-len(s.lines)-targets(st)-len(st.Tiers)-len(trouble)-6)
 	}
 	s.put(routes(st), rest)
 	s.line("")
 	s.put(upstreams(st), 1<<20)
 	s.line("")
 	s.put(tiers(st), 1<<20)
+	for _, line := range trouble {
+		s.line(s.paint(line, yellow))
+	}
+}
+
+// problems says of each tier that is not up why, and for how long, on lines of the screen's width.
+func problems(st *board.Stats, width int) (lines []string) {
+	for _, t := range st.Tiers {
+		if t.Error == "" {
+			continue
+		}
+		text := t.Name + ": " + clean(t.Error)
+		if t.Since != nil {
+			text += ", for " + since(st.At.Sub(*t.Since).Seconds())
+		}
+		lines = append(lines, wrap(text, width)...)
+	}
+	return lines
 }
 
 func targets(st *board.Stats) (n int) {
@@ -48,7 +68,7 @@ func targets(st *board.Stats) (n int) {
 	return n
 }
 
-// summary is what matters most, on as many lines as it takes.
+// summary puts the most important figures on as many lines as they take.
 func (s *screen) summary(st *board.Stats) {
 	t, over := &st.Total, max(st.Covered, 1)
 	errors := plain
@@ -99,7 +119,7 @@ func routes(st *board.Stats) *table {
 	return t
 }
 
-// looks are the styles of states.
+// looks maps states to styles.
 var looks = map[string]style{"up": green, "failing": red, "degraded": yellow, "unused": faint}
 
 func upstreams(st *board.Stats) *table {
@@ -149,10 +169,10 @@ func tiers(st *board.Stats) *table {
 // account puts the cost account on the screen.
 func (s *screen) account(r *cost.Report, height int) {
 	if !r.Configured {
-		s.line("no cost account is kept: " + clean(r.Hint))
+		s.line("the gateway keeps no cost account: " + clean(r.Hint))
 		return
 	}
-	projected := "too early to say"
+	projected := "not yet known"
 	if r.Projected != nil {
 		projected = r.Projected.Amount
 	}

@@ -231,7 +231,7 @@ function money(m, currency) {
 function renderCost(c) {
   if (!changed('cost', { ...c, at: 0 })) return;
   if (!c.configured) {
-    set('cost-month', '');
+    set('cost-month', ''); $('cost-routes').hidden = true;
     $('cost').replaceChildren(make('p', { class: 'empty' }, 'No prices are configured. With ', make('code', { text: 'cost' }), ' in the configuration this shows what the traffic costs, and what the cache saves.'));
     return;
   }
@@ -247,10 +247,9 @@ function renderCost(c) {
     parts.push(g, make('p', { class: kind ? 'mark ' + kind : 'note', text: `${percent(used)} % of the budget of ${show(c.budget.monthly)}` + (reached.length ? `; alert at ${reached.join(' and ')}` : '') }));
   }
   if (c.kept.problem) parts.push(make('p', { class: 'wrong', text: 'Not kept: ' + c.kept.problem }));
-  if (c.routes.length) {
-    parts.push(make('table', {}, make('caption', { class: 'hidden', text: 'Cost by route' }), make('thead', {}, make('tr', {}, ...['Route', 'Spent', 'Saved', 'Origin calls avoided'].map((h, i) => make('th', { scope: 'col', class: i ? '' : 'text', text: h })))),
-      make('tbody', {}, ...c.routes.slice(0, 6).map((r) => make('tr', {}, make('td', { class: 'text', text: r.route || '(no route)' }), make('td', { text: show(r.spent) }), make('td', { text: show(r.saved) }), make('td', { text: compact(r.origin_requests_avoided) }))))));
-  } else parts.push(make('p', { class: 'empty', text: 'Nothing was spent this month yet.' }));
+  if (!c.routes.length) parts.push(make('p', { class: 'empty', text: 'Nothing was spent this month yet.' }));
+  $('cost-routes').hidden = !c.routes.length;
+  $('cost-table').tBodies[0].replaceChildren(...c.routes.slice(0, 6).map((r) => make('tr', {}, make('th', { scope: 'row', class: 'text', text: r.route || '(no route)' }), make('td', { text: show(r.spent) }), make('td', { text: show(r.saved) }), make('td', { text: compact(r.origin_requests_avoided) }))));
   $('cost').replaceChildren(...parts);
 }
 function renderSlow(list) {
@@ -323,6 +322,21 @@ for (const id of ['traffic', 'ratio', 'heat']) {
   $(id).addEventListener('pointerleave', () => { state.hover = null; draw(); });
 }
 new ResizeObserver(draw).observe($('figures'));
+
+// Each table scrolls by itself if it is wider than its card. A hint above the table and a shade at its edge say so: on a phone no scroll bar is seen.
+for (const box of document.querySelectorAll('.scroll')) {
+  const hint = make('p', { class: 'note hint', 'aria-hidden': 'true' });
+  box.before(hint);
+  const update = () => {
+    const left = box.scrollLeft > 1, right = box.scrollLeft + box.clientWidth < box.scrollWidth - 1;
+    box.classList.toggle('left', left); box.classList.toggle('right', right);
+    hint.hidden = !left && !right;
+    hint.textContent = `${left ? '← ' : ''}more columns${right ? ' →' : ''}`;
+  };
+  box.addEventListener('scroll', update, { passive: true });
+  const sizes = new ResizeObserver(update);
+  sizes.observe(box); sizes.observe(box.querySelector('table'));
+}
 $('login-form').onsubmit = (e) => {
   e.preventDefault();
   state.token = $('token').value.trim();

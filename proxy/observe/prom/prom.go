@@ -12,8 +12,8 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// Handler serves what gather reads, in the format that the scraper asks for. A scraper that takes protobuf is given native histograms, with the classic
-// buckets beside them.
+// Handler serves the result of gather in the format that the scraper requests. A scraper that
+// accepts protobuf gets native histograms together with classic buckets.
 func Handler(gather func() []observe.Family) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
@@ -21,7 +21,7 @@ func Handler(gather func() []observe.Family) http.Handler {
 		h.Set("Content-Type", string(format))
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		_ = Write(w, format, gather()) // a scraper that has gone needs no answer
+		_ = Write(w, format, gather()) // a disconnected scraper needs no answer
 	})
 }
 
@@ -69,14 +69,14 @@ func metric(kind observe.Kind, p *observe.Point) *dto.Metric {
 	return m
 }
 
-// classic are the bounds that are shown to scrapers that know only classic buckets: bounds of Histogram's own, so that the counts are exact. They are
-// closest where requests mostly are.
+// classic lists the bounds for scrapers that know only classic buckets. They are bounds of
+// Histogram too, so that the counts are exact. They are closest in the range of most requests.
 var classic = []int{
 	bound(-16), bound(-14), bound(-12), bound(-11), bound(-10), bound(-9), bound(-8), bound(-7), bound(-6), bound(-5), bound(-4), bound(-3), bound(-2),
 	bound(-1), bound(0), bound(1), bound(2), bound(3), bound(5),
 }
 
-// bound is the index of the bucket that ends at 2^power seconds.
+// bound returns the index of the bucket that ends at 2^power seconds.
 func bound(power int) int { return power<<observe.Scale - observe.FirstIndex }
 
 func histogram(h *observe.Histogram) *dto.Histogram {
@@ -98,17 +98,18 @@ func histogram(h *observe.Histogram) *dto.Histogram {
 	return out
 }
 
-// native adds the native histogram. What is shorter than all buckets goes into that around zero, what is longer than all into one above the last.
+// native adds the native histogram. Durations below all buckets go into the zero bucket, and longer
+// ones into a bucket above the last.
 func native(out *dto.Histogram, h *observe.Histogram) {
 	schema, threshold, zero := int32(observe.Scale), observe.Bound(0), h.Buckets[0]
 	out.Schema, out.ZeroThreshold, out.ZeroCount = &schema, &threshold, &zero
-	end, before := int32(0), int64(0) // of the last span, and its last count
+	end, before := int32(0), int64(0) // end of the last span, and its last count
 	for i := 1; i < observe.NBuckets; i++ {
 		n := int64(h.Buckets[i])
 		if n == 0 {
 			continue
 		}
-		at := int32(i + observe.FirstIndex) // Prometheus' bucket at ends where OpenTelemetry's bucket at-1 does
+		at := int32(i + observe.FirstIndex) // Prometheus' bucket `at` ends where OpenTelemetry's bucket at-1 does
 		if spans := out.PositiveSpan; len(spans) > 0 && end == at {
 			*spans[len(spans)-1].Length++
 		} else {
@@ -118,7 +119,7 @@ func native(out *dto.Histogram, h *observe.Histogram) {
 		out.PositiveDelta = append(out.PositiveDelta, n-before)
 		end, before = at+1, n
 	}
-	if len(out.PositiveSpan) == 0 { // marks a native histogram without any observation
+	if len(out.PositiveSpan) == 0 { // this marks a native histogram without any observation
 		offset, length := int32(0), uint32(0)
 		out.PositiveSpan = []*dto.BucketSpan{{Offset: &offset, Length: &length}}
 	}

@@ -41,7 +41,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestTheBoundsOfClassicBucketsAreTheirs(t *testing.T) {
+func TestClassicBucketBounds(t *testing.T) {
 	for i, want := range map[int]float64{0: 1.0 / 65536, 14: 1, 18: 32} {
 		if got := observe.Bound(classic[i]); got != want {
 			t.Errorf("bound %d is %v, want %v", i, got, want)
@@ -49,7 +49,7 @@ func TestTheBoundsOfClassicBucketsAreTheirs(t *testing.T) {
 	}
 }
 
-func TestTheNativeHistogramHasAll(t *testing.T) {
+func TestNativeHistogramIsComplete(t *testing.T) {
 	h := histogram(someFamilies()[1].Points[0].Duration)
 	if h.GetSchema() != 2 || h.GetZeroCount() != 1 || len(h.PositiveSpan) != 2 || len(h.PositiveDelta) != 2 || h.PositiveSpan[0].GetOffset() != 0 || h.PositiveSpan[1].GetOffset() != 28 {
 		t.Errorf("%v", h)
@@ -59,7 +59,7 @@ func TestTheNativeHistogramHasAll(t *testing.T) {
 	}
 }
 
-func TestTheScraperChoosesTheFormat(t *testing.T) {
+func TestScraperChoosesTheFormat(t *testing.T) {
 	for accept, want := range map[string]string{"": "text/plain", "application/openmetrics-text": "application/openmetrics-text", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited": "application/vnd.google.protobuf"} {
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		r.Header.Set("Accept", accept)

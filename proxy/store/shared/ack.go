@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -13,52 +14,53 @@ import (
 )
 
 const (
-	ackKeep  = 30 * time.Second // how long Redis keeps words that nobody fetches
+	ackKeep  = 30 * time.Second // how long Redis keeps acknowledgements that are not fetched
 	ackBlock = time.Second
 )
 
-// waiter is a Purge that waits for the others.
+// waiter is a purge that waits for the other instances.
 type waiter struct {
-	id    string
-	until time.Time
-	mu    sync.Mutex
-	said  map[string]struct{}
-	news  chan struct{} // holds a token when somebody has said something
+	id        string
+	until     time.Time
+	mu        sync.Mutex
+	confirmed map[string]struct{}
+	changed   chan struct{} // holds a token after another instance has confirmed
 }
 
-func (w *waiter) hear(instance string) {
+func (w *waiter) confirm(instance string) {
 	w.mu.Lock()
-	w.said[instance] = struct{}{}
+	w.confirmed[instance] = struct{}{}
 	w.mu.Unlock()
 	select {
-	case w.news <- struct{}{}:
+	case w.changed <- struct{}{}:
 	default:
 	}
 }
 
-// missing are those of live that have said nothing.
+// missing returns the live instances other than self that have not confirmed.
 func (w *waiter) missing(live []string, self string) (names []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range live {
-		if _, ok := w.said[name]; !ok && name != self {
+		if _, ok := w.confirmed[name]; !ok && name != self {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// waiters are the purges under way.
+// waiters holds the waiting purges of this instance.
 type waiters struct {
 	mu    sync.Mutex
 	last  uint64
 	by    map[string]*waiter
-	begun chan struct{} // holds a token when there is one more
+	begun chan struct{} // holds a token after a purge was added
 }
 
 func (ws *waiters) init() {
 	ws.by = make(map[string]*waiter)
-	ws.last = rand.Uint64() // an instance that is started again under its name must not take old words for new ones
+	// So that a restarted instance of the same name does not count old acknowledgements.
+	ws.last = rand.Uint64()
 	ws.begun = make(chan struct{}, 1)
 }
 
@@ -66,7 +68,7 @@ func (ws *waiters) enter(wait time.Duration) *waiter {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.last++
-	w := &waiter{id: strconv.FormatUint(ws.last, 10), until: time.Now().Add(wait), said: make(map[string]struct{}), news: make(chan struct{}, 1)}
+	w := &waiter{id: strconv.FormatUint(ws.last, 10), until: time.Now().Add(wait), confirmed: make(map[string]struct{}), changed: make(chan struct{}, 1)}
 	ws.by[w.id] = w
 	select {
 	case ws.begun <- struct{}{}:
@@ -87,20 +89,21 @@ func (ws *waiters) any() bool {
 	return len(ws.by) > 0
 }
 
-// hear takes a word of another instance: the name under which a purge waits, and the instance's.
-func (ws *waiters) hear(word string) {
+// hear processes an acknowledgement: the id of the waiting purge, and the name of the instance that
+// has applied it.
+func (ws *waiters) confirm(word string) {
 	id, instance, _ := strings.Cut(word, " ")
 	ws.mu.Lock()
 	w := ws.by[id]
 	ws.mu.Unlock()
 	if w != nil {
-		w.hear(instance)
+		w.confirm(instance)
 	}
 }
 
 func (p *Purges) ackKey(instance string) string { return p.client.fleetKey("applied:" + instance) }
 
-// acknowledge tells those who made purges that they are applied here.
+// acknowledge tells the instances that made the purges that this instance has applied them.
 func (p *Purges) acknowledge(applied []notice) {
 	if len(applied) == 0 {
 		return
@@ -114,11 +117,11 @@ func (p *Purges) acknowledge(applied []notice) {
 	ctx, cancel := context.WithTimeout(p.stop, p.patience())
 	defer cancel()
 	if err := p.scripts.acknowledge.Run(ctx, p.rdb, keys, args...).Err(); err != nil && !isAnswer(err) {
-		p.client.log.Debug("others are not told that their purges are applied", "error", err)
+		p.client.log.Debug("acknowledging purges failed", "error", err)
 	}
 }
 
-// collect fetches what others say about purges of this instance, as long as any waits.
+// collect fetches the acknowledgements for purges of this instance, as long as one of them waits.
 func (p *Purges) collect() {
 	for {
 		select {
@@ -138,13 +141,14 @@ func (p *Purges) collectSome() {
 	reply, err := p.rdb.BLPop(ctx, ackBlock, p.ackKey(p.client.instance)).Result()
 	switch {
 	case err == nil && len(reply) == 2:
-		p.waiters.hear(reply[1])
+		p.waiters.confirm(reply[1])
 	case err != nil && !isAnswer(err):
 		pause(p.stop, minAgain)
 	}
 }
 
-// await waits until all that live have said that they have applied a purge. An instance that dies meanwhile is not waited for any longer.
+// await waits until all live instances have confirmed a purge. It stops waiting for an instance
+// that dies meanwhile.
 func (p *Purges) await(ctx context.Context, w *waiter, live []string, wait time.Duration) store.Report {
 	self := p.client.instance
 	ctx, cancel := context.WithDeadline(ctx, w.until)
@@ -157,9 +161,9 @@ func (p *Purges) await(ctx context.Context, w *waiter, live []string, wait time.
 		case <-ctx.Done():
 		case <-p.stop.Done():
 			cancel()
-		case <-w.news:
+		case <-w.changed:
 		case <-look.C:
-			live = p.stillLive(ctx, live)
+			live = p.withoutDead(ctx, live)
 		}
 		missing = w.missing(live, self)
 	}
@@ -170,8 +174,8 @@ func (p *Purges) await(ctx context.Context, w *waiter, live []string, wait time.
 	return store.Report{Instances: n, Applied: n - len(missing), Missing: missing}
 }
 
-// stillLive is live without those that have died.
-func (p *Purges) stillLive(ctx context.Context, live []string) []string {
+// withoutDead returns live without the instances that have died.
+func (p *Purges) withoutDead(ctx context.Context, live []string) []string {
 	var names []string
 	err := p.client.call(ctx, func(ctx context.Context) error {
 		reply, err := p.scripts.live.Run(ctx, p.client.rdb, []string{p.client.fleetKey("instances")}).Slice()
@@ -182,4 +186,76 @@ func (p *Purges) stillLive(ctx context.Context, live []string) []string {
 		return live
 	}
 	return slices.DeleteFunc(slices.Clone(live), func(name string) bool { return !slices.Contains(names, name) })
+}
+
+const (
+	// replicaGrace is added to the time that purges wait for an instance. It covers the renewals
+	// that a replica had not received when it took over.
+	replicaGrace = 5 * time.Second
+	// unbounded is the time that purges wait for an instance without MaxCutOff that is cut off or
+	// dead. Such an instance may serve purged responses for any length of time.
+	unbounded = time.Hour
+)
+
+// members holds the instances of the fleet that this one knows, with the time until which purges
+// wait for each.
+type members map[string]time.Time
+
+// membership returns how long purges wait for this instance after its last renewal.
+func (p *Purges) membership() time.Duration {
+	if p.client.maxCutOff == 0 {
+		return unbounded
+	}
+	return p.client.maxCutOff + replicaGrace
+}
+
+// trust lets stored responses be served without validation for as long as purges wait for this
+// instance. asked is the time before the membership was requested, so this period ends before that
+// of Redis.
+func (p *Purges) trust(asked time.Time) {
+	if p.client.maxCutOff > 0 {
+		p.epochs.TrustUntil(asked.Add(p.client.maxCutOff))
+	}
+}
+
+// setMembers replaces the members by the ones that Redis reports.
+func (p *Purges) setMembers(left map[string]time.Duration) {
+	now := time.Now()
+	known := make(members, len(left))
+	for name, d := range left {
+		known[name] = now.Add(d)
+	}
+	p.mu.Lock()
+	p.members = known
+	p.mu.Unlock()
+}
+
+// known returns what the scripts need to compare histories: the era and the server process that
+// this instance last spoke with, and the other members that it knows. The list is a JSON object of
+// names and milliseconds, or "" if it is empty.
+func (p *Purges) known() (era uint64, run, list string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := make(map[string]int64, len(p.members))
+	for name, until := range p.members {
+		if d := time.Until(until); d > 0 && name != p.client.instance {
+			left[name] = d.Milliseconds()
+		}
+	}
+	if len(left) == 0 {
+		return p.position.era, p.position.run, ""
+	}
+	text, _ := json.Marshal(left) // a map of numbers always has a JSON form
+	return p.position.era, p.position.run, string(text)
+}
+
+// parseMembers reads pairs of a name and a number of milliseconds.
+func parseMembers(reply any) map[string]time.Duration {
+	left := make(map[string]time.Duration)
+	for name, text := range pairs(reply) {
+		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+			left[name] = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return left
 }

@@ -18,7 +18,8 @@ import (
 
 const connections = 64
 
-// concurrently runs op from as many goroutines as redis-benchmark is given connections, whatever GOMAXPROCS is.
+// concurrently runs op from as many goroutines as redis-benchmark uses connections, whatever
+// GOMAXPROCS is.
 func concurrently(b *testing.B, op func(i int) error) {
 	b.ReportAllocs()
 	var next atomic.Int64
@@ -40,7 +41,7 @@ func concurrently(b *testing.B, op func(i int) error) {
 
 const benchKeys = 1000
 
-// fillBench stores objects of a kilobyte that vary on the fields named.
+// fillBench stores objects of a kilobyte that vary on the named fields.
 func fillBench(b *testing.B, c *Client, q *cachepolicy.Request, names ...string) (keys [benchKeys]cachepolicy.Key) {
 	b.Helper()
 	for i := range keys {
@@ -52,7 +53,7 @@ func fillBench(b *testing.B, c *Client, q *cachepolicy.Request, names ...string)
 	return keys
 }
 
-// BenchmarkGet is a hit of 1 KB. Run it with -cpu 1, beside BenchmarkRedis.
+// BenchmarkGet measures a hit of 1 KB. Run it with -cpu 1, next to BenchmarkRedis.
 func BenchmarkGet(b *testing.B) {
 	for _, test := range []struct {
 		name  string
@@ -72,7 +73,7 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// BenchmarkRedis is what redis-benchmark gets out of the same server: GETs of values of the same size.
+// BenchmarkRedis measures redis-benchmark on the same server: GETs of values of the same size.
 func BenchmarkRedis(b *testing.B) {
 	s := redistest.Start(b)
 	out, err := exec.Command("redis-benchmark", "-p", s.Port(), "-c", fmt.Sprint(connections), "-t", "get", "-d", "1024", "-n", "200000", "-r", "1000", "--csv").Output()
@@ -91,7 +92,8 @@ func BenchmarkRedis(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkGoRedis is a bare GET by the client that is used here: the floor under a Get that has a connection to itself.
+// BenchmarkGoRedis measures a bare GET by the client library: the minimum for a Get that has a
+// connection to itself.
 func BenchmarkGoRedis(b *testing.B) {
 	s := redistest.Start(b)
 	c := open(b, Config{URL: s.URL(), Timeout: 5e9})
@@ -102,7 +104,8 @@ func BenchmarkGoRedis(b *testing.B) {
 	concurrently(b, func(i int) error { return c.rdb.Get(b.Context(), fmt.Sprint(i%benchKeys)).Err() })
 }
 
-// BenchmarkAlone is BenchmarkGet with a round trip for each lookup: what compares with BenchmarkScript and BenchmarkGoRedis.
+// BenchmarkAlone is BenchmarkGet with a round trip for each lookup. Compare it with BenchmarkScript
+// and BenchmarkGoRedis.
 func BenchmarkAlone(b *testing.B) {
 	s := redistest.Start(b)
 	c := open(b, Config{URL: s.URL(), Timeout: 5e9})
@@ -117,8 +120,8 @@ func BenchmarkAlone(b *testing.B) {
 	})
 }
 
-// BenchmarkScript is the other layout that was considered: a script that is given what the request says in all its fields, and looks through the
-// index for the variant. It always takes one round trip.
+// BenchmarkScript measures the alternative layout: a script that receives all fields of the request
+// and searches the index for the variant. It always takes one round trip.
 func BenchmarkScript(b *testing.B) {
 	script := redis.NewScript(luaSelect)
 	for _, test := range []struct {
@@ -147,7 +150,7 @@ func BenchmarkScript(b *testing.B) {
 	}
 }
 
-// selectors are what q says in its fields, each as a Vary on that field alone.
+// selectors returns the fields of q, each as a Vary on that field alone.
 func selectors(q *cachepolicy.Request) (args []any) {
 	var rules cachepolicy.Rules
 	for name := range q.Header {

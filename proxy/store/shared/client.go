@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,7 +22,7 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// ErrOpen is returned, at once, by every call while Redis is skipped because it did not answer.
+// ErrOpen is returned at once by every call while Redis is skipped because it does not answer.
 var ErrOpen = errors.New("shared: Redis is skipped until it answers again")
 
 const (
@@ -29,22 +30,25 @@ const (
 	defaultTimeout   = 25 * time.Millisecond
 	defaultMaxObject = 1 << 20
 
-	minDial     = 250 * time.Millisecond // a connection costs several round trips, with TLS and credentials more of them
-	minSocket   = 500 * time.Millisecond // what go-redis does by itself; calls are bound by their contexts
+	// A connection takes several round trips, and more with TLS and credentials.
+	minDial     = 250 * time.Millisecond
+	minSocket   = 500 * time.Millisecond // the default of go-redis; contexts limit the calls
 	minPool     = 16
 	poolPerCore = 8
 	idleTime    = 5 * time.Minute
 	maxPrefix   = 64
 )
 
-// Client is the one way to Redis: it bounds every call, skips Redis while that is sick, and names the keys.
+// Client makes all calls to Redis. It limits their duration, skips Redis while it is sick, and
+// names the keys.
 type Client struct {
 	rdb       redis.UniversalClient
-	where     *target // for connections that wait, beside the pool
+	where     *target // for connections outside the pool that block
 	prefix    string
 	timeout   time.Duration
 	maxObject int64
 	compress  bool
+	maxCutOff time.Duration
 	instance  string
 	server    string
 	now       func() time.Time
@@ -52,23 +56,24 @@ type Client struct {
 	breaker   breaker
 	hints     hints
 	scripts   scripts
-	gather    *gather // nil in a cluster
+	gather    *gather // nil for a cluster
 
-	stop    context.Context // ended by Close
+	stop    context.Context // cancelled by Close
 	cancel  context.CancelFunc
 	watched sync.WaitGroup
 	closing sync.Once
 	closed  error
 }
 
-// Dial makes the client. An error is one of the configuration alone: whether there is a Redis at the URL shows later, in Health.
+// Dial returns a client. The error is always one of the configuration. If Redis can't be reached,
+// Health reports it later.
 func Dial(c Config) (*Client, error) {
 	where, err := parseURL(c.URL)
 	if err != nil {
 		return nil, err
 	}
 	if strings.ContainsAny(c.Prefix, "{} \r\n") || len(c.Prefix) > maxPrefix {
-		return nil, fmt.Errorf("shared: prefix %q: it must be at most %d bytes without braces or white space, since braces mark what a cluster hashes",
+		return nil, fmt.Errorf("shared: prefix %q: use at most %d bytes without braces or white space (braces select a cluster's hash slot)",
 			c.Prefix, maxPrefix)
 	}
 	client := &Client{
@@ -77,6 +82,7 @@ func Dial(c Config) (*Client, error) {
 		timeout:   cmp.Or(c.Timeout, defaultTimeout),
 		maxObject: cmp.Or(c.MaxObject, defaultMaxObject),
 		compress:  c.Compress,
+		maxCutOff: c.MaxCutOff,
 		instance:  c.Instance,
 		server:    where.String(),
 		now:       c.Now,
@@ -104,17 +110,19 @@ func Dial(c Config) (*Client, error) {
 	return client, nil
 }
 
-// silent keeps go-redis from writing to stderr by itself. Nothing is lost: what it has to say comes back as errors too, and Health has the last.
+// silent keeps go-redis from writing to stderr. No information is lost: go-redis also returns its
+// problems as errors, and Health has the last one.
 type silent struct{}
 
 // Printf writes nothing.
 func (silent) Printf(context.Context, string, ...any) {}
 
-// options are those of all kinds of servers. The defaults of go-redis would let a dead Redis cost tens of seconds.
+// options returns the options for all kinds of servers. With the defaults of go-redis a dead Redis
+// could cost tens of seconds.
 func options(timeout time.Duration) *redis.UniversalOptions {
 	pool := max(minPool, poolPerCore*runtime.GOMAXPROCS(0))
 	return &redis.UniversalOptions{
-		ContextTimeoutEnabled: true, // without it contexts have no say in reads and writes
+		ContextTimeoutEnabled: true, // without it contexts do not limit reads and writes
 		MaxRetries:            -1,
 		DialTimeout:           max(4*timeout, minDial),
 		DialerRetries:         1,
@@ -123,7 +131,7 @@ func options(timeout time.Duration) *redis.UniversalOptions {
 		PoolSize:              pool,
 		MaxActiveConns:        pool,
 		PoolTimeout:           timeout,
-		PipelinePoolSize:      -1, // pipelines are as common as single commands here, and use the same connections
+		PipelinePoolSize:      -1, // pipelines use the same connections as single commands
 		ConnMaxIdleTime:       idleTime,
 		DisableIdentity:       true,
 		MaintNotificationsConfig: &maintnotifications.Config{
@@ -132,7 +140,7 @@ func options(timeout time.Duration) *redis.UniversalOptions {
 	}
 }
 
-// instanceName is one that no other instance has.
+// instanceName returns a name that no other instance has.
 func instanceName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -143,29 +151,31 @@ func instanceName() string {
 	return fmt.Sprintf("%s-%x", host, unique)
 }
 
-// Instance is the name of this instance among those that share the Redis.
+// Instance returns the name of this instance among those that share the Redis.
 func (c *Client) Instance() string { return c.instance }
 
-// Close ends the probing and all connections. Calls return store.ErrClosed from then on.
+// Close ends the probing and closes all connections. Later calls return store.ErrClosed.
 func (c *Client) Close() error {
 	c.closing.Do(func() {
 		c.cancel()
 		c.watched.Wait()
 		c.closed = c.rdb.Close()
 		if c.gather != nil {
-			c.gather.end() // soon: what is under way has no connection any more
+			c.gather.end() // returns soon, because pending round trips have lost their connections
 		}
 	})
 	return c.closed
 }
 
-// call does what fn does with Redis, within the timeout, or returns ErrOpen when Redis is skipped. What fn returns tells the breaker how Redis is: an
-// error counts unless it is an answer (see isAnswer) or the caller's own end. fn keeps other findings in variables of its own.
+// call runs fn with a context that ends after the timeout, or returns ErrOpen if Redis is skipped.
+// The error of fn tells the breaker how Redis is: an error counts as a failure unless isAnswer
+// reports true or the caller's context has ended. fn returns its other results in variables.
 func (c *Client) call(ctx context.Context, fn func(context.Context) error) error {
 	return c.callFor(ctx, c.timeout, fn)
 }
 
-// callFor is call with another bound, for what waits in Redis on purpose. The breaker counts its failures all the same.
+// callFor is call with another limit, for calls that take longer. The breaker counts their failures
+// too.
 func (c *Client) callFor(ctx context.Context, bound time.Duration, fn func(context.Context) error) error {
 	if c.breaker.skips() {
 		if c.stop.Err() != nil {
@@ -180,31 +190,42 @@ func (c *Client) callFor(ctx context.Context, bound time.Duration, fn func(conte
 		return store.ErrClosed
 	}
 	switch {
-	case err == nil || isAnswer(err):
+	case err == nil || isAnswer(err) || redis.HasErrorPrefix(err, "TRYAGAIN"): // one slot of a Cluster is on the move
 		c.breaker.success()
-	case ctx.Err() == nil || errors.Is(context.Cause(ctx), store.ErrBudget): // else the caller has gone: that says nothing of Redis
+	// Otherwise the caller has gone, which says nothing about Redis.
+	case ctx.Err() == nil || errors.Is(context.Cause(ctx), store.ErrBudget):
 		c.report(err)
 	}
 	return err
 }
 
-// report counts a failure, and says so when it is the one that opens the breaker.
+// report counts a failure, and logs it if it opens the breaker.
 func (c *Client) report(err error) {
+	err = nameNoFiles(err)
 	if c.breaker.failure(err, c.now()) {
-		c.log.Warn("Redis is skipped until it answers again", "server", c.server, "error", err)
+		c.log.Warn("calls skip Redis until it answers again", "server", c.server, "error", err)
 	}
 }
 
-// isAnswer reports whether an error says nothing bad of Redis itself.
+// nameNoFiles says it in err if the gateway, not Redis, is the cause: no file was left for a
+// connection.
+func nameNoFiles(err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("the gateway has no open files left (ulimit -n): %w", err)
+	}
+	return err
+}
+
+// isAnswer reports whether an error is compatible with a healthy Redis.
 func isAnswer(err error) bool {
 	return errors.Is(err, redis.Nil) || errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") ||
 		redis.HasErrorPrefix(err, "WRONGTYPE") || isFinding(err)
 }
 
-// isFinding reports whether an error is one of this package's results.
+// isFinding reports whether an error is a result of this package.
 func isFinding(err error) bool {
 	for _, finding := range [...]error{
-		store.ErrMiss, store.ErrDamaged, store.ErrOtherKey, store.ErrFenced, store.ErrVariants, store.ErrTooLarge, errGone,
+		store.ErrMiss, store.ErrDamaged, store.ErrOtherKey, store.ErrFenced, store.ErrTooLarge, errGone,
 	} {
 		if errors.Is(err, finding) {
 			return true
@@ -213,7 +234,8 @@ func isFinding(err error) bool {
 	return false
 }
 
-// objectKey is the name of an object's key. What is in the braces is hashed by a cluster, so all that is named by it and a suffix is in one slot.
+// objectKey returns the key of an object. A cluster hashes the part in braces, so all keys that
+// consist of this one and a suffix are in one slot.
 func (c *Client) objectKey(k cachepolicy.Key) string {
 	b := make([]byte, 0, len(c.prefix)+3+2*len(k.Hash))
 	b = append(b, c.prefix...)
@@ -223,5 +245,6 @@ func (c *Client) objectKey(k cachepolicy.Key) string {
 	return string(b)
 }
 
-// fleetKey is the name of a key that all instances share and that belongs to no object. All of these are in one slot.
+// fleetKey returns a key that all instances share and that belongs to no object. All fleet keys are
+// in one slot.
 func (c *Client) fleetKey(name string) string { return c.prefix + ":{fleet}:" + name }

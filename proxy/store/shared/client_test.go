@@ -16,15 +16,23 @@ func echo(c *Client) error {
 	return c.call(context.Background(), func(ctx context.Context) error { return c.rdb.Echo(ctx, "x").Err() })
 }
 
-// slack is what a call may take beyond its timeout on a busy machine.
+// slack is the time that a call may take beyond its timeout on a busy machine.
 const slack = 150 * time.Millisecond
 
-// within fails the test when call takes longer than the timeout of a Client.
+// wakeUps is the maximum number of times that a call waits for another goroutine: it dials, greets,
+// writes and reads.
+const wakeUps = 10
+
+// within fails the test if call takes longer than the timeout of a Client. A timer that runs beside
+// the call measures how late the machine wakes goroutines, so that the check is as strict as the
+// load of the machine allows.
 func within(t *testing.T, call func() error) error {
 	t.Helper()
 	begun := time.Now()
+	late := make(chan time.Duration, 1)
+	time.AfterFunc(testTimeout, func() { late <- time.Since(begun) - testTimeout })
 	err := call()
-	if d := time.Since(begun); d > testTimeout+slack {
+	if d := time.Since(begun); d > testTimeout+slack && d > testTimeout+slack+wakeUps*<-late {
 		t.Errorf("took %v, the timeout is %v: %v", d, testTimeout, err)
 	}
 	return err
@@ -88,7 +96,7 @@ func TestSickRedis(t *testing.T) {
 			write := func() error {
 				return c.call(context.Background(), func(ctx context.Context) error { return c.rdb.Set(ctx, "x", "y", 0).Err() })
 			}
-			eventually(t, write) // a busy machine may keep one waiting
+			eventually(t, write) // a busy machine may delay one
 			test.spoil(s, p)
 			for range 2 * openAt / failureWeight {
 				if err := within(t, write); err == nil {
@@ -117,7 +125,7 @@ func TestSickRedis(t *testing.T) {
 
 func healed(_ *redistest.Server, p *redistest.Proxy) { p.Heal() }
 
-func TestCallersEndIsNoFailure(t *testing.T) {
+func TestCallersCancellationIsNotAFailure(t *testing.T) {
 	_, c := start(t)
 	for range 2 * openAt {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -135,7 +143,7 @@ func TestCallersEndIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestAnswersAreNoFailures(t *testing.T) {
+func TestErrorRepliesAreNotFailures(t *testing.T) {
 	s, c := start(t)
 	s.Must("SET", "s", "x")
 	for range 2 * openAt {

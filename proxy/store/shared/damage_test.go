@@ -12,7 +12,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// stage is an object in Redis that a test does something bad to.
+// stage is an object in Redis that a test damages.
 type stage struct {
 	*redistest.Server
 	c            *Client
@@ -25,7 +25,7 @@ type stage struct {
 // set writes one field of the object behind the client's back.
 func (s *stage) set(field, value string) { s.Must("HSET", s.key, field, value) }
 
-// segments are the names of the object's segments.
+// segments returns the keys of the object's segments.
 func (s *stage) segments() []string { return s.Keys(s.key + ":") }
 
 func flip(s string, bit int) string {
@@ -110,12 +110,13 @@ func TestDamageIsAMiss(t *testing.T) {
 	}
 }
 
-// bit is the other value of a bit.
+// bit returns the other value of a bit.
 func (s *stage) bit(key string, offset int) string {
 	return fmt.Sprint(1 - s.Must("GETBIT", key, fmt.Sprint(offset)).(int64))
 }
 
-// No single flipped bit in anything that Redis holds of an object may change an answer.
+// TestEveryFlipIsFound checks that no single flipped bit in the stored bytes of an object changes a
+// result.
 func TestEveryFlipIsFound(t *testing.T) {
 	k, q := storetest.Key("k"), request("X", "1")
 	e := variant(t, q, strings.Repeat("body", 300), "X")
@@ -142,7 +143,7 @@ func TestEveryFlipIsFound(t *testing.T) {
 	for bit := range 8 * len(index) {
 		list, err := parseIndex(k, flip(index, bit))
 		if inTag := bit/8 >= 2 && bit/8 < indexHead; inTag && errors.Is(err, store.ErrOtherKey) {
-			continue // nothing that it could tell from another key with the same hash
+			continue // indistinguishable from another key with the same hash
 		}
 		if !errors.Is(err, store.ErrDamaged) {
 			t.Fatalf("bit %d of the index: %v, %v", bit, list, err)
@@ -177,7 +178,7 @@ func FuzzUnpack(f *testing.F) {
 		if _, _, err := unpack(k, s); err != nil && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrOtherKey) {
 			t.Fatal(err)
 		}
-		p := &parcel{entry: e} // as if the checksums fitted
+		p := &packedValue{entry: e} // as if the checksums matched
 		if len(s) >= 4 && p.table(s) && p.segments == nil {
 			_ = p.fill([]string{p.rest})
 		}
@@ -193,7 +194,7 @@ func FuzzParseIndex(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(s) >= minRecord {
-			_, _ = parseRecord(s) // as if the checksum fitted
+			_, _ = parseRecord(s) // as if the checksum matched
 		}
 	})
 }

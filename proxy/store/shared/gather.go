@@ -9,30 +9,32 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// gather sends lookups that come at the same time to Redis together. A few round trips are under way at once; what comes meanwhile goes with the next
-// one. A lookup that comes alone goes alone and at once. Under load that halves what a lookup costs this process, most of which is system calls.
+// gather sends concurrent lookups to Redis together. A few round trips are under way at a time.
+// Lookups that arrive meanwhile share the next one. A single lookup is sent at once. Under load
+// this halves the cost of a lookup in this process, because most of the cost is system calls.
 //
-// It serves one server. In a cluster the lookups of one batch go to several, and one that is sick would hold up those for all others.
+// A gather serves one server. In a cluster the lookups of a batch would go to several servers, and
+// a sick one would delay the lookups for the others.
 type gather struct {
 	rdb     redis.UniversalClient
 	timeout time.Duration
 
-	mu     sync.Mutex
-	some   sync.Cond // there is one who waits, or the end has come
-	waits  []*lookup
-	ended  bool
-	flying sync.WaitGroup
+	mu      sync.Mutex
+	ready   sync.Cond // signals a waiting lookup, or the end
+	waiting []*lookup
+	ended   bool
+	running sync.WaitGroup
 }
 
-// gatherTrips is how many go at once.
+// gatherTrips is the number of concurrent round trips.
 const gatherTrips = 2
 
-// maxBatch is how many lookups go together at most.
+// maxBatch limits the lookups in one round trip.
 const maxBatch = 32
 
-// lookup is one that waits. After done it is not changed any more.
+// lookup is one waiting lookup. It does not change after done is closed.
 type lookup struct {
-	ctx    context.Context // of who waits: after its end nobody does
+	ctx    context.Context // the caller's; once it has ended, the caller no longer waits
 	key    string
 	names  []string
 	values []any
@@ -44,9 +46,9 @@ type lookup struct {
 func (g *gather) get(ctx context.Context, key string, names []string) ([]any, error) {
 	l := &lookup{ctx: ctx, key: key, names: names, done: make(chan struct{})}
 	g.mu.Lock()
-	g.waits = append(g.waits, l)
+	g.waiting = append(g.waiting, l)
 	g.mu.Unlock()
-	g.some.Signal()
+	g.ready.Signal()
 	select {
 	case <-l.done:
 		return l.values, l.err
@@ -55,70 +57,74 @@ func (g *gather) get(ctx context.Context, key string, names []string) ([]any, er
 	}
 }
 
-// start begins to make round trips.
+// start starts the goroutines that make the round trips.
 func (g *gather) start() {
-	g.some.L = &g.mu
+	g.ready.L = &g.mu
 	for range gatherTrips {
-		g.flying.Go(g.fly)
+		g.running.Go(g.run)
 	}
 }
 
-// end returns when no more round trips are made. Who waits then does so until its time is over, so calls must have been ended before.
+// end ends the round trips and waits for them. A lookup that still waits then does so until its
+// context ends, so the caller must have ended all calls before.
 func (g *gather) end() {
 	g.mu.Lock()
 	g.ended = true
 	g.mu.Unlock()
-	g.some.Broadcast()
-	g.flying.Wait()
+	g.ready.Broadcast()
+	g.running.Wait()
 }
 
-// fly makes round trips until the end.
-func (g *gather) fly() {
+// run makes round trips until the end.
+func (g *gather) run() {
 	batch := make([]*lookup, 0, maxBatch)
 	for {
-		batch = g.board(batch[:0])
+		batch = g.nextBatch(batch[:0])
 		if batch == nil {
 			return
 		}
-		g.trip(batch)
+		g.roundTrip(batch)
 		clear(batch)
 	}
 }
 
-// board waits until somebody waits, and takes all who do. It is nil at the end.
-func (g *gather) board(batch []*lookup) []*lookup {
+// nextBatch waits for a lookup and returns all waiting ones, up to maxBatch. It returns nil at the
+// end.
+func (g *gather) nextBatch(batch []*lookup) []*lookup {
 	g.mu.Lock()
-	for len(g.waits) == 0 && !g.ended {
-		g.some.Wait()
+	for len(g.waiting) == 0 && !g.ended {
+		g.ready.Wait()
 	}
 	if g.ended {
 		g.mu.Unlock()
 		return nil
 	}
 	g.mu.Unlock()
-	// Whoever is about to come, comes now: without this the first lookup of many would always go alone.
+	// Let other runnable goroutines add their lookups. Without this the first of many lookups would
+	// always go alone.
 	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := 0
-	for n < len(g.waits) && len(batch) < maxBatch {
-		if g.waits[n].ctx.Err() == nil {
-			batch = append(batch, g.waits[n])
+	for n < len(g.waiting) && len(batch) < maxBatch {
+		if g.waiting[n].ctx.Err() == nil {
+			batch = append(batch, g.waiting[n])
 		}
 		n++
 	}
-	rest := copy(g.waits, g.waits[n:])
-	clear(g.waits[rest:])
-	g.waits = g.waits[:rest]
+	rest := copy(g.waiting, g.waiting[n:])
+	clear(g.waiting[rest:])
+	g.waiting = g.waiting[:rest]
 	return batch
 }
 
-// trip makes one round trip. It is bound by a time of its own: that of one lookup must not end the others.
-func (g *gather) trip(batch []*lookup) {
+// roundTrip makes one round trip. It has a timeout of its own, so that the end of one lookup's
+// context does not end the others.
+func (g *gather) roundTrip(batch []*lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 	defer cancel()
 	switch len(batch) {
-	case 0: // another trip took them, or they have gone
+	case 0: // another round trip has taken the lookups, or their callers have gone
 		return
 	case 1:
 		l := batch[0]

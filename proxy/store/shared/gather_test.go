@@ -12,7 +12,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// Lookups that go together come back to whoever made them.
+// TestGatherKeepsApart checks that each caller gets the reply to its own lookup.
 func TestGatherKeepsApart(t *testing.T) {
 	_, c := start(t)
 	const keys, goroutines, rounds = 40, 4 * maxBatch, 20
@@ -43,7 +43,8 @@ func TestGatherKeepsApart(t *testing.T) {
 	wg.Wait()
 }
 
-// One hash of another type spoils no other lookup of its batch, and who leaves takes nobody along.
+// TestGatherSharesNoFate checks that a key of another type fails only its own lookup of the batch,
+// and that a caller that leaves does not affect the others.
 func TestGatherSharesNoFate(t *testing.T) {
 	s, c := start(t)
 	good, bad := storetest.Key("good"), storetest.Key("bad")
@@ -78,7 +79,7 @@ func TestGatherSharesNoFate(t *testing.T) {
 	}
 }
 
-// Many who wait for a Redis that says nothing are all let go in time.
+// TestGatherIsBounded checks that many callers that wait for a silent Redis all return in time.
 func TestGatherIsBounded(t *testing.T) {
 	s := redistest.Start(t)
 	c := dial(t, s.URL())

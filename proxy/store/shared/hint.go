@@ -2,7 +2,6 @@ package shared
 
 import (
 	"iter"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -11,23 +10,25 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// maxHints is how many lists of field names are kept. Each costs a lookup one more field to ask for, which as a rule is not there.
+// maxHints limits the lists of field names. Each list adds one field to every lookup, and that
+// field usually does not exist.
 const maxHints = 8
 
-// hints are the lists of field names on which the variants that this process has seen lately vary. There are few: routes vary on
-// Accept-Encoding, on Accept-Language, on Origin. With them a lookup can name the variant it wants before it knows the object.
+// hints holds the lists of field names on which recently seen variants vary. They are few:
+// routes vary on Accept-Encoding, Accept-Language or Origin. With hints a lookup can name the
+// likely variants before it knows the object.
 type hints struct {
-	lists atomic.Pointer[[]hint] // replaced, never changed
-	mu    sync.Mutex             // held by who replaces it
+	lists atomic.Pointer[[]hint] // replaced as a whole, never changed
+	mu    sync.Mutex             // serialises replacements
 }
 
-// hint is one list, also as the header that asks for its Vary.
+// hint is one list of names, and a Vary with these names.
 type hint struct {
-	names  []string
-	header http.Header
+	names []string
+	vary  cachepolicy.Vary
 }
 
-// learn notes the names of a variant.
+// learn adds the names of a variant.
 func (h *hints) learn(v cachepolicy.Vary) {
 	if v == "" || h.knows(v) {
 		return
@@ -41,7 +42,7 @@ func (h *hints) learn(v cachepolicy.Vary) {
 	if len(names) == 0 {
 		return
 	}
-	next := []hint{{names, http.Header{"Vary": {strings.Join(names, ",")}}}}
+	next := []hint{{names, cachepolicy.Vary(strings.Clone(string(v)))}}
 	if had := h.lists.Load(); had != nil {
 		next = append(next, (*had)[:min(len(*had), maxHints-1)]...)
 	}
@@ -64,7 +65,7 @@ func sameNames(names []string, v cachepolicy.Vary) bool {
 	return i == len(names)
 }
 
-// guesses are what the Vary of the variant for q may be, that of one that does not vary first.
+// guesses yields the possible Vary values of the variant for q. The first is the empty Vary.
 func (h *hints) guesses(q *cachepolicy.Request) iter.Seq[cachepolicy.Vary] {
 	return func(yield func(cachepolicy.Vary) bool) {
 		if !yield("") {
@@ -74,9 +75,8 @@ func (h *hints) guesses(q *cachepolicy.Request) iter.Seq[cachepolicy.Vary] {
 		if lists == nil {
 			return
 		}
-		var rules cachepolicy.Rules // the names are what the rules of a route have left of its Vary
 		for _, hint := range *lists {
-			if v, ok := rules.MakeVary(q, hint.header); ok && !yield(v) {
+			if !yield(hint.vary.For(q)) {
 				return
 			}
 		}

@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	hotFlush  = 10 * time.Second // how often uses are told to the others
-	hotCounts = 1 << 12          // keys that are counted between two flushes; further ones are not
+	hotFlush  = 10 * time.Second // interval at which uses are added to the fleet's list
+	hotCounts = 1 << 12          // maximum number of keys counted between two flushes
 	hotBatch  = 512              // keys in one call
-	hotTime   = time.Second      // for a call that nobody's response waits for
+	hotTime   = time.Second      // limit of a call; no response waits for it
 )
 
-// hotScript adds uses to the fleet's list, and keeps it to its length. KEYS: list, turn. ARGV: length, half-life in ms, then pairs of uses and key.
-// Once in a half-life, whoever comes first halves all counts, so that what was hot yesterday makes room.
+// hotScript adds uses to the fleet's list and trims it. KEYS: list, turn. ARGV: length, half-life
+// in ms, then pairs of uses and key. Once per half-life the first caller halves all counts, so that
+// formerly hot objects leave the list.
 var hotScript = redis.NewScript(`
 for i = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ARGV[2]) then
@@ -31,30 +32,31 @@ redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return redis.call('ZCARD', KEYS[1])`)
 
-// hotHalfLife is the time in which a use comes to count half.
+// hotHalfLife is the time after which a use counts half.
 const hotHalfLife = 5 * time.Minute
 
-// Hot keeps, with the other instances, the list of the objects that are used most, so that one that starts can load them first. It may be used
-// concurrently.
+// Hot maintains the fleet's list of the most used objects. A starting instance loads these objects
+// first. Hot may be used concurrently.
 type Hot struct {
 	c    *Client
-	most int // length of the list
+	most int // maximum length of the list
 
 	mu     sync.Mutex
-	counts map[string]int // by the key's encoding
+	counts map[string]int // by the key's full encoding
 
 	stop    chan struct{}
 	running sync.WaitGroup
 }
 
-// NewHot keeps the list at most keys. Close ends it, before the client's.
+// NewHot returns a Hot whose list has at most the given number of keys. The caller must call Close
+// before closing the client.
 func NewHot(c *Client, most int) *Hot {
 	h := &Hot{c: c, most: most, counts: make(map[string]int), stop: make(chan struct{})}
 	h.running.Go(h.tell)
 	return h
 }
 
-// Close tells what is not told yet, and ends.
+// Close flushes the remaining counts and ends the goroutine.
 func (h *Hot) Close() error {
 	close(h.stop)
 	h.running.Wait()
@@ -84,7 +86,8 @@ func (h *Hot) tell() {
 	}
 }
 
-// flush adds this instance's counts to the list. What can't be told is forgotten: it is a hint, no more.
+// flush adds this instance's counts to the list. If a call fails, its counts are dropped, because
+// the list is only a hint.
 func (h *Hot) flush() {
 	h.mu.Lock()
 	counts := h.counts
@@ -107,10 +110,11 @@ func (h *Hot) add(args []any) {
 	ctx, cancel := context.WithTimeout(context.Background(), hotTime)
 	defer cancel()
 	keys := []string{h.c.fleetKey("hot"), h.c.fleetKey("hot:turn")}
-	_ = h.c.callFor(ctx, hotTime, func(ctx context.Context) error { return hotScript.Run(ctx, h.c.rdb, keys, args...).Err() }) // see flush
+	// Failures are ignored; see flush.
+	_ = h.c.callFor(ctx, hotTime, func(ctx context.Context) error { return hotScript.Run(ctx, h.c.rdb, keys, args...).Err() })
 }
 
-// Hottest gives the keys that are used most, the most used first.
+// Hottest returns the most used keys, in descending order of use.
 func (h *Hot) Hottest(ctx context.Context) ([]cachepolicy.Key, error) {
 	var list []string
 	err := h.c.callFor(ctx, hotTime, func(ctx context.Context) (err error) {
@@ -118,7 +122,7 @@ func (h *Hot) Hottest(ctx context.Context) ([]cachepolicy.Key, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("asking for the keys that are used most: %w", err)
+		return nil, fmt.Errorf("reading the most used keys: %w", err)
 	}
 	keys := make([]cachepolicy.Key, len(list))
 	for i, full := range list {
@@ -127,7 +131,8 @@ func (h *Hot) Hottest(ctx context.Context) ([]cachepolicy.Key, error) {
 	return keys, nil
 }
 
-// Load reads the objects that are used most and hands them to take, until all are read or ctx is done. It returns how many there were.
+// Load reads the most used objects and passes them to take, until all are read or ctx is done. It
+// returns the number of objects.
 func (h *Hot) Load(ctx context.Context, take func(*store.Object)) (int, error) {
 	keys, err := h.Hottest(ctx)
 	if err != nil {

@@ -12,26 +12,28 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// An object in Redis is one hash. Its field "i" is the index, its fields "v" + id are the variants. The index is
+// An object in Redis is one hash. Its field "i" is the index, its fields "v" + id are the variants.
+// The index is
 //
 //	mark and version, 2 bytes
-//	the tag of the key, 8 bytes: what a script compares to tell another key with the same hash
+//	the tag of the key, 8 bytes: lets a script detect another key with the same hash
 //	a record per variant, the newest first
 //
 // and a record, with big-endian numbers of fixed size,
 //
 //	 0  length of the record, 2 bytes
-//	 2  id, 8 bytes: of the variant's Vary, the same for each response that takes its place
-//	10  stamp, 8 bytes: of the very response
+//	 2  id, 8 bytes: of the variant's Vary, equal for all responses that replace each other
+//	10  stamp, 8 bytes: of this response
 //	18  nonce, 4 bytes: in the names of the keys of its segments
 //	22  number of segments, 2 bytes
 //	24  fence, 4 + 4 bytes
-//	32  when it is past its windows, 8 bytes, milliseconds since 1970
-//	40  when it may be forgotten, 8 bytes
-//	48  what Select looks at: Seq, 8 bytes; Date, 8 + 4 bytes; length of Vary, 2 bytes; Vary; Language
-//	    xxhash64 of the tag and of all that, 8 bytes
+//	32  end of its windows, 8 bytes, milliseconds since 1970
+//	40  expiry, 8 bytes, milliseconds since 1970
+//	48  input of Select: Seq, 8 bytes; Date, 8 + 4 bytes; length of Vary, 2 bytes; Vary; Language
+//	    xxhash64 of the tag and everything before, 8 bytes
 //
-// Scripts read records up to offset 48 and keep them whole, so that those who write and read them can check them.
+// Scripts parse records up to offset 48 and copy them as a whole, so that the instances can verify
+// them.
 const (
 	indexField   = "i"
 	variantField = "v"
@@ -50,27 +52,28 @@ const (
 	maxSegments  = math.MaxUint16
 )
 
-// record is what the index says of a variant.
+// record is a variant's entry in the index.
 type record struct {
 	id       [idSize]byte
 	stamp    uint64
 	nonce    uint32
 	segments int
-	meta     cachepolicy.Meta // with what Select looks at, and no more
+	meta     cachepolicy.Meta // only the fields that Select reads
 }
 
-// Facts is what Select looks at.
+// Facts returns the fields that Select reads.
 func (r *record) Facts() *cachepolicy.Meta { return &r.meta }
 
 func (r *record) field() string { return variantField + string(r.id[:]) }
 
-// tagOf is what stands for the whole key in the index.
+// tagOf returns a hash of the whole key, which stands for the key in the index.
 func tagOf(k cachepolicy.Key) (tag [tagSize]byte) {
 	binary.BigEndian.PutUint64(tag[:], xxhash.Sum64String(k.Full))
 	return tag
 }
 
-// idOf names the variant with that Vary within an object. Should two have one id, each takes the other's place and neither is taken for it.
+// idOf returns the identifier of the variant with that Vary within an object. If two Vary values
+// have the same id, each variant replaces the other, and a lookup never confuses them.
 func idOf(v cachepolicy.Vary) (id [idSize]byte) {
 	binary.BigEndian.PutUint64(id[:], xxhash.Sum64String(string(v)))
 	return id
@@ -96,13 +99,13 @@ func appendRecord(dst []byte, tag [tagSize]byte, e *store.Entry, nonce uint32, s
 	dst = append(dst, e.Language...)
 	size := len(dst) - start + sumSize
 	if size > math.MaxUint16 || segments > maxSegments {
-		return dst[:start], fmt.Errorf("%w: %d bytes of what it varies on, %d segments", store.ErrTooLarge, len(e.Vary), segments)
+		return dst[:start], fmt.Errorf("%w: a Vary of %d bytes, %d segments", store.ErrTooLarge, len(e.Vary), segments)
 	}
 	binary.BigEndian.PutUint16(dst[start:], uint16(size))
 	return binary.BigEndian.AppendUint64(dst, recordSum(tag, string(dst[start:]))), nil
 }
 
-// milliseconds counts from 1970, and has no number before that.
+// milliseconds returns the milliseconds since 1970, and 0 for an earlier time.
 func milliseconds(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }
 
 func recordSum(tag [tagSize]byte, body string) uint64 {
@@ -113,10 +116,10 @@ func recordSum(tag [tagSize]byte, body string) uint64 {
 	return d.Sum64()
 }
 
-// parseIndex reads the index of k's object. The error is ErrDamaged or ErrOtherKey.
+// parseIndex decodes the index of k's object. The error is ErrDamaged or ErrOtherKey.
 func parseIndex(k cachepolicy.Key, s string) ([]*record, error) {
 	if len(s) < indexHead || s[0] != indexMark || s[1] != indexVersion {
-		return nil, fmt.Errorf("%w: no index of version %d", store.ErrDamaged, indexVersion)
+		return nil, fmt.Errorf("%w: not an index of version %d", store.ErrDamaged, indexVersion)
 	}
 	tag := tagOf(k)
 	if s[2:indexHead] != string(tag[:]) {
@@ -126,11 +129,11 @@ func parseIndex(k cachepolicy.Key, s string) ([]*record, error) {
 	list := make([]*record, 0, 1)
 	for s != "" {
 		if len(s) < minRecord {
-			return nil, fmt.Errorf("%w: the index is cut short", store.ErrDamaged)
+			return nil, fmt.Errorf("%w: the index is truncated", store.ErrDamaged)
 		}
 		n := int(uint16At(s, 0))
 		if n < minRecord || n > len(s) || uint64At(s, n-sumSize) != recordSum(tag, s[:n-sumSize]) {
-			return nil, fmt.Errorf("%w: a checksum of the index does not fit", store.ErrDamaged)
+			return nil, fmt.Errorf("%w: checksum mismatch in the index", store.ErrDamaged)
 		}
 		r, ok := parseRecord(s[:n-sumSize])
 		if !ok {
@@ -142,7 +145,7 @@ func parseIndex(k cachepolicy.Key, s string) ([]*record, error) {
 	return list, nil
 }
 
-// parseRecord reads a record that has been checked, without its sum.
+// parseRecord decodes a record whose checksum has been verified and cut off.
 func parseRecord(s string) (*record, bool) {
 	vary := int(uint16At(s, offsetVary-2))
 	if vary > len(s)-offsetVary {
@@ -161,7 +164,7 @@ func parseRecord(s string) (*record, bool) {
 	return r, true
 }
 
-// These are encoding/binary's for strings, which copy nothing.
+// These are the functions of encoding/binary for strings, without a copy.
 func uint16At(s string, i int) uint16 { return uint16(s[i])<<8 | uint16(s[i+1]) }
 func uint32At(s string, i int) uint32 { return uint32(uint16At(s, i))<<16 | uint32(uint16At(s, i+2)) }
 func uint64At(s string, i int) uint64 { return uint64(uint32At(s, i))<<32 | uint64(uint32At(s, i+4)) }

@@ -15,16 +15,20 @@ import (
 )
 
 const (
-	// leaseFor is how long a lease lasts if it is not prolonged: so long do the others wait for an instance that has died.
-	leaseFor = 2 * time.Second
-	// fenceFor is how long the last token of an object is kept. When it is gone the clock of Redis makes later ones greater all the same.
+	// leaseFor is the duration of a lease without renewal. Other instances wait this long for an
+	// instance that has died.
+	leaseFor = time.Second
+	// fenceFor is how long the last token of an object is kept. Later tokens are greater even
+	// without it, because they follow the clock of Redis.
 	fenceFor = time.Hour
 )
 
-// acquireScript takes a lease, or enters the instance among those that are told of its end. KEYS: lease, fence, waiters. ARGV: instance, time
-// to live and to keep the fence in ms. It returns 1 and the token, or 0 and how long the holder's lease has still to live.
+// acquireScript takes a lease, or adds the instance to those that are told of its end. KEYS: lease,
+// fence, waiters. ARGV: instance, duration of the lease and of the fence in ms. It returns 1 and
+// the token, or 0 and the remaining time of the holder's lease.
 //
-// Tokens are microseconds of the server's clock, and always greater than the last: they stay in order even where the counter was lost.
+// Tokens are microseconds of the server's clock, and always greater than the last one. They stay in
+// order even if the last token was lost.
 var acquireScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
 	redis.call('SADD', KEYS[3], ARGV[1])
@@ -40,7 +44,8 @@ redis.call('SET', KEYS[2], text, 'PX', ARGV[3])
 redis.call('SET', KEYS[1], text, 'PX', ARGV[2])
 return {1, text}`)
 
-// fenceScript gives the next token without a lease. KEYS: fence. ARGV: time to keep it in ms.
+// fenceScript returns the next token without a lease. KEYS: fence. ARGV: duration of the fence in
+// ms.
 var fenceScript = redis.NewScript(`
 local clock = redis.call('TIME')
 local token = clock[1] * 1000000 + clock[2]
@@ -50,13 +55,14 @@ local text = string.format('%.0f', token)
 redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
 return text`)
 
-// extendScript prolongs a lease that is still held. KEYS: lease. ARGV: token, ms.
+// extendScript extends a lease that is still held. KEYS: lease. ARGV: token, ms.
 var extendScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
 
-// releaseScript ends a lease and tells those who wait. KEYS: lease, waiters. ARGV: token, the beginning of the channels' names, message. A holder
-// whose lease has gone to another tells nobody: they wait for the other.
+// releaseScript ends a lease and notifies the waiting instances. KEYS: lease, waiters. ARGV: token,
+// prefix of the channels' names, message. If the lease has gone to another holder, the script
+// notifies no instance: they wait for the new holder.
 var releaseScript = redis.NewScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -66,10 +72,11 @@ redis.call('DEL', KEYS[2])
 for _, instance in ipairs(waiting) do redis.call('PUBLISH', ARGV[2] .. instance, ARGV[3]) end
 return #waiting`)
 
-// errHeld is the finding that another instance holds the lease.
+// errHeld means that another instance holds the lease.
 var errHeld = errors.New("shared: the lease is held")
 
-// Lease is the right to fill one thing for all instances. It is kept alive until Release. It may be used concurrently.
+// Lease is the right to fill a key on behalf of all instances. It is renewed until Release. It may
+// be used concurrently.
 type Lease struct {
 	c      *Client
 	keys   [3]string // lease, fence, waiters
@@ -79,18 +86,20 @@ type Lease struct {
 	ended  chan struct{}
 }
 
-// leaseKeys are the names of what belongs to the lease of one flight of an object, all in the object's slot.
+// leaseKeys returns the keys of the lease of one flight of an object. All are in the object's slot.
 func (c *Client) leaseKeys(k cachepolicy.Key, flight string) [3]string {
 	object := c.objectKey(k)
 	return [3]string{object + ":l:" + flight, object + ":fence", object + ":w:" + flight}
 }
 
-// Acquire takes the lease on the filling of one thing: flight tells apart the fills of an object that bring different responses. It returns either
-// the lease, or a Wait for the end of another instance's. An error means that there is no knowing: the caller goes on without the others.
+// Acquire takes the lease for a fill. flight distinguishes fills of one object that fetch different
+// responses. Acquire returns the lease, or a Wait for the end of another instance's lease. If it
+// returns an error, the state of the lease is unknown, and the caller fills without coordination.
 func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (*Lease, *Wait, error) {
 	keys := l.c.leaseKeys(k, flight)
 	topic := keys[0]
-	// The place to be told at is there before the holder can know of it: its word can't come too early.
+	// Register before asking: the holder learns of this instance only by the script, so its message
+	// can't arrive too early.
 	w := l.await(topic)
 	var (
 		token uint64
@@ -106,12 +115,12 @@ func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) 
 		if held = errors.Is(err, errHeld); held {
 			return nil
 		}
-		return err // what makes no sense counts against Redis
+		return err // an unintelligible reply counts against Redis
 	})
 	switch {
 	case err != nil:
 		w.Leave()
-		return nil, nil, fmt.Errorf("asking for a lease: %w", err)
+		return nil, nil, fmt.Errorf("acquiring a lease: %w", err)
 	case held:
 		w.expires = time.Duration(left) * time.Millisecond
 		return nil, w, nil
@@ -120,7 +129,7 @@ func (l *Leases) Acquire(ctx context.Context, k cachepolicy.Key, flight string) 
 	return l.hold(keys, topic, token), nil, nil
 }
 
-// Fence gives a token that is greater than those of all leases on the object so far.
+// Fence returns a token that is greater than those of all leases on the object so far.
 func (l *Leases) Fence(ctx context.Context, k cachepolicy.Key) (token uint64, err error) {
 	err = l.c.call(ctx, func(ctx context.Context) error {
 		text, err := fenceScript.Run(ctx, l.c.rdb, []string{l.c.leaseKeys(k, "")[1]}, fenceFor.Milliseconds()).Text()
@@ -130,15 +139,15 @@ func (l *Leases) Fence(ctx context.Context, k cachepolicy.Key) (token uint64, er
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("asking for a token: %w", err)
+		return 0, fmt.Errorf("reading a fencing token: %w", err)
 	}
 	return token, nil
 }
 
-// parseAcquired reads what acquireScript says.
+// parseAcquired decodes the reply of acquireScript.
 func parseAcquired(reply []any) (token uint64, left int64, err error) {
 	if len(reply) != 2 {
-		return 0, 0, fmt.Errorf("the answer has %d values", len(reply))
+		return 0, 0, fmt.Errorf("unexpected reply of %d values", len(reply))
 	}
 	got, isNumber := reply[0].(int64)
 	left, isTime := reply[1].(int64)
@@ -147,15 +156,15 @@ func parseAcquired(reply []any) (token uint64, left int64, err error) {
 	case isNumber && got == 0 && isTime && left >= 0:
 		return 0, left, errHeld
 	case !isNumber || got != 1 || !isToken:
-		return 0, 0, errors.New("the answer is none of a lease")
+		return 0, 0, errors.New("unexpected reply about a lease")
 	}
 	if token, err = strconv.ParseUint(text, 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("the token %q is no number", text)
+		return 0, 0, fmt.Errorf("the token %q is not a number", text)
 	}
 	return token, 0, nil
 }
 
-// hold keeps a lease alive until it is released or its client ends.
+// hold keeps a lease alive until it is released or its client is closed.
 func (l *Leases) hold(keys [3]string, topic string, token uint64) *Lease {
 	ctx, cancel := context.WithCancel(l.c.stop)
 	lease := &Lease{c: l.c, keys: keys, topic: topic, token: token, cancel: cancel, ended: make(chan struct{})}
@@ -163,7 +172,8 @@ func (l *Leases) hold(keys [3]string, topic string, token uint64) *Lease {
 	return lease
 }
 
-// keep prolongs the lease three times in its life. One that was lost is not taken again: the token tells the store which fill is newer.
+// keep renews the lease three times in its duration. It does not retake a lost lease: the token
+// tells the store which fill is newer.
 func (l *Lease) keep(ctx context.Context) {
 	defer close(l.ended)
 	tick := time.NewTicker(leaseFor / 3)
@@ -180,12 +190,12 @@ func (l *Lease) keep(ctx context.Context) {
 	}
 }
 
-// Token orders the leases on one object: what was stored under a greater one is newer.
+// Token returns the fencing token. An entry that was stored under a greater token is newer.
 func (l *Lease) Token() uint64 { return l.token }
 
 func (l *Lease) text() string { return strconv.FormatUint(l.token, 10) }
 
-// Release gives the lease back and tells those who wait what has come of it.
+// Release ends the lease and tells the waiting instances its result.
 func (l *Lease) Release(ctx context.Context, r store.LeaseResult) error {
 	l.cancel()
 	<-l.ended
@@ -199,10 +209,10 @@ func (l *Lease) Release(ctx context.Context, r store.LeaseResult) error {
 	return nil
 }
 
-// wakeChannel is the channel on which an instance is told of the end of leases.
+// wakeChannel returns the channel on which an instance receives the ends of leases.
 func (c *Client) wakeChannel(instance string) string { return c.fleetKey("wake:") + instance }
 
-// message says that the lease of a topic has ended.
+// message encodes the end of the lease of a topic.
 func message(topic string, r store.LeaseResult) string { return strconv.Itoa(int(r)) + " " + topic }
 
 // parseMessage is the inverse of message.

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,12 +13,12 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// leases makes an instance of a fleet.
+// leases returns the Leases of an instance.
 func leases(t *testing.T, url string) *Leases {
 	t.Helper()
 	l := NewLeases(dial(t, url))
 	t.Cleanup(func() { _ = l.Close() })
-	eventually(t, func() error { // until the channel is subscribed to, word may be lost
+	eventually(t, func() error { // messages may be lost until the channel is subscribed to
 		n, err := l.c.rdb.PubSubNumSub(context.Background(), l.c.wakeChannel(l.c.instance)).Result()
 		if err == nil && n[l.c.wakeChannel(l.c.instance)] == 0 {
 			err = context.DeadlineExceeded
@@ -60,7 +61,7 @@ func TestLeaseIsHeldByOne(t *testing.T) {
 	}
 }
 
-func TestLeaseOfTheDeadRunsOut(t *testing.T) {
+func TestLeaseOfDeadInstanceExpires(t *testing.T) {
 	url := redistest.Start(t).URL()
 	a, b := leases(t, url), leases(t, url)
 	ctx := context.Background()
@@ -68,7 +69,7 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lease.cancel() // as if its process had ended: nobody prolongs it, nobody tells
+	lease.cancel() // as if its process had died: the lease is neither renewed nor released
 	_, wait, err := b.Acquire(ctx, leaseKey, "f")
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +88,7 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	if second.Token() <= lease.Token() {
 		t.Errorf("the later token %d is not above %d", second.Token(), lease.Token())
 	}
-	// The dead one comes back and believes that it holds the lease still.
+	// The dead instance returns and believes that it still holds the lease.
 	if err := lease.Release(ctx, store.Filled); err != nil {
 		t.Error(err)
 	}
@@ -101,7 +102,51 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	}
 }
 
-func TestLeaseIsProlonged(t *testing.T) {
+// TestWaitingEndsWithRedis makes an instance wait for a lease while Redis is lost. It must not wait
+// until the lease would have expired.
+func TestWaitingEndsWithRedis(t *testing.T) {
+	for name, lose := range map[string]func(*redistest.Server){
+		"stopped": func(s *redistest.Server) { s.Stop() },
+		"paused":  func(s *redistest.Server) { s.Pause() },
+		"flushed": func(s *redistest.Server) { s.Must("FLUSHALL") },
+		"evicted": func(s *redistest.Server) {
+			for _, key := range s.Keys("penstock:{") {
+				if strings.Contains(key, ":l:") {
+					s.Must("DEL", key)
+				}
+			}
+		},
+		"restarted empty": func(s *redistest.Server) { s.Restart() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			a, b := leases(t, s.URL()), leases(t, s.URL())
+			lease, _, err := a.Acquire(t.Context(), leaseKey, "f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, wait, err := b.Acquire(t.Context(), leaseKey, "f")
+			if err != nil || wait == nil {
+				t.Fatalf("%v, %v", wait, err)
+			}
+			wait.expires = time.Hour
+			lose(s)
+			begun := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if r := wait.For(ctx); r != store.Vanished || ctx.Err() != nil {
+				t.Errorf("is told %v after %v", r, time.Since(begun))
+			}
+			t.Logf("after %v", time.Since(begun).Round(time.Millisecond))
+			if name == "paused" {
+				s.Resume()
+			}
+			_ = lease.Release(t.Context(), store.Failed)
+		})
+	}
+}
+
+func TestLeaseIsRenewed(t *testing.T) {
 	url := redistest.Start(t).URL()
 	a, b := leases(t, url), leases(t, url)
 	ctx := context.Background()
@@ -109,7 +154,7 @@ func TestLeaseIsProlonged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(leaseFor + leaseFor/4) // the clock is Redis' own
+	time.Sleep(leaseFor + leaseFor/4) // the clock is Redis's own
 	_, wait, err := b.Acquire(ctx, leaseKey, "f")
 	if err != nil || wait == nil {
 		t.Fatalf("a lease in use ran out: %v", err)
@@ -120,7 +165,8 @@ func TestLeaseIsProlonged(t *testing.T) {
 	}
 }
 
-// TestLeaseHerd has many instances ask for one thing again and again: never two hold it, and all get it in the end.
+// TestLeaseHerd makes many instances ask for one lease again and again: never do two hold it, and
+// each gets it in the end.
 func TestLeaseHerd(t *testing.T) {
 	url := redistest.Start(t).URL()
 	var holding, fills atomic.Int32
@@ -198,7 +244,8 @@ func TestLeaseInCluster(t *testing.T) {
 	}
 }
 
-// TestFenceBetweenLeases: its tokens are greater than those of the leases before, and less than those of the leases after.
+// TestFenceBetweenLeases checks that the tokens of Fence are greater than those of earlier leases
+// and less than those of later ones.
 func TestFenceBetweenLeases(t *testing.T) {
 	_, c := start(t)
 	l := NewLeases(c)

@@ -7,7 +7,8 @@ import (
 	"github.com/penstock/penstock/proxy/store/storetest"
 )
 
-// What an object takes in Redis beyond its body, by MEMORY USAGE: key, hash, index, metadata, head.
+// TestMemoryPerObject measures the memory of an object in Redis beyond its body, with MEMORY USAGE:
+// key, hash, index, metadata, head.
 func TestMemoryPerObject(t *testing.T) {
 	s, c := start(t)
 	for _, size := range []int{1 << 10, 16 << 10, 300 << 10} {

@@ -14,39 +14,42 @@ import (
 )
 
 const (
-	defaultWait = 2 * time.Second // for acknowledgements, where the caller names no other
-	publishTime = time.Second     // for telling Redis of a purge: nobody's response waits for it
-	maxPending  = 4096            // targets that are kept for the others while Redis is away
+	defaultWait = 2 * time.Second // for acknowledgements, unless the caller sets another limit
+	publishTime = time.Second     // for publishing a purge; no response waits for it
+	maxPending  = 4096            // targets kept for the other instances while Redis is down
 )
 
-// limits are how much of the history is kept in Redis.
+// limits are the limits of the history in Redis.
 type limits struct {
 	stream, marks, objects int
 	window                 time.Duration
 }
 
-// Purges is this instance's part in the history of purges that the fleet has in common. It reads the history on a connection of its own, and
-// applies each purge to the instance's Epochs.
+// Purges connects this instance to the fleet's history of purges. It reads the history on a
+// connection of its own, and applies each purge to the instance's Epochs.
 //
-// While the instance is cut off from Redis it goes on serving what its memory holds, and may fill it: responses that others have purged meanwhile are
-// among it, which is the price of answering at all. What it fills then carries the last epoch that it knew, so what it missed hits that too. On being
-// back it applies all that it missed before Current is true again; until then the shared tier must not be read nor written, because what is there
-// can't be judged yet.
+// If an instance is cut off from Redis, it continues to serve and fill its memory for
+// Config.MaxCutOff. Meanwhile it may serve responses that other instances have purged, and their
+// purges report it as missing. After that time its Epochs return Doubtful for every stored
+// response. Its fills carry the last epoch that it knew, so the purges that it missed hit them too.
+// After reconnecting it applies all missed purges before Current returns true again. Until then the
+// shared tier must not be read or written, because the fate of its entries is unknown.
 type Purges struct {
 	client *Client
 	epochs *store.Epochs
 	apply  func(store.Purge)
 	limits limits
-	rdb    redis.UniversalClient // for what waits in Redis
+	rdb    redis.UniversalClient // for blocking commands
 
-	scripts struct{ purge, sync, live, acknowledge *redis.Script }
+	scripts struct{ purge, sync, live, acknowledge, leave *redis.Script }
 
-	syncing sync.Mutex // held while Redis is asked where the history stands
-	mu      sync.Mutex // guards what follows; never held while Redis is waited for
-	place   place
-	goal    uint64              // the place at which the reading is current
-	own     map[uint64]struct{} // purges of this instance that were applied ahead of the stream, by seq
-	pending []store.Purge       // made while Redis was away
+	syncing  sync.Mutex // held during a sync
+	mu       sync.Mutex // guards the fields below; never held during a call to Redis
+	position position
+	goal     uint64              // seq at which the reading is current
+	own      map[uint64]struct{} // seqs of this instance's purges that were applied ahead of the stream
+	pending  []store.Purge       // made while Redis was down
+	members  members
 
 	current atomic.Bool
 	states  states
@@ -58,9 +61,10 @@ type Purges struct {
 	closing sync.Once
 }
 
-// NewPurges begins to read the history into epochs. apply is called for each purge after epochs knows it, by one goroutine at a time; it must not
-// block. It is also called for objects of which only the state of the history tells that they were purged. Close ends the reading; it must come
-// before that of c.
+// NewPurges starts to read the history into epochs. apply is called for each purge after epochs
+// knows it, by one goroutine at a time; it must not block. It is also called for objects whose
+// purge is known only from the contents of the history. The caller must call Close before closing
+// c.
 func NewPurges(c *Client, epochs *store.Epochs, apply func(store.Purge)) *Purges {
 	return newPurges(c, epochs, apply, limits{stream: 1 << 14, marks: 1 << 15, objects: 1 << 15, window: store.ObjectWindow})
 }
@@ -75,6 +79,10 @@ func newPurges(c *Client, epochs *store.Epochs, apply func(store.Purge), l limit
 	p.rdb = c.where.open(o)
 	p.scripts.purge, p.scripts.sync = redis.NewScript(scriptPurge), redis.NewScript(scriptSync)
 	p.scripts.live, p.scripts.acknowledge = redis.NewScript(scriptLive), redis.NewScript(scriptAcknowledge)
+	p.scripts.leave = redis.NewScript(scriptLeave)
+	if c.maxCutOff > 0 {
+		epochs.TrustUntil(time.Time{}) // until the history has been read
+	}
 	p.waiters.init()
 	p.states.cut(c.now(), nil)
 	p.stop, p.cancel = context.WithCancel(context.Background())
@@ -83,7 +91,7 @@ func newPurges(c *Client, epochs *store.Epochs, apply func(store.Purge), l limit
 	return p
 }
 
-// Close ends the reading, and tells the others that they need not wait for this instance any more.
+// Close ends the reading, and the membership, so that purges no longer wait for this instance.
 func (p *Purges) Close() error {
 	var err error
 	p.closing.Do(func() {
@@ -101,13 +109,15 @@ func (p *Purges) leave() {
 	if p.client.breaker.skips() {
 		return
 	}
-	_ = p.client.rdb.ZRem(ctx, p.client.fleetKey("instances"), p.client.instance).Err() // else it is waited for until its time is over
+	keys := []string{p.client.fleetKey("history"), p.client.fleetKey("instances")}
+	// If it fails, purges wait for this instance until its membership expires.
+	_ = p.scripts.leave.Run(ctx, p.client.rdb, keys, p.client.instance).Err()
 }
 
-// Current reports whether all purges that Redis knew of when the connection to it was made have been applied.
+// Current reports whether all purges that Redis knew at the last connect have been applied.
 func (p *Purges) Current() bool { return p.current.Load() }
 
-// keys are those of the scripts, in their order.
+// keys returns the keys of the scripts in their order.
 func (p *Purges) keys() []string {
 	names := []string{"history", "stream", "marks", "objects", "times", "instances"}
 	for i, name := range names {
@@ -116,10 +126,12 @@ func (p *Purges) keys() []string {
 	return names
 }
 
-// Purge makes a purge, of which Epoch and At are filled in, known to all instances, and waits until all that live have applied it, but no longer than
-// wait (0: two seconds), and than that again for Redis itself. Those that have not said so by then are in the report; they will apply it all the
-// same. When Redis is away the purge holds on this instance alone, and the error is a store.ErrUnreached. Such purges are published when Redis is
-// back, should this instance still run then.
+// Purge makes a purge known to all instances and waits until all live instances have applied it,
+// but at most for wait (0 means two seconds), plus the same time for Redis itself. It sets Epoch
+// and At. The report lists the instances that have not confirmed in time; they will apply the purge
+// later. If Redis is down, the purge takes effect on this instance only, and the error is a
+// store.ErrUnreached. Such purges are published when Redis is back, if this instance still runs
+// then.
 func (p *Purges) Purge(ctx context.Context, purge store.Purge, wait time.Duration) (store.Report, error) {
 	if err := purge.Check(); err != nil {
 		return store.Report{}, err
@@ -130,33 +142,34 @@ func (p *Purges) Purge(ctx context.Context, purge store.Purge, wait time.Duratio
 	if wait <= 0 {
 		wait = defaultWait
 	}
-	began := time.Now() // Took is a length of time: the clock of responses is not asked
+	began := time.Now() // Took is a duration, so the clock of responses is not used
 	purge.At = p.client.now()
 	w := p.waiters.enter(wait)
 	defer p.waiters.leave(w)
 	epoch, live, err := p.publish(ctx, purge, w.id, min(wait, publishTime))
 	if err != nil {
-		return p.alone(purge, began, err)
+		return p.purgeLocally(purge, began, err)
 	}
 	purge.Epoch = epoch
 	if err := p.applyOwn(ctx, purge); err != nil {
-		p.client.log.Warn("this instance applies a purge only when it can read the history", "error", err)
+		p.client.log.Warn("this instance will apply a purge after it has read the history", "error", err)
 	}
 	report := p.await(ctx, w, live, wait)
 	report.Epoch, report.Took = epoch, time.Since(began)
 	return report, nil
 }
 
-// publish enters a purge into the history, and returns its epoch and who must apply it.
+// publish adds a purge to the history. It returns its epoch and the instances that must apply it.
 func (p *Purges) publish(ctx context.Context, purge store.Purge, id string, bound time.Duration) (store.Epoch, []string, error) {
 	soft := 0
 	if purge.Soft {
 		soft = 1
 	}
 	l := p.limits
+	era, run, members := p.known()
 	args := []any{
-		strconv.FormatUint(store.NewEra(), 10), l.stream, l.marks, l.objects, l.window.Milliseconds(),
-		purge.At.UnixMilli(), soft, encodeTargets(purge.Targets), p.client.instance, id,
+		p.nextEra(era), strconv.FormatUint(era, 10), l.stream, l.marks, l.objects, l.window.Milliseconds(),
+		purge.At.UnixMilli(), soft, encodeTargets(purge.Targets), p.client.instance, id, run, members,
 	}
 	for _, t := range purge.Targets {
 		args = append(args, member(t, purge.Soft))
@@ -172,16 +185,21 @@ func (p *Purges) publish(ctx context.Context, purge store.Purge, id string, boun
 	return parsePublished(reply)
 }
 
+// nextEra returns the name of the era that begins if the history is lost.
+func (p *Purges) nextEra(known uint64) string {
+	return strconv.FormatUint(store.NewEra(p.client.now(), known), 10)
+}
+
 func parsePublished(reply []any) (epoch store.Epoch, live []string, err error) {
 	if len(reply) != 3 {
-		return epoch, nil, fmt.Errorf("shared: reply of %d parts to a purge", len(reply))
+		return epoch, nil, fmt.Errorf("shared: unexpected purge reply of %d parts", len(reply))
 	}
 	era, _ := reply[0].(string)
 	seq, _ := reply[1].(string)
 	n, errEra := strconv.ParseUint(era, 10, 64)
 	m, errSeq := strconv.ParseUint(seq, 10, 64)
 	if errEra != nil || errSeq != nil {
-		return epoch, nil, fmt.Errorf("shared: reply %.50q %.50q to a purge", era, seq)
+		return epoch, nil, fmt.Errorf("shared: unexpected purge reply %.50q %.50q", era, seq)
 	}
 	return store.FleetEpoch(n, m), texts(reply[2]), nil
 }
@@ -197,20 +215,22 @@ func texts(reply any) []string {
 	return names
 }
 
-// applyOwn applies a purge that this instance has published, ahead of the stream: whoever asked for it sees its effect when Purge returns.
+// applyOwn applies a purge that this instance has published, ahead of the stream, so that it is in
+// effect when Purge returns.
 func (p *Purges) applyOwn(ctx context.Context, purge store.Purge) error {
 	if p.applyAhead(purge) {
 		return nil
 	}
-	return p.sync(ctx) // the history has begun anew
+	return p.sync(ctx) // a new era has begun
 }
 
-// applyAhead reports false when the purge is of another era than is known.
+// applyAhead applies a purge ahead of the stream. It reports false if the purge belongs to another
+// era than the known one.
 func (p *Purges) applyAhead(purge store.Purge) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if purge.Epoch.Era == p.place.era && purge.Epoch.Fleet() <= p.place.seq {
-		return true // the stream was quicker
+	if purge.Epoch.Era == p.position.era && purge.Epoch.Fleet() <= p.position.seq {
+		return true // the stream was faster
 	}
 	if !p.epochs.Apply(purge) {
 		return false
@@ -220,33 +240,34 @@ func (p *Purges) applyAhead(purge store.Purge) bool {
 	return true
 }
 
-// alone is Purge without Redis.
-func (p *Purges) alone(purge store.Purge, began time.Time, cause error) (store.Report, error) {
+// purgeLocally applies a purge without Redis and keeps it for the other instances.
+func (p *Purges) purgeLocally(purge store.Purge, began time.Time, cause error) (store.Report, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	purge = p.epochs.ApplyLocal(purge)
 	p.apply(purge)
-	p.remember(purge)
+	p.keepForOthers(purge)
 	return store.Report{Epoch: purge.Epoch, Instances: 1, Applied: 1, Took: time.Since(began)},
 		fmt.Errorf("%w (%w); repeat it when Redis answers again, which /readyz shows", store.ErrUnreached, cause)
 }
 
-// remember keeps a purge for the others. The lock is held.
-func (p *Purges) remember(purge store.Purge) {
+// keepForOthers queues a purge for publication. The caller holds the lock.
+func (p *Purges) keepForOthers(purge store.Purge) {
 	n := len(purge.Targets)
 	for i := range p.pending {
 		n += len(p.pending[i].Targets)
 	}
 	if n > maxPending {
-		// Nothing that was purged may come back for want of room: the others purge everything instead.
-		p.client.log.Warn("too many purges were made while Redis was away to tell them one by one: the others will purge everything")
+		// Replace the queue by one purge of everything, so that no purged response comes back for
+		// lack of room.
+		p.client.log.Warn("too many purges were made while Redis was down to publish them one by one; the other instances will purge everything")
 		p.pending = []store.Purge{{At: purge.At, Targets: everything()}}
 		return
 	}
 	p.pending = append(p.pending, purge)
 }
 
-// publishPending tells the others of the purges that were made while Redis was away.
+// publishPending publishes the purges that were made while Redis was down.
 func (p *Purges) publishPending(ctx context.Context) error {
 	for {
 		p.mu.Lock()
@@ -260,8 +281,9 @@ func (p *Purges) publishPending(ctx context.Context) error {
 			return err
 		}
 		p.mu.Lock()
-		if len(p.pending) > 0 && p.pending[0].At.Equal(first.At) { // else one of everything has taken its place
-			p.pending = p.pending[1:] // others are only added at the end, and only one goroutine publishes
+		// Otherwise a purge of everything has replaced it.
+		if len(p.pending) > 0 && p.pending[0].At.Equal(first.At) {
+			p.pending = p.pending[1:] // new ones are only appended, and only one goroutine publishes
 		}
 		p.mu.Unlock()
 	}

@@ -15,7 +15,8 @@ import (
 
 var errTargets = errors.New("shared: a purge in the stream is malformed")
 
-// encodeTargets writes targets one after the other: kind, and value and label each with its length in front.
+// encodeTargets encodes targets in sequence: the kind, then value and label, each preceded by its
+// length.
 func encodeTargets(targets []store.Target) string {
 	var b []byte
 	for _, t := range targets {
@@ -47,7 +48,8 @@ func decodeTargets(s string) (targets []store.Target, err error) {
 	return targets, nil
 }
 
-// member names a target in the sets of marks. The first five bytes name its floor: the kind, whether soft, and the cell.
+// member returns the name of a target in the sets of marks. Its first five bytes name the target's
+// floor: the kind, whether the purge is soft, and the cell.
 func member(t store.Target, soft bool) string {
 	how := byte('h')
 	if soft {
@@ -56,29 +58,31 @@ func member(t store.Target, soft bool) string {
 	return fmt.Sprintf("%d%c%03x:%s", t.Kind, how, t.Cell(), t.Value)
 }
 
-// memberMark undoes member; the mark is of a floor when there is no value.
-func memberMark(s string) (m store.Mark, err error) {
+// memberEntry is the inverse of member. If the name has no value, the entry is a floor.
+func memberEntry(s string) (m store.PurgeEntry, err error) {
 	if len(s) < 5 || len(s) > 5 && s[5] != ':' {
-		return m, fmt.Errorf("shared: mark %.50q", s)
+		return m, fmt.Errorf("shared: malformed purge entry %.50q", s)
 	}
 	cell, err := strconv.ParseUint(s[2:5], 16, 12)
 	if err != nil {
-		return m, fmt.Errorf("shared: mark %.50q: %w", s, err)
+		return m, fmt.Errorf("shared: malformed purge entry %.50q: %w", s, err)
 	}
-	m = store.Mark{Target: store.Target{Kind: store.TargetKind(s[0] - '0')}, Cell: uint16(cell), Soft: s[1] == 's', Floor: len(s) == 5}
+	m = store.PurgeEntry{Target: store.Target{Kind: store.TargetKind(s[0] - '0')}, Cell: uint16(cell), Soft: s[1] == 's', Floor: len(s) == 5}
 	if !m.Floor {
 		m.Target.Value = s[6:]
 	}
 	return m, nil
 }
 
-// notice is a purge as the stream tells of it.
+// notice is a purge in the stream.
 type notice struct {
 	store.Purge
-	to, id string // who waits for word that it is applied, and under which name; "" for nobody
+	// The instance that waits for acknowledgements, and the id of its wait; otherwise "".
+	to, id string
 }
 
-// parseNotice reads an entry of the stream. Of one that can't be read it says that everything is purged.
+// parseNotice decodes an entry of the stream. If its targets are malformed, the result is a purge
+// of everything.
 func parseNotice(m redis.XMessage) (n notice, err error) {
 	field := func(name string) string { s, _ := m.Values[name].(string); return s }
 	number, _, _ := strings.Cut(m.ID, "-")
@@ -109,72 +113,78 @@ func parseTime(ms string) time.Time {
 	return time.UnixMilli(n)
 }
 
-// modeFull is the mode in which scriptSync sends the state of the history.
+// modeFull is the mode in which scriptSync returns the contents of the history.
 const modeFull = "full"
 
-// standing is what scriptSync answers.
-type standing struct {
-	mode    string // same, replay or modeFull
-	place   place
-	history store.History // with mode full
-	gone    uint64        // with mode full: the newest purge of an object that has been forgotten
+// syncReply is the reply of scriptSync.
+type syncReply struct {
+	mode     string // same, replay or modeFull
+	position position
+	members  map[string]time.Duration // how long purges wait for each member
+	history  store.History            // only in modeFull
+	gone     uint64                   // only in modeFull: the newest purge of a forgotten object
 }
 
-// place is how far an instance has come in the history.
-type place struct {
+// position is the point in the history up to which an instance has applied purges.
+type position struct {
 	era, seq uint64
 	turn     string
-	run      string // of the process of the server
+	run      string // run id of the server process
 }
 
-func parseStanding(reply []any) (s standing, err error) {
-	if len(reply) < 5 {
-		return s, fmt.Errorf("shared: reply of %d parts about the purges", len(reply))
+func parseSyncReply(reply []any) (s syncReply, err error) {
+	if len(reply) < 6 {
+		return s, fmt.Errorf("shared: unexpected sync reply of %d parts", len(reply))
 	}
 	var head [5]string
 	for i := range head {
 		head[i], _ = reply[i].(string)
 	}
-	s.mode, s.place.turn, s.place.run = head[0], head[3], head[4]
-	if s.place.era, err = strconv.ParseUint(head[1], 10, 64); err != nil {
+	s.mode, s.position.turn, s.position.run = head[0], head[3], head[4]
+	if s.position.era, err = strconv.ParseUint(head[1], 10, 64); err != nil {
 		return s, fmt.Errorf("shared: era of the purges: %w", err)
 	}
-	if s.place.seq, err = strconv.ParseUint(head[2], 10, 64); err != nil {
+	if s.position.seq, err = strconv.ParseUint(head[2], 10, 64); err != nil {
 		return s, fmt.Errorf("shared: number of the purges: %w", err)
 	}
-	if len(reply) < 9 {
+	s.members = parseMembers(reply[5])
+	switch {
+	case s.mode != modeFull:
 		return s, nil
+	case len(reply) < 10:
+		return s, fmt.Errorf("shared: unexpected full sync reply of %d parts", len(reply))
 	}
-	s.history.Epoch = store.FleetEpoch(s.place.era, s.place.seq)
-	times := pairs(reply[8])
-	facts := pairs(reply[5])
+	s.history.Epoch = store.FleetEpoch(s.position.era, s.position.seq)
+	times := pairs(reply[9])
+	facts := pairs(reply[6])
 	s.gone, _ = strconv.ParseUint(facts["gone"], 10, 64)
 	for name, value := range facts {
 		if name, ok := strings.CutPrefix(name, "f:"); ok {
 			seq, at, _ := strings.Cut(value, " ")
-			s.history.Marks = append(s.history.Marks, s.mark(name, seq, at))
+			s.history.Entries = append(s.history.Entries, s.entry(name, seq, at))
 		}
 	}
-	for _, set := range reply[6:8] {
+	for _, set := range reply[7:9] {
 		for name, seq := range pairs(set) {
-			s.history.Marks = append(s.history.Marks, s.mark(name, seq, times[name]))
+			s.history.Entries = append(s.history.Entries, s.entry(name, seq, times[name]))
 		}
 	}
 	return s, nil
 }
 
-// mark is a member of a set with its seq and time. One that can't be read stands for everything up to now.
-func (s *standing) mark(name, seq, at string) store.Mark {
-	m, err := memberMark(name)
+// entry returns the purge entry of a set member with its seq and time. If it is malformed, the
+// result covers everything up to the newest purge.
+func (s *syncReply) entry(name, seq, at string) store.PurgeEntry {
+	m, err := memberEntry(name)
 	n, errSeq := strconv.ParseUint(seq, 10, 64)
 	if err != nil || errSeq != nil {
-		return store.Mark{Seq: s.history.Epoch.Seq}
+		return store.PurgeEntry{Seq: s.history.Epoch.Seq}
 	}
 	m.Seq, m.At = store.FleetEpoch(0, n).Seq, parseTime(at)
 	return m
 }
 
-// pairs makes a map of a reply whose elements are name, value, name, value.
+// pairs returns a map from a reply of alternating names and values.
 func pairs(reply any) map[string]string {
 	list, _ := reply.([]any)
 	m := make(map[string]string, len(list)/2)

@@ -37,18 +37,19 @@ func TestMemberCodec(t *testing.T) {
 			target.Value = "example.test/" + target.Value
 		}
 		name := member(target, soft)
-		want := store.Mark{Target: target, Cell: target.Cell(), Soft: soft}
-		if got, err := memberMark(name); err != nil || got != want {
+		want := store.PurgeEntry{Target: target, Cell: target.Cell(), Soft: soft}
+		if got, err := memberEntry(name); err != nil || got != want {
 			t.Fatalf("mark of %q: %+v, %v, want %+v", name, got, err, want)
 		}
 		want.Floor, want.Target.Value = true, ""
-		if got, err := memberMark(name[:5]); err != nil || got != want {
+		if got, err := memberEntry(name[:5]); err != nil || got != want {
 			t.Fatalf("floor of %q: %+v, %v, want %+v", name, got, err, want)
 		}
 	})
 }
 
-// FuzzNotice: whatever is in the stream, it is no panic, and what can't be read purges everything.
+// FuzzNotice checks that no entry of the stream causes a panic, and that a malformed entry purges
+// everything.
 func FuzzNotice(f *testing.F) {
 	f.Add("5-0", "1", "1700000000000", "0", encodeTargets([]store.Target{{Kind: store.TargetTag, Value: "x"}}))
 	f.Add("5-0", "1", "", "1", "\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
@@ -67,19 +68,19 @@ func FuzzNotice(f *testing.F) {
 	})
 }
 
-func TestUnreadableMarksHitEverything(t *testing.T) {
+func TestMalformedEntriesHitEverything(t *testing.T) {
 	e := store.NewEpochs(nil)
-	s, err := parseStanding([]any{
-		modeFull, "7", "5", "1", "run",
+	s, err := parseSyncReply([]any{
+		modeFull, "7", "5", "1", "run", []any{},
 		[]any{"f:4hzzz", "3 0"}, []any{"", "2", "4h000:x", "x"}, []any{}, []any{},
 	})
-	if err != nil || len(s.history.Marks) != 3 {
+	if err != nil || len(s.history.Entries) != 3 {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	for _, m := range s.history.Marks {
-		e.Restore(store.History{Epoch: store.FleetEpoch(uint64(7+m.Seq), 5), Marks: []store.Mark{m}})
+	for _, m := range s.history.Entries {
+		e.Restore(store.History{Epoch: store.FleetEpoch(uint64(7+m.Seq), 5), Entries: []store.PurgeEntry{m}})
 		now := e.Now()
-		if f, _ := e.Judge(store.Epoch{Era: now.Era, Seq: now.Seq - 1}, store.Subject{}); f != store.Hard {
+		if f, _ := e.SubjectFate(store.Epoch{Era: now.Era, Seq: now.Seq - 1}, store.Subject{}); f != store.Hard {
 			t.Errorf("%+v: %v", m, f)
 		}
 	}
@@ -87,7 +88,7 @@ func TestUnreadableMarksHitEverything(t *testing.T) {
 
 func TestBadReplies(t *testing.T) {
 	for _, reply := range [][]any{nil, {"full"}, {"same", "x", "1", "1", "r"}, {"same", "1", nil, "1", "r"}} {
-		if s, err := parseStanding(reply); err == nil {
+		if s, err := parseSyncReply(reply); err == nil {
 			t.Errorf("%v: %+v", reply, s)
 		}
 	}

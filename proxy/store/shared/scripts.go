@@ -2,8 +2,9 @@ package shared
 
 import "github.com/redis/go-redis/v9"
 
-// scripts are what runs within Redis, each as one step that no other command comes between. All keys are of one object, and so in one slot: the
-// names of segments follow from the object's and are made in the scripts.
+// scripts are the Lua scripts for objects. Redis runs each of them atomically. All keys of a script
+// belong to one object and so to one slot; the scripts derive the names of the segments from the
+// object's key.
 type scripts struct {
 	put, remove *redis.Script
 }
@@ -12,7 +13,7 @@ func newScripts() scripts {
 	return scripts{put: redis.NewScript(luaObject + luaPut), remove: redis.NewScript(luaObject + luaRemove)}
 }
 
-// luaObject is what both scripts begin with: reading the index as layout.go has it.
+// luaObject is the common beginning of both scripts. It reads the index in the form of layout.go.
 const luaObject = `
 local key, tag = KEYS[1], ARGV[1]
 local HEAD, FIXED = 10, 78
@@ -21,7 +22,7 @@ local function segment(nonce, n)
 	return string.format('%s:%08x:%d', key, nonce, n)
 end
 
--- parse gives the fixed part of the record at pos and its length; nil when it can't be one.
+-- parse returns the fixed part of the record at pos, or nil if it is malformed.
 local function parse(s, pos)
 	if #s - pos + 1 < FIXED then return nil end
 	local r = {}
@@ -32,7 +33,7 @@ local function parse(s, pos)
 	return r
 end
 
--- records gives those of an index, as far as they can be read, and whether that is all of it.
+-- records returns the readable records of an index, and whether these are all.
 local function records(index)
 	local list, pos = {}, HEAD + 1
 	while pos <= #index do
@@ -55,22 +56,22 @@ local list, whole = {}, false
 if readable then list, whole = records(index) end
 `
 
-// What luaPut returns.
+// Results of luaPut.
 const (
 	putDone   = 0
-	putFenced = 1 // a newer fence has stored what it would replace
-	putFull   = 2 // there are as many variants as there may be
-	putGone   = 3 // what it would replace is not there any more
-	putLost   = 4 // a segment is not there any more
+	putFenced = 1 // the variant to replace was stored under a newer fence
+	putGone   = 3 // the entry to replace is not stored any more
+	putLost   = 4 // a segment has been evicted
 )
 
-// luaPut stores a variant. ARGV: tag; now in milliseconds; how many variants there may be, 0 for any number; the record; the value; the stamp of
-// what it must replace, "" when it is to be added or to take the place that it finds.
+// luaPut stores a variant. ARGV: tag; now in milliseconds; maximum number of variants, 0 for no
+// limit; the record; the value; the stamp of the entry that it must replace, or "" if there is no
+// such condition.
 const luaPut = `
 local now, most, old = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[6]
 local new = parse(ARGV[4], 1)
 
--- The segments were written before, for a short time. From here on they live as long as the variant.
+-- The segments were written with a short expiry. From here on they live as long as the variant.
 for n = 0, new.segments - 1 do
 	if redis.call('PEXPIRE', segment(new.nonce, n), string.format('%.0f', new.expiry - now)) == 0 then return 4 end
 end
@@ -79,7 +80,7 @@ local function place()
 	for i, r in ipairs(list) do
 		if r.id == new.id then
 			if old ~= '' and r.stamp ~= old then return nil, 3 end
-			-- A fill without a lease has fence 0: there is nothing to tell its order by.
+			-- A fill without a lease has fence 0, so its order is unknown.
 			local fenced = new.high + new.low > 0 and (new.high < r.high or new.high == r.high and new.low < r.low)
 			if fenced and old == '' then return nil, 1 end
 			return i
@@ -89,11 +90,12 @@ local function place()
 	for i, r in ipairs(list) do
 		if r.over < now then return i end
 	end
-	if most > 0 and #list >= most then return nil, 2 end
+	-- Evict the oldest variant. Redis does not know how often each is used; the instances keep hot variants in memory.
+	if most > 0 and #list >= most then return #list end
 	return 0
 end
 
--- What can't be read, or is another key's, gives way.
+-- An object that is unreadable or belongs to another key is replaced.
 if not whole or index:sub(3, HEAD) ~= tag then
 	if old ~= '' then return 3 end
 	if index then redis.call('UNLINK', key) end
@@ -123,7 +125,8 @@ redis.call('PEXPIRE', key, string.format('%.0f', last - now))
 return 0
 `
 
-// luaRemove removes an object. ARGV: the tag that it must have if its index can be read, "" for whatever is there.
+// luaRemove removes an object. ARGV: the tag that a readable index must have, or "" to remove any
+// object.
 const luaRemove = `
 if tag ~= '' and readable and index:sub(3, HEAD) ~= tag then return 0 end
 for _, r in ipairs(list) do drop(r) end

@@ -14,22 +14,21 @@ import (
 )
 
 const (
-	waitingConns = 2               // one reads the stream, one the acknowledgements
-	beat         = time.Second     // how often an instance says that it lives and looks where the history stands
-	lifetime     = 3 * time.Second // how long that is believed
-	readCount    = 512             // purges read at once
+	waitingConns = 2           // one reads the stream, one the acknowledgements
+	beat         = time.Second // interval at which an instance checks the history and renews its membership
+	readCount    = 512         // purges per read
 	minAgain     = 20 * time.Millisecond
-	maxAgain     = time.Second
+	maxAgain     = 250 * time.Millisecond
 )
 
-// PurgesState is how the reading of the history goes.
+// PurgesState is the state of the connection to the history of purges.
 type PurgesState struct {
 	Connected bool
-	Current   bool        // everything up to the last connecting has been applied
-	Position  store.Epoch // the newest purge that is applied
-	Lag       uint64      // purges that Redis has beyond Position, as far as is known
-	Since     time.Time   // of being connected, or cut off
-	Err       error       // why it was cut off last
+	Current   bool        // true if all purges that existed at the last connect have been applied
+	Position  store.Epoch // newest applied purge
+	Lag       uint64      // known purges in Redis beyond Position
+	Since     time.Time   // time of the last connect or disconnect
+	Err       error       // reason of the last disconnect
 }
 
 // states is the part of PurgesState that changes with the connection.
@@ -38,10 +37,10 @@ type states struct {
 	connected bool
 	since     time.Time
 	err       error
-	head      store.Epoch // the newest purge that Redis was seen to have
+	head      store.Epoch // newest purge that was seen in Redis
 }
 
-// cut reports whether that is new.
+// cut records a disconnect, and reports whether the state has changed.
 func (s *states) cut(now time.Time, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,10 +61,10 @@ func (s *states) connect(now time.Time, head store.Epoch) {
 	s.connected, s.head = true, head
 }
 
-// State tells how the reading goes.
+// State returns the state of the connection to the history.
 func (p *Purges) State() PurgesState {
 	p.mu.Lock()
-	at := store.FleetEpoch(p.place.era, p.place.seq)
+	at := store.FleetEpoch(p.position.era, p.position.seq)
 	p.mu.Unlock()
 	s := &p.states
 	s.mu.Lock()
@@ -77,7 +76,7 @@ func (p *Purges) State() PurgesState {
 	return state
 }
 
-// read follows the history until Close, through all losses of the connection.
+// read follows the history until Close. After a lost connection it reconnects.
 func (p *Purges) read() {
 	again := minAgain
 	for p.stop.Err() == nil {
@@ -85,17 +84,22 @@ func (p *Purges) read() {
 		err := p.follow()
 		p.current.Store(false)
 		if p.states.cut(p.client.now(), err) && p.stop.Err() == nil {
-			p.client.log.Warn("cut off from the history of purges; memory is served on, the shared tier is not used until it is read again", "error", err)
+			p.client.log.Warn("cut off from the history of purges; the shared tier is not used until the history is read again", "max_cut_off", p.client.maxCutOff, "error", err)
 		}
 		if time.Since(began) > maxAgain {
 			again = minAgain
+		}
+		if cluster, ok := p.rdb.(*redis.ClusterClient); ok {
+			// The client itself looks for a new primary only once a minute if the old one does not
+			// answer.
+			cluster.ReloadState(p.stop)
 		}
 		pause(p.stop, again)
 		again = min(2*again, maxAgain)
 	}
 }
 
-// follow reads until an error.
+// follow reads purges until an error.
 func (p *Purges) follow() error {
 	for {
 		if err := p.sync(p.stop); err != nil {
@@ -115,9 +119,9 @@ func (p *Purges) follow() error {
 // readSome waits for purges and applies them.
 func (p *Purges) readSome(wait time.Duration) error {
 	p.mu.Lock()
-	from := p.place
+	from := p.position
 	p.mu.Unlock()
-	wait = max(wait, time.Millisecond) // 0 would be for ever
+	wait = max(wait, time.Millisecond) // 0 would block for ever
 	ctx, cancel := context.WithTimeout(p.stop, wait+p.patience())
 	defer cancel()
 	read, err := p.rdb.XRead(ctx, &redis.XReadArgs{
@@ -137,11 +141,11 @@ func (p *Purges) readSome(wait time.Duration) error {
 	return nil
 }
 
-// patience is how long a reply may take.
+// patience returns the limit for a reply.
 func (p *Purges) patience() time.Duration { return max(4*p.client.timeout, minSocket) }
 
-// applyAll applies what was read from a place on, and acknowledges it.
-func (p *Purges) applyAll(from place, messages []redis.XMessage) error {
+// applyAll applies the purges that were read from a position on, and acknowledges them.
+func (p *Purges) applyAll(from position, messages []redis.XMessage) error {
 	words, whole := p.applySome(from, messages)
 	p.acknowledge(words)
 	if !whole {
@@ -150,16 +154,17 @@ func (p *Purges) applyAll(from place, messages []redis.XMessage) error {
 	return nil
 }
 
-// applySome returns what is to be acknowledged, and whether each purge was the one that came next.
-func (p *Purges) applySome(from place, messages []redis.XMessage) (words []notice, whole bool) {
+// applySome applies the purges and returns the ones to acknowledge. whole is false if a purge was
+// not the next one.
+func (p *Purges) applySome(from position, messages []redis.XMessage) (words []notice, whole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.place != from {
-		return nil, true // a sync has gone ahead: these are read again, or out of date
+	if p.position != from {
+		return nil, true // a sync has moved the position: these purges are read again, or out of date
 	}
 	for _, m := range messages {
 		n, err := parseNotice(m)
-		if err != nil || n.Epoch.Era != p.place.era || n.Epoch.Fleet() != p.place.seq+1 {
+		if err != nil || n.Epoch.Era != p.position.era || n.Epoch.Fleet() != p.position.seq+1 {
 			return words, false
 		}
 		p.applyNext(n.Purge)
@@ -170,96 +175,112 @@ func (p *Purges) applySome(from place, messages []redis.XMessage) (words []notic
 	return words, true
 }
 
-// applyNext applies the purge after place. The lock is held.
+// applyNext applies the purge after the position. The caller holds the lock.
 func (p *Purges) applyNext(purge store.Purge) {
-	p.place.seq = purge.Epoch.Fleet()
-	if _, done := p.own[p.place.seq]; done {
-		delete(p.own, p.place.seq)
+	p.position.seq = purge.Epoch.Fleet()
+	if _, done := p.own[p.position.seq]; done {
+		delete(p.own, p.position.seq)
 		return
 	}
 	p.epochs.Apply(purge)
 	p.apply(purge)
 }
 
-// arrived reports whether all is applied that there was when it was connected.
+// arrived reports whether all purges that existed at connect time are applied.
 func (p *Purges) arrived() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.place.seq >= p.goal
+	return p.position.seq >= p.goal
 }
 
-// sync looks where the history stands, says that this instance lives, and takes over the state of the history where the stream does not lead to it.
+// sync asks Redis for the state of the history and renews the membership. If the stream no longer
+// reaches back to the position, sync takes over the contents of the history.
 func (p *Purges) sync(ctx context.Context) error {
 	p.syncing.Lock()
 	defer p.syncing.Unlock()
 	p.mu.Lock()
-	from := p.place
+	from := p.position
 	p.mu.Unlock()
+	if p.epochs.Doubts() {
+		// The process was paused for so long that purges no longer waited for it, and found its
+		// connections as it had left them. It must read what it missed, as after a lost connection,
+		// before it serves without asking again.
+		p.current.Store(false)
+	}
+	asked := time.Now()
 	s, err := p.ask(ctx, from)
 	if err != nil {
 		return err
 	}
 	p.adopt(s)
-	p.states.connect(p.client.now(), store.FleetEpoch(s.place.era, s.place.seq))
+	p.setMembers(s.members)
+	p.states.connect(p.client.now(), store.FleetEpoch(s.position.era, s.position.seq))
 	if !p.arrived() {
 		return nil
 	}
 	err = p.publishPending(ctx)
 	if p.Current() {
-		// Calls may fail while this connection lasts: purges made then are told at one of the next beats.
+		// Calls may fail while this connection lasts. The purges are then published at one of the
+		// next beats.
+		p.trust(asked)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("shared: telling the others of purges that were made without Redis: %w", err)
+		return fmt.Errorf("shared: publishing the purges that were made without Redis: %w", err)
 	}
+	p.trust(asked)
 	p.current.Store(true)
-	p.client.log.Info("the history of purges is read", "purges", s.place.seq)
+	p.client.log.Info("the history of purges is up to date", "purges", s.position.seq)
 	return nil
 }
 
-// ask runs the script. It is the same for an instance that begins, that returns, and that only says that it lives.
-func (p *Purges) ask(ctx context.Context, from place) (standing, error) {
+// ask runs scriptSync. The call is the same for an instance that starts, returns, or only renews
+// its membership.
+func (p *Purges) ask(ctx context.Context, from position) (syncReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
+	_, _, members := p.known()
 	reply, err := p.scripts.sync.Run(ctx, p.rdb, p.keys(),
-		strconv.FormatUint(store.NewEra(), 10), p.limits.stream, p.client.instance, lifetime.Milliseconds(),
-		strconv.FormatUint(from.era, 10), strconv.FormatUint(from.seq, 10), from.turn, from.run, encodeTargets(everything()),
+		p.nextEra(from.era), strconv.FormatUint(from.era, 10), p.limits.stream, p.client.instance, p.membership().Milliseconds(),
+		strconv.FormatUint(from.seq, 10), from.turn, from.run, encodeTargets(everything()), members,
 	).Slice()
 	if err != nil {
-		return standing{}, err
+		return syncReply{}, err
 	}
-	return parseStanding(reply)
+	return parseSyncReply(reply)
 }
 
-// adopt takes over what Redis says, and the state of the history where it was sent. What the stream can't tell any more of single objects, the state
-// tells for the last minutes; if they are too few, everything that was stored before counts as purged.
-func (p *Purges) adopt(s standing) {
+// adopt takes over the reply and, if Redis sent them, the contents of the history. For purges of
+// single objects the contents reach back only some minutes. If the gap is longer, every response
+// that was stored before counts as purged.
+func (p *Purges) adopt(s syncReply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.place
-	if !p.Current() {
-		p.goal = s.place.seq
+	before := p.position
+	if !p.Current() || before.era != s.position.era { // sequence numbers of different eras are not comparable
+		p.goal = s.position.seq
 	}
-	p.place.turn, p.place.run = s.place.turn, s.place.run
+	p.position.turn, p.position.run = s.position.turn, s.position.run
 	if s.mode != modeFull {
 		return
 	}
 	p.epochs.Restore(s.history)
-	p.place = s.place
+	p.position = s.position
 	clear(p.own)
-	if before.era != s.place.era {
-		return // whatever was stored before is of another era
+	if before.era != s.position.era {
+		return // all responses stored before belong to another era
 	}
-	p.place.seq = max(before.seq, s.place.seq)
+	p.position.seq = max(before.seq, s.position.seq)
 	if s.gone > before.seq {
 		p.epochs.Apply(store.Purge{Epoch: s.history.Epoch, At: p.client.now(), Targets: everything()})
 	}
 	p.applyObjects(s.history, store.FleetEpoch(0, before.seq).Seq)
 }
 
-// applyObjects deletes the objects that a history says were purged after seq.
+// applyObjects passes on the objects that a history lists as purged after seq, so that they are
+// deleted.
 func (p *Purges) applyObjects(h store.History, seq uint64) {
-	for _, m := range h.Marks {
+	for _, m := range h.Entries {
 		if m.Target.Kind == store.TargetObject && !m.Soft && !m.Floor && m.Seq > seq {
 			p.apply(store.Purge{Epoch: store.Epoch{Era: h.Epoch.Era, Seq: m.Seq}, At: m.At, Targets: []store.Target{m.Target}})
 		}

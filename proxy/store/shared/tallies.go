@@ -10,11 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// tallyTime is for a call that nobody's response waits for.
+// tallyTime limits a call. No response waits for it.
 const tallyTime = time.Second
 
-// addScript adds to counters, once for each batch. KEYS: hash. ARGV: field of the writer, serial, field of the beginning, beginning, then pairs
-// of field and number. It returns all that the hash holds. The key has no expiry, so that it is not evicted.
+// addScript adds to counters, once for each batch. KEYS: hash. ARGV: field of the writer, serial,
+// field of the start time, start time, then pairs of field and number. It returns the whole hash.
+// The key has no expiry, so that it is not evicted.
 var addScript = redis.NewScript(`
 local last = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
 if #ARGV > 4 and tonumber(ARGV[2]) > last then
@@ -25,7 +26,8 @@ if #ARGV > 4 and tonumber(ARGV[2]) > last then
 end
 return redis.call('HGETALL', KEYS[1])`)
 
-// claimScript takes what nobody has done and nobody does. KEYS: hash. ARGV: field of what is done, field of the claim, writer, time in ms that it holds.
+// claimScript claims a task unless it is done or claimed by another writer. KEYS: hash. ARGV: field
+// of the result, field of the claim, writer, duration of the claim in ms.
 var claimScript = redis.NewScript(`
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
 local t = redis.call('TIME')
@@ -38,13 +40,14 @@ end
 redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f', now + ARGV[4]) .. ' ' .. ARGV[3])
 return 1`)
 
-// Tallies are sets of counters that all instances add to, each a hash with a name. They know nothing of what is counted.
+// Tallies are named sets of counters that all instances add to. Each is a hash in Redis. This
+// package does not know the meaning of the counters.
 type Tallies struct{ c *Client }
 
-// NewTallies returns those of c.
+// NewTallies returns the tallies in c's Redis.
 func NewTallies(c *Client) *Tallies { return &Tallies{c} }
 
-// The fields of a tally beside its counters.
+// Fields of a tally in addition to its counters.
 const (
 	tallyBegan  = "began"
 	tallyWriter = "writer:"
@@ -52,17 +55,17 @@ const (
 	tallyClaim  = "claim:"
 )
 
-// Tally is what is held under a name.
+// Tally is the content of one set of counters.
 type Tally struct {
-	Began    time.Time // the earliest beginning of those who added; zero: nobody has
+	Began    time.Time // earliest start time of all writers; zero if no instance has added yet
 	Counters map[string]uint64
-	Done     map[string]string // what was settled, and the word for it
+	Done     map[string]string // finished tasks and their results
 }
 
 func (t *Tallies) key(name string) string { return t.c.fleetKey("tally:" + name) }
 
-// Add adds to the counters of a tally, unless the writer has added a batch of this serial, or a later one, before. It returns all that the tally
-// holds then. Nothing to add is a question.
+// Add adds to the counters of a tally, unless the writer has already added a batch with this serial
+// or a later one. It returns the resulting tally. If there is nothing to add, Add only reads.
 func (t *Tallies) Add(ctx context.Context, name, writer string, serial uint64, began time.Time, counters map[string]uint64) (*Tally, error) {
 	args := []any{tallyWriter + writer, serial, tallyBegan, began.UnixMilli()}
 	for field, n := range counters {
@@ -81,7 +84,8 @@ func (t *Tallies) Add(ctx context.Context, name, writer string, serial uint64, b
 	return readTally(flat), nil
 }
 
-// Claim reports whether writer is to do what is named: nobody has, and nobody else has claimed it lately. A claim holds for so long.
+// Claim reports whether writer may do a task: no instance has finished it, and no other holds a
+// claim on it. A claim lasts for the given time.
 func (t *Tallies) Claim(ctx context.Context, name, what, writer string, holds time.Duration) (ours bool, err error) {
 	err = t.c.callFor(ctx, tallyTime, func(ctx context.Context) error {
 		ours, err = claimScript.Run(ctx, t.c.rdb, []string{t.key(name)}, tallyDone+what, tallyClaim+what, writer, holds.Milliseconds()).Bool()
@@ -93,7 +97,7 @@ func (t *Tallies) Claim(ctx context.Context, name, what, writer string, holds ti
 	return ours, nil
 }
 
-// Conclude notes that what is named was done.
+// Conclude records the result of a finished task.
 func (t *Tallies) Conclude(ctx context.Context, name, what, word string) error {
 	err := t.c.callFor(ctx, tallyTime, func(ctx context.Context) error {
 		_, err := t.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
@@ -114,7 +118,8 @@ func (t *Tallies) Forget(ctx context.Context, name string) error {
 	return t.c.callFor(ctx, tallyTime, func(ctx context.Context) error { return t.c.rdb.Unlink(ctx, t.key(name)).Err() })
 }
 
-// readTally reads pairs of field and value. What is no number counts for nothing: it was not written by Add.
+// readTally reads pairs of field and value. It ignores a counter that is not a number, since Add
+// did not write it.
 func readTally(flat []string) *Tally {
 	out := &Tally{Counters: make(map[string]uint64), Done: make(map[string]string)}
 	for i := 0; i+1 < len(flat); i += 2 {

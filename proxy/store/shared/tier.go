@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/penstock/penstock/cachepolicy"
@@ -17,21 +18,23 @@ import (
 )
 
 const (
-	// segmentGrace is how long segments live that nothing refers to yet.
+	// segmentGrace is the expiry of segments until a variant refers to them.
 	segmentGrace = time.Minute
-	// bytesPerSecond is what a connection must carry so that large values are stored in time. Nobody waits for a Put.
+	// bytesPerSecond is the minimum throughput assumed for storing large values. No client waits
+	// for a Put.
 	bytesPerSecond = 64 << 20
 )
 
-// Get returns the object under k with the variant that is to answer q, and no other; with all its variants when q is nil. As a rule that
-// costs one round trip: a second one is made when nothing seen so far has varied on the same fields, and for bodies in segments. What is damaged is
-// removed, and is a miss.
+// Get returns the object under k with the variant that answers q and no other, or with all variants
+// if q is nil. Usually it takes one round trip. A second one is made for bodies in segments, and if
+// the object varies on fields that this process has not seen lately. If a value is damaged, Get
+// removes it and returns ErrMiss.
 func (c *Client) Get(ctx context.Context, k cachepolicy.Key, q *cachepolicy.Request) (*store.Object, error) {
 	var o *store.Object
 	err := c.call(ctx, func(ctx context.Context) (err error) {
 		o, err = c.lookup(ctx, k, q)
 		if errors.Is(err, store.ErrDamaged) || redis.HasErrorPrefix(err, "WRONGTYPE") {
-			c.log.Debug("a damaged value is removed from Redis", "key", c.objectKey(k), "error", err)
+			c.log.Debug("removing a damaged value from Redis", "key", c.objectKey(k), "error", err)
 			return cmp.Or(c.remove(ctx, k, ""), store.ErrMiss)
 		}
 		return err
@@ -69,13 +72,15 @@ func (c *Client) lookup(ctx context.Context, k cachepolicy.Key, q *cachepolicy.R
 	return o, nil
 }
 
-// fields is what has been read of an object: names of fields, and their values beside them, nil for one that is not there.
+// fields holds the fields that were read of an object: their names, and the value of each, or nil
+// if the field does not exist.
 type fields struct {
 	names  []string
 	values []any
 }
 
-// value is that of a field: "" and false when it is not there or was not asked for, which asked tells apart.
+// value returns the value of a field. asked is false if the field was not read; ok is false if it
+// does not exist.
 func (f fields) value(name string) (value string, ok, asked bool) {
 	for i, n := range f.names {
 		if n == name {
@@ -86,7 +91,7 @@ func (f fields) value(name string) (value string, ok, asked bool) {
 	return "", false, false
 }
 
-// read reads the index, and with it the variants that q may select, or all.
+// read reads the index, and with it the variants that q may select, or all variants if q is nil.
 func (c *Client) read(ctx context.Context, k cachepolicy.Key, q *cachepolicy.Request) (fields, []*record, error) {
 	held, err := c.readFields(ctx, c.objectKey(k), q)
 	if err != nil {
@@ -130,13 +135,13 @@ func (c *Client) readFields(ctx context.Context, key string, q *cachepolicy.Requ
 	return held, err
 }
 
-// variant is the entry of which the index has r, from what has been read or else from Redis.
+// variant returns the entry of record r, from the fields that were read or else from Redis.
 func (c *Client) variant(ctx context.Context, k cachepolicy.Key, r *record, held fields) (*store.Entry, error) {
 	value, ok, asked := held.value(r.field())
 	switch {
 	case ok:
-	case asked: // it was read in one step with the index
-		return nil, fmt.Errorf("%w: the index has a variant that is not there", store.ErrDamaged)
+	case asked: // it was read in the same step as the index
+		return nil, fmt.Errorf("%w: a variant of the index is missing", store.ErrDamaged)
 	default:
 		var err error
 		if value, err = c.rdb.HGet(ctx, c.objectKey(k), r.field()).Result(); errors.Is(err, redis.Nil) {
@@ -150,7 +155,7 @@ func (c *Client) variant(ctx context.Context, k cachepolicy.Key, r *record, held
 		return nil, err
 	}
 	if e.Vary != r.meta.Vary {
-		return nil, fmt.Errorf("%w: another variant's", store.ErrDamaged)
+		return nil, fmt.Errorf("%w: value of another variant", store.ErrDamaged)
 	}
 	if p == nil {
 		return e, nil
@@ -162,13 +167,15 @@ func (c *Client) variant(ctx context.Context, k cachepolicy.Key, r *record, held
 	return e, p.fill(pieces)
 }
 
-// Put adds e to the object under k: in the place of the variant with the same Vary, unless a newer fence has stored that; else of one that is past
-// its windows; else beside the others, of which there may be maxVariants, or any number if that is 0.
+// Put adds e to the object under k. It replaces the variant with the same Vary, unless that was
+// stored under a newer fence, or else a variant that is past all its windows. If the object then
+// has more than maxVariants variants (0 means no limit), the oldest one is removed.
 func (c *Client) Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error {
 	return c.put(ctx, k, e, maxVariants, "")
 }
 
-// Replace puts e in the place of old if old is still stored, and reports whether it did. Both must have the same Vary.
+// Replace stores e in place of old if old is still stored, and reports whether it did. Both must
+// have the same Vary.
 func (c *Client) Replace(ctx context.Context, k cachepolicy.Key, old, e *store.Entry) (bool, error) {
 	if old.Vary != e.Vary {
 		return false, errors.New("shared: a variant can't be replaced by one with another Vary")
@@ -181,17 +188,17 @@ func (c *Client) Replace(ctx context.Context, k cachepolicy.Key, old, e *store.E
 	return err == nil, err
 }
 
-// errGone says that what was to be replaced is not there any more.
-var errGone = errors.New("shared: what was to be replaced has changed")
+// errGone means that the entry to replace is not stored any more.
+var errGone = errors.New("shared: the entry to replace has changed")
 
 func (c *Client) put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int, old string) error {
 	for i := range e.Representations {
 		if n := e.Representations[i].Body.Size; n > c.maxObject {
-			return fmt.Errorf("%w: %d bytes, Redis is given %d", store.ErrTooLarge, n, c.maxObject)
+			return fmt.Errorf("%w: body of %d bytes, the limit for Redis is %d", store.ErrTooLarge, n, c.maxObject)
 		}
 	}
 	if c.breaker.skips() {
-		return ErrOpen // before the work that comes now
+		return ErrOpen // before the work of encoding
 	}
 	v, err := pack(k, e, c.compress)
 	if err != nil {
@@ -218,19 +225,17 @@ func (c *Client) put(ctx context.Context, k cachepolicy.Key, e *store.Entry, max
 	})
 }
 
-// putResult is what the script says.
+// putResult returns the error for a result of luaPut.
 func putResult(n int) error {
 	switch n {
 	case putFenced:
 		return store.ErrFenced
-	case putFull:
-		return store.ErrVariants
 	case putGone:
 		return errGone
 	case putLost:
-		return fmt.Errorf("%w: Redis has let go of a part before it was whole; give it more memory", store.ErrTooLarge)
+		return fmt.Errorf("%w: Redis has evicted a segment before the object was complete; give Redis more memory", store.ErrTooLarge)
 	}
-	return fmt.Errorf("shared: the script that stores says %d, which is nothing known", n)
+	return fmt.Errorf("shared: unknown result %d of the script that stores", n)
 }
 
 // Delete removes the object under k.
@@ -239,13 +244,70 @@ func (c *Client) Delete(ctx context.Context, k cachepolicy.Key) error {
 	return c.call(ctx, func(ctx context.Context) error { return c.remove(ctx, k, string(tag[:])) })
 }
 
-// remove removes the object under k if it has the tag; with none, whatever is in its place.
+// remove removes the object under k if it has the tag, or any object if tag is empty.
 func (c *Client) remove(ctx context.Context, k cachepolicy.Key, tag string) error {
 	return c.scripts.remove.Run(ctx, c.rdb, []string{c.objectKey(k)}, tag).Err()
 }
 
-// segmentKey is the name of a segment's key, as the scripts make it too. It ends in a number that each Put has for itself, so that the segments of two
-// are never taken for those of one.
+// segmentKey returns the key of a segment; the scripts build the same name. The nonce differs for
+// each Put, so that segments of two Puts are never mixed.
 func (c *Client) segmentKey(k cachepolicy.Key, nonce uint32, n int) string {
 	return fmt.Sprintf("%s:%08x:%s", c.objectKey(k), nonce, strconv.Itoa(n))
+}
+
+// readSegments reads the bodies of a variant that are stored in keys of their own. If a segment is
+// missing, because Redis has evicted it, the error is ErrDamaged.
+func (c *Client) readSegments(ctx context.Context, k cachepolicy.Key, r *record, want []segment) ([]string, error) {
+	if r.segments != len(want) {
+		return nil, fmt.Errorf("%w: %d segments in the index, %d in the value", store.ErrDamaged, r.segments, len(want))
+	}
+	pipe := c.rdb.Pipeline()
+	got := make([]*redis.StringCmd, len(want))
+	for i := range want {
+		got[i] = pipe.Get(ctx, c.segmentKey(k, r.nonce, i))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+		return nil, err
+	}
+	pieces := make([]string, len(want))
+	for i, cmd := range got {
+		piece, err := cmd.Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			return nil, fmt.Errorf("%w: segment %d of %d is missing", store.ErrDamaged, i, len(want))
+		case err != nil:
+			return nil, err
+		case len(piece) != want[i].size || xxhash.Sum64String(piece) != want[i].sum:
+			return nil, fmt.Errorf("%w: checksum mismatch in segment %d", store.ErrDamaged, i)
+		}
+		pieces[i] = piece
+	}
+	return pieces, nil
+}
+
+// writeSegments stores the segments with a short expiry. Storing the variant that refers to them
+// extends it.
+func (c *Client) writeSegments(ctx context.Context, k cachepolicy.Key, nonce uint32, segments [][]byte) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	pipe := c.rdb.Pipeline()
+	for i, s := range segments {
+		pipe.Set(ctx, c.segmentKey(k, nonce, i), s, segmentGrace)
+	}
+	_, err := pipe.Exec(ctx) // the first error; one is as bad as several
+	return err
+}
+
+// removeSegments removes the segments of a variant that was not stored. If that fails, they expire
+// soon.
+func (c *Client) removeSegments(ctx context.Context, k cachepolicy.Key, nonce uint32, n int) {
+	if n == 0 {
+		return
+	}
+	pipe := c.rdb.Pipeline()
+	for i := range n {
+		pipe.Unlink(ctx, c.segmentKey(k, nonce, i))
+	}
+	_, _ = pipe.Exec(ctx)
 }

@@ -20,18 +20,20 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// whole is a Client as a store.Store: its Get reads all variants.
+// whole adapts a Client to store.Store: its Get reads all variants.
 type whole struct{ *Client }
 
 func (w whole) Get(ctx context.Context, k cachepolicy.Key) (*store.Object, error) {
 	return w.Client.Get(ctx, k, nil)
 }
 
-func (w whole) Try(ctx context.Context, k cachepolicy.Key) (*store.Object, error) {
+func (w whole) Peek(ctx context.Context, k cachepolicy.Key) (*store.Object, error) {
 	return w.Get(ctx, k)
 }
 
-func (whole) Found(cachepolicy.Key) {}
+func (whole) CountHit(cachepolicy.Key) {}
+
+func (whole) CountMiss(cachepolicy.Key) {}
 
 var _ store.Store = whole{}
 
@@ -80,12 +82,12 @@ func TestStoreInCluster(t *testing.T) {
 	})
 }
 
-// objectKeys are the names of the keys that belong to objects.
+// objectKeys returns the keys that belong to objects.
 func objectKeys(s *redistest.Server) []string {
 	return slices.DeleteFunc(s.Keys("penstock:"), func(name string) bool { return strings.HasPrefix(name, "penstock:{fleet}") })
 }
 
-// request is a GET with the fields given as name, value, name, value.
+// request returns a GET with the fields given as name, value, name, value.
 func request(fields ...string) *cachepolicy.Request {
 	h := http.Header{}
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -94,7 +96,7 @@ func request(fields ...string) *cachepolicy.Request {
 	return &cachepolicy.Request{Method: "GET", Scheme: "http", Host: "example.com", Path: "/", Header: h}
 }
 
-// variant is an entry that answers q, which varies on the fields named.
+// variant returns an entry that answers q and varies on the named fields.
 func variant(t testing.TB, q *cachepolicy.Request, body string, names ...string) *store.Entry {
 	t.Helper()
 	var rules cachepolicy.Rules
@@ -112,7 +114,7 @@ func mustPut(t testing.TB, c *Client, k cachepolicy.Key, e *store.Entry) {
 	}
 }
 
-// mustGet is the one variant that answers q.
+// mustGet returns the one variant that answers q.
 func mustGet(t testing.TB, c *Client, k cachepolicy.Key, q *cachepolicy.Request) *store.Entry {
 	t.Helper()
 	o, err := c.Get(t.Context(), k, q)
@@ -136,14 +138,14 @@ func bodyOf(e *store.Entry) []byte { return slices.Concat(e.Representations[0].B
 
 func sameBody(a, b *store.Entry) bool { return bytes.Equal(bodyOf(a), bodyOf(b)) }
 
-// randomBytes can't be compressed.
+// randomBytes returns bytes that can't be compressed.
 func randomBytes(n int) []byte {
 	source, b := rand.NewChaCha8([32]byte{}), make([]byte, n)
 	_, _ = source.Read(b)
 	return b
 }
 
-// commands is how many commands clients have sent so far that work on hashes or run scripts.
+// commands returns how many commands on hashes and scripts the server has received so far.
 func commands(s *redistest.Server) (n int) {
 	for line := range strings.Lines(fmt.Sprint(s.Must("INFO", "commandstats"))) {
 		for _, name := range []string{"hmget", "hget", "hgetall"} {
@@ -183,7 +185,8 @@ func TestGetSelects(t *testing.T) {
 	wantMiss(t, c, k, request("Accept-Language", "fr"))
 }
 
-// What one process selects, the other finds too, and Select over all the variants agrees.
+// TestGetAgreesWithSelect checks that every process selects the same variant, and the same as
+// Select over all variants.
 func TestGetAgreesWithSelect(t *testing.T) {
 	s, writer := start(t)
 	reader := steady(t, s.URL())
@@ -227,7 +230,7 @@ func TestOneRoundTrip(t *testing.T) {
 	mustPut(t, c, plain, storetest.Entry("", "x"))
 	mustPut(t, c, varied, variant(t, q, "y", "Origin"))
 	mustPut(t, c, varied, variant(t, request("Origin", "https://b.example"), "z", "Origin"))
-	fresh := steady(t, s.URL()) // has seen nothing
+	fresh := steady(t, s.URL()) // has no hints
 	trips := func(k cachepolicy.Key, want int) {
 		t.Helper()
 		before := commands(s)
@@ -237,7 +240,7 @@ func TestOneRoundTrip(t *testing.T) {
 		}
 	}
 	trips(plain, 1)
-	trips(varied, 2) // the first time that anything varies on Origin
+	trips(varied, 2) // the first lookup that varies on Origin
 	trips(varied, 1)
 	trips(plain, 1)
 }
@@ -272,7 +275,7 @@ func TestFence(t *testing.T) {
 			t.Fatalf("%s: %q is stored, want %q", step.body, got, step.then)
 		}
 	}
-	// The fills of other variants have nothing to do with it.
+	// The fills of other variants have other fences.
 	if err := errors.Join(fenced("", "x", 9), fenced("other", "y", 3)); err != nil {
 		t.Error(err)
 	}
@@ -317,7 +320,7 @@ func TestExpiry(t *testing.T) {
 	longer.Lifetime = 2 * time.Hour
 	mustPut(t, c, k, longer)
 	within(time.Until(longer.Expiry()))
-	mustPut(t, c, k, e) // another variant's life is not cut short
+	mustPut(t, c, k, e) // must not shorten another variant's life
 	within(time.Until(longer.Expiry()))
 	if longer.Expiry().Sub(longer.Born) <= longer.Lifetime {
 		t.Error("no time for validation")
@@ -393,7 +396,7 @@ func TestCompress(t *testing.T) {
 	s, _ := start(t)
 	c := open(t, Config{URL: s.URL(), Timeout: 5 * time.Second, Compress: true})
 	await(t, c, Up)
-	reader := steady(t, s.URL()) // whether it compresses or not
+	reader := steady(t, s.URL()) // reads both forms, whether it compresses or not
 	text := []byte(strings.Repeat("It is a truth universally acknowledged. ", 1000))
 	for _, test := range []struct {
 		name    string

@@ -60,7 +60,8 @@ func TestTLS(t *testing.T) {
 	c := steady(t, "rediss://"+addr+"?ca="+cert)
 	mustPut(t, c, storetest.Key("k"), storetest.Entry("", "body"))
 	mustGet(t, c, storetest.Key("k"), request())
-	stranger := open(t, Config{URL: "rediss://" + addr, Timeout: testTimeout}) // trusts the system's roots alone
+	// Trusts only the system's roots.
+	stranger := open(t, Config{URL: "rediss://" + addr, Timeout: testTimeout})
 	await(t, stranger, Down)
 	plain := open(t, Config{URL: "redis://" + addr, Timeout: testTimeout})
 	await(t, plain, Down)

@@ -14,20 +14,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// kind is how the servers of a URL belong together.
+// kind is the way in which the servers of a URL form one Redis.
 type kind uint8
 
 const (
 	single   kind = iota // one server
-	sentinel             // a group whose master the Sentinels know
+	sentinel             // a group whose Sentinels know the primary
 	cluster              // Redis Cluster
 )
 
-// scheme is what stands before "://".
+// scheme describes the part of a URL before "://".
 type scheme struct {
 	kind   kind
 	secure bool
-	port   string // where the URL has none
+	port   string // default port
 }
 
 func schemes() map[string]scheme {
@@ -44,29 +44,30 @@ func schemes() map[string]scheme {
 // target is a parsed URL.
 type target struct {
 	scheme
-	name             string // of the scheme
+	name             string // scheme
 	addrs            []string
 	user, password   string
 	master           string
 	db               int
 	sentinelUser     string
 	sentinelPassword string
-	roots            *x509.CertPool // nil: the system's
+	roots            *x509.CertPool // nil: the system's roots
 }
 
-// CheckURL tells what is wrong with the URL of a Redis, without ever repeating what may be a password.
+// CheckURL returns an error if the URL of a Redis is invalid. The error never quotes a part that
+// may be a password.
 func CheckURL(raw string) error {
 	_, err := parseURL(raw)
 	return err
 }
 
-// parseURL reads
+// parseURL parses
 //
 //	redis://user:password@host:port/db
 //	redis+sentinel://user:password@host1:port1,host2:port2/master/db?sentinel_username=…&sentinel_password=…
 //	redis+cluster://user:password@host1:port1,host2:port2
 //
-// and the same with rediss for TLS, where ?ca=file names the roots that certificates must lead to.
+// and the same with rediss for TLS. With TLS, ?ca=file names a file with the root certificates.
 func parseURL(raw string) (*target, error) {
 	name, rest, ok := strings.Cut(raw, "://")
 	s, known := schemes()[name]
@@ -80,21 +81,21 @@ func parseURL(raw string) (*target, error) {
 	t := &target{scheme: s, name: name}
 	err := t.parse(rest[:end], rest[end:])
 	if err != nil && strings.Contains(rest[end:], "@") {
-		// The first of these may be within a password: then all that an error could quote are pieces of it.
+		// The first "@" may be inside a password. Then an error could quote pieces of the password.
 		return nil, errMalformed
 	}
 	return t, err
 }
 
-var errMalformed = errors.New("shared: URL of Redis: it is malformed; escape special characters in user, password and path as %XX")
+var errMalformed = errors.New("shared: URL of Redis: malformed URL; escape special characters in user, password and path as %XX")
 
-// parse reads what stands before the path, with the credentials and the hosts, and what follows.
+// parse parses the part before the path, with the credentials and the hosts, and the rest.
 func (t *target) parse(authority, rest string) (err error) {
 	at := strings.LastIndex(authority, "@")
 	if t.addrs, err = parseHosts(authority[at+1:], t.scheme); err != nil {
 		return err
 	}
-	// The list of hosts is not for net/url, all else is.
+	// net/url can't parse the list of hosts, but everything else.
 	u, err := url.Parse("redis://" + authority[:at+1] + "host" + rest)
 	if err != nil || u.Fragment != "" {
 		return errMalformed
@@ -119,7 +120,7 @@ func parseHosts(list string, s scheme) ([]string, error) {
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
 		if h == "" || strings.ContainsAny(h, "[] ") || strings.Contains(h, ":") && net.ParseIP(h) == nil || err != nil || n == 0 {
-			return nil, fmt.Errorf("shared: URL of Redis: %q is no host:port", host)
+			return nil, fmt.Errorf("shared: URL of Redis: %q is not host:port", host)
 		}
 		addrs = append(addrs, net.JoinHostPort(h, port))
 	}
@@ -129,7 +130,7 @@ func parseHosts(list string, s scheme) ([]string, error) {
 	return addrs, nil
 }
 
-// parsePath reads the master's name and the number of the database.
+// parsePath parses the primary's name and the number of the database.
 func (t *target) parsePath(parts []string) error {
 	if t.kind == sentinel {
 		if parts[0] == "" {
@@ -142,10 +143,10 @@ func (t *target) parsePath(parts []string) error {
 	}
 	db, err := strconv.ParseUint(parts[0], 10, 16)
 	if err != nil || len(parts) > 1 {
-		return fmt.Errorf("shared: URL of Redis: %q is no number of a database", strings.Join(parts, "/"))
+		return fmt.Errorf("shared: URL of Redis: %q is not a database number", strings.Join(parts, "/"))
 	}
 	if t.kind == cluster && db != 0 {
-		return errors.New("shared: URL of Redis: a cluster has database 0 alone")
+		return errors.New("shared: URL of Redis: a cluster has only database 0")
 	}
 	t.db = int(db)
 	return nil
@@ -168,7 +169,7 @@ func (t *target) parseQuery(raw string) error {
 		case name == "sentinel_password" && t.kind == sentinel:
 			t.sentinelPassword = value
 		default:
-			return fmt.Errorf("shared: URL of Redis: there is no option %q for %s", name, t.name)
+			return fmt.Errorf("shared: URL of Redis: unknown option %q for %s", name, t.name)
 		}
 	}
 	return nil
@@ -186,7 +187,7 @@ func readRoots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// String is the URL without credentials.
+// String returns the URL without credentials.
 func (t *target) String() string {
 	s := t.name + "://" + strings.Join(t.addrs, ",")
 	if t.kind == sentinel {
@@ -198,11 +199,12 @@ func (t *target) String() string {
 	return s
 }
 
-// open makes the client for the target, without a connection.
+// open returns the client for the target. It makes no connection.
 func (t *target) open(o *redis.UniversalOptions) redis.UniversalClient {
 	o.Addrs, o.Username, o.Password, o.DB = t.addrs, t.user, t.password, t.db
 	if t.secure {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.roots} // go-redis adds the name of the host
+		// Go-redis sets ServerName.
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.roots}
 	}
 	switch t.kind {
 	case sentinel:

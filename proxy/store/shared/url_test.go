@@ -63,7 +63,7 @@ func FuzzParseURL(f *testing.F) {
 	f.Add("redis://[::1]:1/2")
 	f.Fuzz(func(t *testing.T, raw string) {
 		if strings.Contains(raw, "ca=") {
-			return // reads a file
+			return // would read a file
 		}
 		u, err := parseURL(raw)
 		if err != nil {

@@ -13,37 +13,37 @@ import (
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// The value of a variant is a byte that says which of two forms it has, and then
+// The value of a variant is one byte for the form, followed by the content:
 //
 //	whole   the encoded entry
 //	packed  length of the entry, 4 bytes; the encoded entry without bodies;
-//	        number of segments, 4 bytes; of each its length, 4 bytes, and its xxhash64, 8 bytes;
-//	        of each representation whether its body is compressed, 1 byte, how many bytes it takes here and how many it has, 8 bytes each;
-//	        the bodies one after the other, unless they are in segments; xxhash64 of all that, 8 bytes
+//	        number of segments, 4 bytes; for each segment its length, 4 bytes, and its xxhash64, 8 bytes;
+//	        for each representation whether its body is compressed, 1 byte, its stored size and its real size, 8 bytes each;
+//	        the bodies in sequence, unless they are in segments; xxhash64 of everything before, 8 bytes
 //
-// Packed are entries whose bodies are compressed or in segments, or both.
+// The packed form is used if bodies are compressed, in segments, or both.
 const (
 	formWhole  = 0
 	formPacked = 1
 
-	inlineMax   = 128 << 10    // bytes of bodies that are kept in the value itself
-	segmentSize = 256<<10 - 64 // with what Redis puts around it, it fills an allocation of 256 KiB
-	compressMin = 1 << 10      // smaller bodies are hardly smaller when compressed
-	worthwhile  = 8            // a compressed body must save one part in so many
-	maxBody     = 1 << 30      // of one that is compressed
-	maxTrusted  = 8 << 20      // bytes that are made room for because a value says so
+	inlineMax   = 128 << 10    // maximum bytes of bodies in the value itself
+	segmentSize = 256<<10 - 64 // with Redis's overhead it fills an allocation of 256 KiB
+	compressMin = 1 << 10      // smaller bodies gain little from compression
+	worthwhile  = 8            // divisor: compression must save at least this fraction
+	maxBody     = 1 << 30      // limit of a compressed body's real size
+	maxTrusted  = 8 << 20      // limit of the buffer that is allocated on the word of a value
 
 	segmentEntry        = 4 + 8
 	representationEntry = 1 + 8 + 8
 )
 
-// value is an entry as it goes to Redis.
+// value is the encoded form of an entry in Redis.
 type value struct {
-	data     []byte   // of the variant's field
-	segments [][]byte // of keys of their own
+	data     []byte   // content of the variant's field
+	segments [][]byte // content of the segment keys
 }
 
-// size is how many bytes go over the wire.
+// size returns the number of bytes that are sent.
 func (v *value) size() (n int) {
 	n = len(v.data)
 	for _, s := range v.segments {
@@ -52,12 +52,12 @@ func (v *value) size() (n int) {
 	return n
 }
 
-// pack makes the value of e.
-func pack(k cachepolicy.Key, e *store.Entry, squeeze bool) (value, error) {
+// pack encodes e. If compressible is true, bodies without a content coding are compressed.
+func pack(k cachepolicy.Key, e *store.Entry, compressible bool) (value, error) {
 	bodies := make([]packedBody, len(e.Representations))
 	total, plain := int64(0), true
 	for i := range e.Representations {
-		bodies[i] = packBody(&e.Representations[i], squeeze)
+		bodies[i] = packBody(&e.Representations[i], compressible)
 		total += bodies[i].stored.Size
 		plain = plain && !bodies[i].compressed
 	}
@@ -96,7 +96,7 @@ func pack(k cachepolicy.Key, e *store.Entry, squeeze bool) (value, error) {
 	return v, nil
 }
 
-// bareEntry is e without bodies.
+// bareEntry returns e without bodies.
 func bareEntry(e *store.Entry) *store.Entry {
 	bare := &store.Entry{
 		Meta: e.Meta, Tags: e.Tags, Epoch: e.Epoch, Fence: e.Fence, Derivable: e.Derivable, Representations: slices.Clone(e.Representations),
@@ -107,14 +107,14 @@ func bareEntry(e *store.Entry) *store.Entry {
 	return bare
 }
 
-// packedBody is the body of a representation as it is kept in Redis.
+// packedBody is the body of a representation in its stored form.
 type packedBody struct {
 	compressed bool
 	stored     store.Body
-	size       int64 // of the body itself
+	size       int64 // real size of the body
 }
 
-// sound reports whether the sizes may be those of a body.
+// sound reports whether the sizes are possible.
 func (b packedBody) sound() bool {
 	if b.compressed {
 		return b.size > 0 && b.size <= maxBody
@@ -132,20 +132,20 @@ func (b packedBody) append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(b.size))
 }
 
-// packBody compresses a body that has no content coding, where that saves something.
-func packBody(r *store.Representation, squeeze bool) packedBody {
+// packBody compresses a body that has no content coding, if that saves enough.
+func packBody(r *store.Representation, compressible bool) packedBody {
 	b := packedBody{stored: r.Body, size: r.Body.Size}
-	if !squeeze || r.Coding != compress.Identity || b.size < compressMin {
+	if !compressible || r.Coding != compress.Identity || b.size < compressMin {
 		return b
 	}
 	small, err := compress.Encode(nil, compress.Zstd, 1, r.Body.Segments)
 	if err != nil || int64(len(small)) > b.size-b.size/worthwhile {
-		return b // as it is
+		return b // stored uncompressed
 	}
 	return packedBody{compressed: true, stored: store.NewBody(small), size: b.size}
 }
 
-// cutSegments cuts the bodies, taken as one sequence of bytes, into segments.
+// cutSegments joins the bodies and cuts the bytes into segments.
 func cutSegments(bodies []packedBody, total int64) [][]byte {
 	all := make([]byte, 0, total)
 	for _, b := range bodies {
@@ -156,30 +156,31 @@ func cutSegments(bodies []packedBody, total int64) [][]byte {
 	return slices.Collect(slices.Chunk(all, segmentSize))
 }
 
-// parcel is a value in packed form that has been read, up to what its segments hold.
-type parcel struct {
+// packedValue is a decoded value in packed form. Its entry may still lack the bodies.
+type packedValue struct {
 	entry    *store.Entry
 	segments []segment
 	bodies   []packedBody
-	rest     string // what follows: the bodies, unless there are segments
+	rest     string // the bodies, unless they are in segments
 }
 
-// segment is what the value says of one.
+// segment describes one segment.
 type segment struct {
 	size int
 	sum  uint64
 }
 
-// unpack reads a value. With a parcel whose segments are not nil, the entry lacks its bodies.
-func unpack(k cachepolicy.Key, s string) (*store.Entry, *parcel, error) {
+// unpack decodes a value. If it also returns a packedValue, the bodies are in segments and the
+// entry lacks them until fill is called.
+func unpack(k cachepolicy.Key, s string) (*store.Entry, *packedValue, error) {
 	if s == "" {
 		return nil, nil, fmt.Errorf("%w: empty", store.ErrDamaged)
 	}
 	if s[0] == formWhole {
-		e, err := store.DecodeEntry(k, view(s[1:]))
+		e, err := decodeEntry(k, view(s[1:]))
 		return e, nil, err
 	}
-	p, err := openParcel(k, s)
+	p, err := openPacked(k, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,35 +190,35 @@ func unpack(k cachepolicy.Key, s string) (*store.Entry, *parcel, error) {
 	return p.entry, nil, p.fill([]string{p.rest})
 }
 
-// view is s as bytes that must not be changed, nor kept where s is not.
+// view returns the bytes of s without a copy. The caller must not change them.
 func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-func openParcel(k cachepolicy.Key, s string) (*parcel, error) {
+func openPacked(k cachepolicy.Key, s string) (*packedValue, error) {
 	if len(s) < 5+4+sumSize || s[0] != formPacked {
-		return nil, fmt.Errorf("%w: no value of this version", store.ErrDamaged)
+		return nil, fmt.Errorf("%w: not a value of this version", store.ErrDamaged)
 	}
 	end := len(s) - sumSize
 	if xxhash.Sum64String(s[:end]) != uint64At(s, end) {
-		return nil, fmt.Errorf("%w: the checksum does not fit", store.ErrDamaged)
+		return nil, fmt.Errorf("%w: checksum mismatch", store.ErrDamaged)
 	}
 	n := uint64(uint32At(s, 1))
 	s = s[5:end]
 	if n+4 > uint64(len(s)) {
-		return nil, fmt.Errorf("%w: the entry is cut short", store.ErrDamaged)
+		return nil, fmt.Errorf("%w: the entry is truncated", store.ErrDamaged)
 	}
-	e, err := store.DecodeEntry(k, view(s[:n]))
+	e, err := decodeEntry(k, view(s[:n]))
 	if err != nil {
 		return nil, err
 	}
-	p := &parcel{entry: e}
+	p := &packedValue{entry: e}
 	if !p.table(s[n:]) {
 		return nil, fmt.Errorf("%w: malformed table of bodies", store.ErrDamaged)
 	}
 	return p, nil
 }
 
-// table reads the tables of segments and bodies.
-func (p *parcel) table(s string) bool {
+// table decodes the tables of segments and bodies.
+func (p *packedValue) table(s string) bool {
 	n := int(uint32At(s, 0))
 	s = s[4:]
 	if n > maxSegments || n*segmentEntry+len(p.entry.Representations)*representationEntry > len(s) {
@@ -246,8 +247,8 @@ func (p *parcel) table(s string) bool {
 	return held == stored
 }
 
-// fill gives the entry its bodies, from what holds them.
-func (p *parcel) fill(pieces []string) error {
+// fill sets the entry's bodies from the pieces that hold them.
+func (p *packedValue) fill(pieces []string) error {
 	var held store.Body
 	for _, piece := range pieces {
 		held.Segments = append(held.Segments, view(piece))
@@ -266,7 +267,7 @@ func (p *parcel) fill(pieces []string) error {
 	return nil
 }
 
-// restore is the body that was packed into segments, in memory of its own.
+// restore returns the body that was packed into segments, in memory of its own.
 func (b packedBody) restore(segments [][]byte) (store.Body, error) {
 	if !b.compressed {
 		if b.size == 0 {
@@ -274,11 +275,22 @@ func (b packedBody) restore(segments [][]byte) (store.Body, error) {
 		}
 		return store.NewBody(slices.Concat(segments...)), nil
 	}
-	// The room beyond the end is for the decoder to find the end.
+	// The decoder needs some room beyond the end of the body to detect that end.
 	const room = 512
 	plain, err := compress.Decode(make([]byte, 0, min(b.size, maxTrusted)+room), compress.Zstd, segments, compress.Limit{Bytes: b.size, Ratio: -1})
 	if err != nil || int64(len(plain)) != b.size {
-		return store.Body{}, fmt.Errorf("%w: a compressed body does not come back: %v", store.ErrDamaged, err)
+		return store.Body{}, fmt.Errorf("%w: decompressing a body: %v", store.ErrDamaged, err)
 	}
 	return store.NewBody(plain[:b.size:b.size]), nil
+}
+
+// decodeEntry decodes an entry for this instance. It clears the low bits of the epoch, which count
+// purges that only the storing instance knew. This instance counts its own purges in the same bits,
+// and would take the response for newer than its own purges.
+func decodeEntry(k cachepolicy.Key, data []byte) (*store.Entry, error) {
+	e, err := store.DecodeEntry(k, data)
+	if err == nil {
+		e.Epoch = store.FleetEpoch(e.Epoch.Era, e.Epoch.Fleet())
+	}
+	return e, err
 }

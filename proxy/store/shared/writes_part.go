@@ -15,15 +15,18 @@ import (
 )
 
 const (
-	// partLease is how long a part is held after the last beat: so long do the writes of an instance that has died wait for another.
+	// partLease is the duration of a part's lease without renewal. The writes of a dead instance
+	// wait this long for another instance.
 	partLease = 3 * time.Second
 	partBeat  = 700 * time.Millisecond
-	// partMargin is how long before the end of a lease its holder stops: longer than Redis' clock and ours may differ in that time.
+	// partMargin is how long before the end of a lease its holder stops. It exceeds the drift
+	// between the clock of Redis and ours in that time.
 	partMargin = 300 * time.Millisecond
-	newsEvery  = 50 * time.Millisecond // how often it is looked whether other instances have queued something
-	readMost   = 500
-	sweepEvery = 10 * time.Second
-	sweepMost  = 1000
+	// Interval at which an instance looks for writes that others have queued.
+	newsInterval  = 50 * time.Millisecond
+	readMost      = 500
+	sweepInterval = 10 * time.Second
+	sweepMost     = 1000
 )
 
 // part is a part of the lanes that this instance holds.
@@ -34,11 +37,12 @@ type part struct {
 	held     context.Context
 	lose     context.CancelFunc
 	deadline *time.Timer
-	soft     context.Context // ended when it is to be given to another
-	ease     context.CancelFunc
-	more     chan struct{} // holds one when there may be something to read
-	claim    string        // from which place what others have left is still to be claimed; "": all is
-	news     string        // as it was last seen
+	active   context.Context // ended when the part is handed over
+	handOver context.CancelFunc
+	more     chan struct{} // holds a token if there may be a write to read
+	// Position from which unsettled writes of former holders must be claimed; "": all are claimed.
+	claim string
+	news  string // last seen value of the part's counter
 }
 
 var _ write.Part = (*part)(nil)
@@ -46,40 +50,35 @@ var _ write.Part = (*part)(nil)
 // Hold works on this instance's share of the parts until ctx ends.
 func (w *Writes) Hold(ctx context.Context, work func(context.Context, write.Part)) {
 	var working sync.WaitGroup
-	beat, news, sweep := time.NewTicker(partBeat), time.NewTicker(newsEvery), time.NewTicker(sweepEvery)
+	beat, news, sweep := time.NewTicker(partBeat), time.NewTicker(newsInterval), time.NewTicker(sweepInterval)
 	defer beat.Stop()
 	defer news.Stop()
 	defer sweep.Stop()
-	w.warnOfLoss(ctx)
+	_ = w.checkDurability(ctx) // if it fails, it is repeated when Redis answers
 	w.beat(ctx, &working, work)
+	w.auditAll(ctx)
 	for ctx.Err() == nil {
 		select {
 		case <-beat.C:
 			w.beat(ctx, &working, work)
+			if !w.durabilityCurrent() && w.checkDurability(ctx) == nil {
+				w.auditAll(ctx)
+			}
 		case <-news.C:
 			w.lookForNews(ctx)
 		case <-sweep.C:
 			before := w.c.now().Add(-w.bounds.DeadAge).UnixMilli()
-			_, _ = w.run(ctx, w.scripts.sweep, queueTime, before, w.bounds.Keep.Milliseconds(), sweepMost) // the next one tries again
+			// The next sweep repeats a failed one.
+			_, _ = w.run(ctx, w.scripts.sweep, queueTime, before, w.keep().Milliseconds(), sweepMost)
+			_ = w.checkDurability(ctx)
+			_, _ = w.audit(ctx)
 		case <-ctx.Done():
 		}
 	}
 	w.end(&working, beat.C)
 }
 
-// warnOfLoss says so where Redis keeps nothing on disk: then writes that were acknowledged are lost with it.
-func (w *Writes) warnOfLoss(ctx context.Context) {
-	var info string
-	err := w.c.callFor(ctx, queueTime, func(ctx context.Context) (err error) {
-		info, err = w.c.rdb.Info(ctx, "persistence").Result()
-		return err
-	})
-	if err == nil && !strings.Contains(info, "aof_enabled:1") {
-		w.c.log.Warn("Redis has no append-only file: writes that were acknowledged are lost when it ends; set appendonly yes and appendfsync always", "server", w.c.server)
-	}
-}
-
-// end keeps the leases until the work under way has ended.
+// end renews the leases until all work has ended.
 func (w *Writes) end(working *sync.WaitGroup, beat <-chan time.Time) {
 	ended := make(chan struct{})
 	go func() { working.Wait(); close(ended) }()
@@ -89,27 +88,29 @@ func (w *Writes) end(working *sync.WaitGroup, beat <-chan time.Time) {
 			w.leave()
 			return
 		case <-beat:
-			w.prolong(context.Background(), -1)
+			w.renew(context.Background(), -1)
 		}
 	}
 }
 
-// leave lets the others know that they need not share with this instance any more.
+// leave removes this instance from the live ones, so that the others take over its share.
 func (w *Writes) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), queueTime)
 	defer cancel()
-	_ = w.c.call(ctx, func(ctx context.Context) error { return w.c.rdb.ZRem(ctx, w.base()+"live", w.c.instance).Err() }) // else it runs out
+	// If it fails, the entry expires.
+	_ = w.c.call(ctx, func(ctx context.Context) error { return w.c.rdb.ZRem(ctx, w.base()+"live", w.c.instance).Err() })
 }
 
-// beat prolongs what is held, takes more, or gives up some: each instance that lives has its share.
+// beat renews the held parts, and takes more or hands over some, so that each live instance has its
+// share.
 func (w *Writes) beat(ctx context.Context, working *sync.WaitGroup, work func(context.Context, write.Part)) {
-	share, taken := w.prolong(ctx, rand.IntN(write.Partitions))
+	share, taken := w.renew(ctx, rand.IntN(write.Partitions))
 	for _, p := range taken {
-		p.soft, p.ease = context.WithCancel(ctx)
-		stop := context.AfterFunc(p.held, p.ease)
+		p.active, p.handOver = context.WithCancel(ctx)
+		stop := context.AfterFunc(p.held, p.handOver)
 		working.Go(func() {
 			defer stop()
-			work(p.soft, p)
+			work(p.active, p)
 			w.giveBack(p)
 		})
 	}
@@ -117,24 +118,25 @@ func (w *Writes) beat(ctx context.Context, working *sync.WaitGroup, work func(co
 	defer w.mu.Unlock()
 	over := len(w.parts) - share
 	for _, p := range w.parts {
-		if p.soft.Err() != nil {
-			over-- // it is on its way
+		if p.active.Err() != nil {
+			over-- // already being handed over
 		}
 	}
 	for _, p := range w.parts {
 		if over <= 0 || share == 0 {
 			break
 		}
-		if p.soft.Err() == nil {
-			p.ease() // its work ends when the tries under way have
+		if p.active.Err() == nil {
+			p.handOver() // its work ends when the pending attempts have ended
 			over--
 		}
 	}
 }
 
-// prolong says that this instance lives, and notes what it holds. It returns its share, 0 where Redis does not
-// answer, and what it has taken, beginning with first; -1: nothing.
-func (w *Writes) prolong(ctx context.Context, first int) (share int, taken []*part) {
+// renew reports this instance as live and renews its leases. It returns its share, or 0 if Redis
+// does not answer, and the parts that it has taken. It takes free parts beginning with first, or
+// none if first is -1.
+func (w *Writes) renew(ctx context.Context, first int) (share int, taken []*part) {
 	w.mu.Lock()
 	args := []any{w.c.instance, partLease.Milliseconds(), write.Partitions, first}
 	before := make(map[int]*part, len(w.parts))
@@ -164,14 +166,16 @@ func (w *Writes) prolong(ctx context.Context, first int) (share int, taken []*pa
 			p.deadline.Reset(left)
 		case token != "" && (p == nil || w.parts[n] == nil):
 			taken = append(taken, w.hold(n, token, left))
-		case p != nil: // lost. If a new lease came in the same moment it runs out, since the work on the old one has yet to end
+		// The lease was lost; a new one taken at the same moment expires, since the work under the
+		// old one has not ended.
+		case p != nil:
 			p.lose()
 		}
 	}
 	return share, taken
 }
 
-// hold notes a lease. The lock is held.
+// hold records a lease. The caller holds the lock.
 func (w *Writes) hold(n int, token string, left time.Duration) *part {
 	p := &part{w: w, n: n, token: token, more: make(chan struct{}, 1), claim: "0-0"}
 	p.held, p.lose = context.WithCancel(w.c.stop)
@@ -181,22 +185,22 @@ func (w *Writes) hold(n int, token string, left time.Duration) *part {
 	return p
 }
 
-// giveBack ends the work on a part, and its lease, if that is still held: its token tells.
+// giveBack ends the work on a part, and its lease if the token still matches.
 func (w *Writes) giveBack(p *part) {
 	p.deadline.Stop()
-	p.ease()
+	p.handOver()
 	p.lose()
 	w.mu.Lock()
 	delete(w.parts, p.n)
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), queueTime)
 	defer cancel()
-	_ = w.c.call(ctx, func(ctx context.Context) error { // else it runs out
+	_ = w.c.call(ctx, func(ctx context.Context) error { // if it fails, the lease expires
 		return extendScript.Run(ctx, w.c.rdb, []string{w.base() + "l:" + strconv.Itoa(p.n)}, p.token, 1).Err()
 	})
 }
 
-// nudge wakes the work on a part, where it is here.
+// nudge wakes the work on a part if this instance holds it.
 func (w *Writes) nudge(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -212,7 +216,7 @@ func (p *part) wake() {
 	}
 }
 
-// lookForNews wakes the work on parts for which another instance has queued something.
+// lookForNews wakes the work on each part for which another instance has queued a write.
 func (w *Writes) lookForNews(ctx context.Context) {
 	w.mu.Lock()
 	var names []string
@@ -240,10 +244,10 @@ func (w *Writes) lookForNews(ctx context.Context) {
 	}
 }
 
-// Held ends with the lease.
+// Held returns a context that ends with the lease.
 func (p *part) Held() context.Context { return p.held }
 
-// Next reads what is queued: what was left by others first.
+// Next returns queued writes. Unsettled writes of former holders come first.
 func (p *part) Next(ctx context.Context) ([]write.Entry, error) {
 	for {
 		entries, more, err := p.read(ctx)
@@ -291,7 +295,7 @@ func (p *part) read(ctx context.Context) (entries []write.Entry, more bool, err 
 	return entries, claiming || len(entries) > 0, nil
 }
 
-// entryOf reads a message of the stream.
+// entryOf decodes a message of the stream.
 func entryOf(m any) (e write.Entry, ok bool) {
 	pair, _ := m.([]any)
 	if len(pair) != 2 {
@@ -311,12 +315,12 @@ func entryOf(m any) (e write.Entry, ok bool) {
 	return e, e.Place != "" && e.ID != ""
 }
 
-// Load gives the write of an entry.
+// Load returns the write of an entry.
 func (p *part) Load(ctx context.Context, e write.Entry) (*write.Record, error) {
 	return p.w.Find(ctx, e.ID)
 }
 
-// Put notes what has become of a write.
+// Put records the result of a write.
 func (p *part) Put(ctx context.Context, e write.Entry, r *write.Record) error {
 	state, err := json.Marshal(r.State)
 	if err != nil {
@@ -329,24 +333,47 @@ func (p *part) Put(ctx context.Context, e write.Entry, r *write.Record) error {
 	case r.Ended():
 		what = "end"
 	}
-	return p.put(ctx, e, string(state), what, r.Updated)
+	if err := p.put(ctx, e, string(state), what, r.Updated, nil); err != nil {
+		return err
+	}
+	if r.Ended() {
+		p.w.held.applied(r.Seen, r.ID)
+		p.w.acked.settle(r.ID)
+	}
+	return nil
 }
 
-// Remove takes out an entry of which there is no write.
-func (p *part) Remove(ctx context.Context, e write.Entry) error {
-	return p.put(ctx, e, "", "end", p.w.c.now())
+// Lose removes an entry whose write is missing or unreadable, and records it as lost.
+func (p *part) Lose(ctx context.Context, e write.Entry) error {
+	x := &write.Write{ID: e.ID, Host: e.Lane}
+	if d := p.w.acked.lookUp(e.ID); d != nil {
+		x.Method, x.Host, x.Path, x.Accepted = d.method, d.host, d.path, d.accepted
+	} else if i := strings.IndexAny(e.Lane, "/ "); i >= 0 {
+		x.Host, x.Path = e.Lane[:i], strings.TrimLeft(e.Lane[i:], " ")
+	}
+	state, outline, err := p.w.lostState(x)
+	if err != nil {
+		return err
+	}
+	if err := p.put(ctx, e, string(state), "lose", p.w.c.now(), outline); err != nil {
+		return err
+	}
+	p.w.acked.settle(e.ID)
+	return nil
 }
 
-func (p *part) put(ctx context.Context, e write.Entry, state, what string, at time.Time) error {
+func (p *part) put(ctx context.Context, e write.Entry, state, what string, at time.Time, outline []byte) error {
 	b := p.w.bounds
-	reply, err := p.w.run(ctx, p.w.scripts.put, queueTime, p.n, p.token, e.Place, e.ID, state, what, b.Keep.Milliseconds(), b.Dead, at.UnixMilli())
+	reply, err := p.w.run(ctx, p.w.scripts.put, queueTime, p.n, p.token, e.Place, e.ID, state, what, p.w.keep().Milliseconds(), b.Dead, at.UnixMilli(), outline, b.DeadAge.Milliseconds())
 	switch {
 	case err != nil:
 		return err
 	case reply == "lost":
 		return write.ErrLost
+	case reply == "counted":
+		p.w.lost.Add(1)
 	case reply != "done":
-		return errors.New("shared: what has become of a write was not understood")
+		return errors.New("shared: unexpected reply about the result of a write")
 	}
 	return nil
 }

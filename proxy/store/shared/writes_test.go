@@ -12,7 +12,7 @@ import (
 	"github.com/penstock/penstock/test/redistest"
 )
 
-// queueOf opens the queue of writes at url; another instance's each time.
+// queueOf opens the queue of writes at url, as another instance each time.
 func queueOf(t *testing.T, url string, b write.Bounds) *Writes {
 	t.Helper()
 	prefix := strings.NewReplacer("/", ".", " ", "-").Replace(t.Name())
@@ -31,7 +31,8 @@ func TestWriteStoreInACluster(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, b write.Bounds) write.Store { return queueOf(t, url, b) })
 }
 
-// TestPartsAreShared: two instances that live divide the parts among them, each part is one's alone, and what one held that has died goes to the other.
+// TestPartsAreShared checks that two live instances divide the parts, that each part has one
+// holder, and that the parts of a dead instance go to the other.
 func TestPartsAreShared(t *testing.T) {
 	url := redistest.Start(t).URL()
 	a, b := queueOf(t, url, storetest.Wide), queueOf(t, url, storetest.Wide)
@@ -73,8 +74,9 @@ func TestPartsAreShared(t *testing.T) {
 	want(0, 0)
 }
 
-// TestAPartLostIsLeftAlone: who has lost a lease can neither read nor note anything, and is told to stop.
-func TestAPartLostIsLeftAlone(t *testing.T) {
+// TestLostPartIsNotTouched checks that an instance that has lost a lease can neither read nor
+// record anything, and is told to stop.
+func TestLostPartIsNotTouched(t *testing.T) {
 	s := redistest.Start(t)
 	w := queueOf(t, s.URL(), storetest.Wide)
 	x := storetest.New("/a")
@@ -120,7 +122,8 @@ func TestAPartLostIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestNotStoredIsNotAcknowledged: without Redis nothing is accepted, and at once when that is known.
+// TestNotStoredIsNotAcknowledged checks that without Redis no write is accepted, and that the
+// refusal is immediate once Redis is known to be down.
 func TestNotStoredIsNotAcknowledged(t *testing.T) {
 	s := redistest.Start(t)
 	c := dial(t, s.URL())

@@ -11,20 +11,20 @@ import (
 const (
 	maxChunkLine = 4 << 10  // of a chunk's size and extensions
 	maxTrailer   = 16 << 10 // of the trailer section
-	maxExcess    = 16 << 10 // of what is neither data nor needed to frame it
+	maxExcess    = 16 << 10 // of bytes that are neither data nor needed to frame the data
 	direct       = 4 << 10  // where so much is asked for at least, and nothing is buffered, the source reads into it
 )
 
 var errChunk = errors.New("malformed chunked coding")
 
-// Body reads the body of a response. It ends in io.EOF, together with the last bytes where they are known to be the last, or in
-// io.ErrUnexpectedEOF where the source ended before.
+// Body reads the body of a response. It ends in io.EOF, together with the last bytes where they are
+// known to be the last, or in io.ErrUnexpectedEOF where the source ended before.
 type Body struct {
 	r       *Reader
 	resp    *http.Response // is given the trailer fields
 	framing Framing
 	left    int64 // of the body, or of the chunk
-	between bool  // a chunk's data has ended, and the line end behind it is to come
+	between bool  // a chunk's data has ended, and its line end has not been read
 	excess  int64
 	err     error
 }
@@ -64,7 +64,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// data reads some of what is left.
+// data reads part of the remaining data.
 func (b *Body) data(p []byte) (n int, err error) {
 	p = p[:min(int64(len(p)), b.left)]
 	r := b.r
@@ -97,7 +97,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// chunks reads data of as many chunks as have come, and waits for some only where it has none.
+// chunks reads the data of all chunks that have arrived. It waits only if no data has arrived.
 func (b *Body) chunks(p []byte) (n int, err error) {
 	for n < len(p) {
 		if b.left > 0 {
@@ -142,7 +142,8 @@ func (b *Body) endBuffered() bool {
 	return b.between && bytes.HasPrefix(b.r.buf[b.r.r:b.r.w], []byte("\r\n0\r\n\r\n"))
 }
 
-// nextChunk reads up to the data of the next chunk. After the last it reads the trailer section, and returns io.EOF.
+// nextChunk reads up to the data of the next chunk. After the last it reads the trailer section,
+// and returns io.EOF.
 func (b *Body) nextChunk() error {
 	if b.between {
 		if line, err := b.line(); err != nil {
@@ -160,7 +161,8 @@ func (b *Body) nextChunk() error {
 	if err != nil {
 		return err
 	}
-	// One byte a chunk is a way to stream, with five bytes around it. Extensions are dropped, and may not be most of what comes.
+	// A target may stream one byte in each chunk, with five bytes of framing. Extensions are
+	// dropped. They must not make up most of the bytes.
 	b.excess = max(0, b.excess+int64(len(line))+4-16-2*min(size, maxExcess))
 	if b.excess > maxExcess {
 		return errors.New("the chunked coding has too much beside the data")
@@ -172,7 +174,7 @@ func (b *Body) nextChunk() error {
 	return nil
 }
 
-// line reads a line that ends in CRLF; a lone LF ends none here (RFC 9112 §7.1).
+// line reads a line that ends in CRLF. A lone LF does not end it (RFC 9112 §7.1).
 func (b *Body) line() ([]byte, error) {
 	r := b.r
 	for {
@@ -216,7 +218,7 @@ func chunkSize(line []byte) (int64, error) {
 	return n, nil
 }
 
-// trailer reads what follows the last chunk and returns io.EOF.
+// trailer reads the trailer section and returns io.EOF.
 func (b *Body) trailer() error {
 	r := b.r
 	for r.Buffered() < 2 && (r.Buffered() == 0 || r.buf[r.r] == '\r') {

@@ -1,7 +1,11 @@
-// Package h1 reads HTTP/1.1 responses (RFC 9112) off a connection. It knows of bytes alone: connections, deadlines and what may be passed on are
-// its caller's.
+// Package h1 sends requests over HTTP/1.1 without TLS (RFC 9112) and reads the responses. It makes
+// one attempt at a time and never decides whether another one follows.
 //
-// What it takes for a response is what net/http takes for one, or less: a fuzz target holds the two side by side. It is here because of what the
-// other costs: a goroutine that reads and one that writes for each connection, two buffers that a connection keeps while it is idle, and a string
-// for each name and value. Here a header section becomes one string, of which names and values are parts.
+// An attempt runs in its caller's goroutine. net/http's Transport takes two more goroutines for
+// each connection, a context and timers for each request, and two buffers that an idle connection
+// keeps. Here the connection's read deadline is the clock, and a header section becomes one string,
+// of which the names and values are parts.
+//
+// The package accepts the responses that net/http accepts, or fewer. A fuzz target compares the
+// two.
 package h1

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
 )
 
 // read reads one response, and its body, in pieces of at most step bytes; 0: as it comes.
@@ -59,7 +61,12 @@ func TestResponses(t *testing.T) {
 	f(chunked+"\r\n2\r\nab\r\nA ; x=y\r\n0123456789\r\n0\r\n\r\n", "GET", `200 -1 false "ab0123456789" map[] map[]`)
 	f(chunked+"Trailer: X-A, x-b\r\n\r\n1\r\na\r\n0\r\nX-A: 1\r\nX-C: 2\r\n\r\n", "GET", `200 -1 false "a" map[] map[X-A:[1] X-B:[] X-C:[2]]`)
 	f(chunked+"\r\n0\r\nX-C: 2\r\n\r\n", "GET", `200 -1 false "" map[] map[X-C:[2]]`)
-	f(chunked+"Content-Length: 3\r\n\r\n1\r\na\r\n0\r\n\r\n", "GET", `200 -1 true "a" map[] map[]`)
+	f(chunked+"Content-Length: 3\r\n\r\n1\r\na\r\n0\r\n\r\n", "GET", fault.ErrFraming.Error())
+	f(chunked+"Content-Length: 3\r\n\r\n", "HEAD", `200 -1 true "" map[] map[]`)
+	const old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n"
+	f(old+"\r\n1\r\na\r\n0\r\n\r\n", "GET", fault.ErrFraming.Error())
+	f(old+"Connection: keep-alive\r\nContent-Length: 1\r\n\r\na", "GET", fault.ErrFraming.Error())
+	f(old+"\r\n", "HEAD", `200 -1 true "" map[] map[]`)
 	f("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", "GET", `200 2 false "ok" map[Content-Length:[2]] map[]`)
 	f("HTTP/1.1 200 OK\r\nX: a\r\n\t b \r\n\r\n  c\r\n", "GET", `200 -1 true "  c\r\n" map[X:[a b]] map[]`)
 	f("HTTP/1.1 200 OK\r\nX-A : 1\r\nx-a:2\r\nContent-Length: 0\r\n\r\n", "GET", `200 0 false "" map[Content-Length:[0] X-A:[1 2]] map[]`)
@@ -68,7 +75,7 @@ func TestResponses(t *testing.T) {
 	f("", "GET", "unexpected EOF")
 	f("HTTP/1.1 200 OK\r\nX: y\r\n", "GET", "unexpected EOF")
 	f("HTTP/1.1 200 OK\r\nX", "GET", "malformed field line")
-	f("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("y", 4<<10)+"\r\n\r\n", "GET", ErrHeaderTooLarge.Error())
+	f("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("y", 4<<10)+"\r\n\r\n", "GET", fault.ErrHeaderTooLarge.Error())
 	f("HTTP/1.1 200 OK\r\n X: y\r\n\r\n", "GET", "malformed field line")
 	f("HTTP/1.1 200 OK\r\n: y\r\n\r\n", "GET", "malformed field line")
 	f("HTTP/1.1 200 OK\r\nX: a\rY: b\r\n\r\n", "GET", "malformed field line")

@@ -9,20 +9,22 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
 )
 
 // Framing says where the body of a response ends (RFC 9112 §6.3).
 type Framing uint8
 
 const (
-	NoBody     Framing = iota // there is none
+	NoBody     Framing = iota // the response has no body
 	Length                    // after Content-Length bytes
 	Chunked                   // with its last chunk
 	UntilClose                // with the connection
 )
 
-// ReadResponse reads a header section and fills resp with what it says: all but Body, and Close, which is set where no request may follow.
-// method is that of the request.
+// ReadResponse reads a header section into resp: every field except Body. It sets Close if the
+// connection takes no further request. method is the method of the request.
 func (b *Reader) ReadResponse(resp *http.Response, method string, limit int) (Framing, error) {
 	head, err := b.section(limit, mayBeResponse)
 	if err != nil {
@@ -41,13 +43,14 @@ func (b *Reader) ReadResponse(resp *http.Response, method string, limit int) (Fr
 
 const protocol = "HTTP/"
 
-// mayBeResponse tells early what speaks no HTTP: it may be waiting for us to speak.
+// mayBeResponse rejects bytes early if they cannot begin an HTTP response. A peer of another
+// protocol may wait for the gateway to speak.
 func mayBeResponse(p []byte) bool {
 	n := min(len(p), len(protocol))
 	return string(p[:n]) == protocol[:n]
 }
 
-// cutLine cuts s behind its first line, whose end is removed.
+// cutLine cuts s after its first line. It removes the end of that line.
 func cutLine(s string) (line, rest string) {
 	i := strings.IndexByte(s, '\n')
 	if i < 0 {
@@ -86,7 +89,8 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// fields reads field lines up to the empty one. All values share one array, of which each slice ends where it begins to be another's.
+// fields reads field lines up to the empty line. All values share one array. Each slice is capped,
+// so that appending to it never overwrites the next value.
 func fields(s string) (http.Header, error) {
 	n := strings.Count(s, "\n")
 	h, values := make(http.Header, min(n, maxHint)), make([]string, 0, min(n, maxHint))
@@ -117,7 +121,7 @@ func fields(s string) (http.Header, error) {
 	}
 }
 
-// maxHint bounds what is allocated ahead for fields that may not come.
+// maxHint bounds the memory that is allocated before the fields arrive.
 const maxHint = 64
 
 // field reads one line. Space between the name and the colon is removed (RFC 9112 §5.1).
@@ -139,7 +143,8 @@ func field(line string) (name, value string, err error) {
 	return textproto.CanonicalMIMEHeaderKey(name), value, nil
 }
 
-// content is a field's value without the space around it. Control characters are in none (RFC 9110 §5.5).
+// content is the value of a field without the space around it. A value must not contain control
+// characters (RFC 9110 §5.5).
 func content(s string) (string, error) {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -149,7 +154,7 @@ func content(s string) (string, error) {
 	return textproto.TrimString(s), nil
 }
 
-// unfold adds the first line of rest to value: a single space takes the place of what folded it (RFC 9112 §5.2).
+// unfold adds the first line of rest to value. A single space replaces the fold (RFC 9112 §5.2).
 func unfold(value, rest string) (string, string, error) {
 	line, rest := cutLine(rest)
 	more, err := content(line)
@@ -162,14 +167,16 @@ func unfold(value, rest string) (string, string, error) {
 	return textproto.TrimString(value + " " + more), rest, nil
 }
 
-// pragma takes Pragma: no-cache for Cache-Control: no-cache, as net/http does, by which other targets are read.
+// pragma takes Pragma: no-cache for Cache-Control: no-cache, as net/http does, by which other
+// targets are read.
 func pragma(h http.Header) {
 	if p := h["Pragma"]; len(p) > 0 && p[0] == "no-cache" && h["Cache-Control"] == nil {
 		h["Cache-Control"] = []string{"no-cache"}
 	}
 }
 
-// frame finds where the body ends (RFC 9112 §6.3), and takes what says so out of the header; but the length is left there, where it is one.
+// frame finds where the body ends (RFC 9112 §6.3). It removes the framing fields from the header,
+// but keeps a Content-Length that applies.
 func frame(resp *http.Response, method string) (Framing, error) {
 	h := resp.Header
 	resp.Close = closes(resp)
@@ -182,8 +189,13 @@ func frame(resp *http.Response, method string) (Framing, error) {
 		return NoBody, err
 	}
 	if chunked {
-		if length >= 0 {
-			resp.Close = true // RFC 9112 §6.1: whoever sends both may have been tricked into it
+		if length >= 0 || resp.ProtoMinor == 0 {
+			// RFC 9112 §6.1: a sender of both a coding and a length may have been tricked into it,
+			// and HTTP/1.0 does not know the coding.
+			resp.Close = true
+			if hasBody(resp, method) {
+				return NoBody, fault.ErrFraming
+			}
 		}
 		delete(h, "Content-Length")
 		length = -1
@@ -191,16 +203,13 @@ func frame(resp *http.Response, method string) (Framing, error) {
 			return NoBody, err
 		}
 	}
-	switch {
-	case method == http.MethodHead:
-		resp.ContentLength = length
-		return NoBody, nil
-	case resp.StatusCode < 200, resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusNotModified:
-		resp.ContentLength = 0
-		return NoBody, nil
-	}
 	resp.ContentLength = length
 	switch {
+	case method == http.MethodHead:
+		return NoBody, nil
+	case !hasBody(resp, method):
+		resp.ContentLength = 0
+		return NoBody, nil
 	case chunked:
 		return Chunked, nil
 	case length == 0:
@@ -212,6 +221,11 @@ func frame(resp *http.Response, method string) (Framing, error) {
 	return UntilClose, nil
 }
 
+// hasBody reports whether a response to a request with the given method has a body (RFC 9112 §6.3).
+func hasBody(resp *http.Response, method string) bool {
+	return method != http.MethodHead && resp.StatusCode >= 200 && resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified
+}
+
 // closes reports whether the connection ends with the response (RFC 9112 §9.3).
 func closes(resp *http.Response) bool {
 	connection := resp.Header["Connection"]
@@ -221,19 +235,15 @@ func closes(resp *http.Response) bool {
 	return len(connection) > 0 && httpguts.HeaderValuesContainsToken(connection, "close")
 }
 
-// transferCoding takes Transfer-Encoding out of the header and reports whether it says chunked. Anything else that it says is refused. HTTP/1.0 does
-// not know the field.
+// transferCoding takes Transfer-Encoding out of the header and reports whether it says chunked.
+// Anything else that it says is refused.
 func transferCoding(resp *http.Response) (chunked bool, err error) {
 	lines, present := resp.Header["Transfer-Encoding"]
 	if !present {
 		return false, nil
 	}
 	delete(resp.Header, "Transfer-Encoding")
-	switch {
-	case resp.ProtoMinor == 0:
-		resp.Close = true // RFC 9112 §6.1: the framing is in doubt
-		return false, nil
-	case len(lines) != 1 || !strings.EqualFold(lines[0], "chunked"):
+	if len(lines) != 1 || !strings.EqualFold(lines[0], "chunked") {
 		return false, fmt.Errorf("unsupported transfer coding %q", lines)
 	}
 	return true, nil
@@ -241,7 +251,8 @@ func transferCoding(resp *http.Response) (chunked bool, err error) {
 
 var errLength = errors.New("invalid Content-Length")
 
-// contentLength is what h says, -1 where it says nothing. Several that say the same are made one.
+// contentLength is the length that h gives, or -1 if it gives no length. If several lines agree,
+// they become one.
 func contentLength(h http.Header) (int64, error) {
 	lines := h["Content-Length"]
 	if len(lines) == 0 {
@@ -265,7 +276,8 @@ func contentLength(h http.Header) (int64, error) {
 	return int64(n), nil
 }
 
-// announced takes the names of trailer fields out of the header (RFC 9110 §6.6.2). Their values come with the end of the body.
+// announced takes the names of trailer fields out of the header (RFC 9110 §6.6.2). Their values
+// come with the end of the body.
 func announced(h http.Header) (http.Header, error) {
 	lines, present := h["Trailer"]
 	if !present {

@@ -5,21 +5,23 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/penstock/penstock/proxy/upstream/fault"
 )
 
-// bufferSize takes a header section and a small body in one read. A larger section has its buffer grow; what is large of a body goes past it.
+// bufferSize holds a header section and a small body in one read. If a section is larger, the
+// buffer grows. Large bodies bypass it.
 const bufferSize = 16 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 
 var (
-	// ErrHeaderTooLarge says that a header section, or that of the trailers, is larger than allowed.
-	ErrHeaderTooLarge = errors.New("the header section is too large")
-	errMalformed      = errors.New("malformed HTTP response")
-	errField          = errors.New("malformed field line")
+	errMalformed = errors.New("malformed HTTP response")
+	errField     = errors.New("malformed field line")
 )
 
-// Reader reads what a target sends. The zero value is one without a source. It holds a buffer between Reset and Release alone.
+// Reader reads the bytes that a target sends. The zero value has no source. A Reader holds a buffer
+// only between Reset and Release.
 type Reader struct {
 	src    io.Reader
 	pooled *[]byte
@@ -34,7 +36,7 @@ func (b *Reader) Reset(src io.Reader) {
 	b.buf = *b.pooled
 }
 
-// Release gives the buffer back. What is in it is lost.
+// Release gives the buffer back. Its contents are lost.
 func (b *Reader) Release() {
 	if b.pooled != nil {
 		buffers.Put(b.pooled)
@@ -45,14 +47,15 @@ func (b *Reader) Release() {
 // Buffered is the number of bytes that were read from the source and not from b.
 func (b *Reader) Buffered() int { return b.w - b.r }
 
-// Rest takes what is buffered.
+// Rest returns the buffered bytes and empties the buffer.
 func (b *Reader) Rest() []byte {
 	rest := bytes.Clone(b.buf[b.r:b.w])
 	b.r, b.w = 0, 0
 	return rest
 }
 
-// more reads from the source, at least one byte where err is nil. It makes room, and more of it than there is where the buffer is full.
+// more reads from the source, at least one byte where err is nil. It makes room, and more of it
+// than there is where the buffer is full.
 func (b *Reader) more() error {
 	switch {
 	case b.r == b.w:
@@ -78,20 +81,21 @@ func (b *Reader) more() error {
 
 const maxEmptyReads = 100
 
-// section takes the lines up to an empty one, which is taken too, as one string. fits is asked whether what has come so far can become one.
+// section reads the lines up to and including an empty line as one string. It fails early if fits
+// rejects the bytes that have arrived.
 func (b *Reader) section(limit int, fits func([]byte) bool) (string, error) {
 	seen := 0 // bytes that hold no end
 	for {
 		have := b.buf[b.r:b.w]
 		if end := sectionEnd(have, seen); end > limit {
-			return "", ErrHeaderTooLarge
+			return "", fault.ErrHeaderTooLarge
 		} else if end > 0 {
 			b.r += end
 			return string(have[:end]), nil
 		}
 		switch {
 		case len(have) > limit:
-			return "", ErrHeaderTooLarge
+			return "", fault.ErrHeaderTooLarge
 		case !fits(have):
 			return "", errMalformed
 		}
@@ -102,7 +106,8 @@ func (b *Reader) section(limit int, fits func([]byte) bool) (string, error) {
 	}
 }
 
-// sectionEnd is the length of the section that p begins with, 0 where there is no end of it. The first seen bytes are known to hold none.
+// sectionEnd is the length of the section at the beginning of p, or 0 if its end is missing. The
+// caller knows that the first seen bytes hold no end.
 func sectionEnd(p []byte, seen int) int {
 	for i := max(0, seen-2); ; { // "\n\r" may have been there already
 		k := bytes.IndexByte(p[i:], '\n')
@@ -119,7 +124,8 @@ func sectionEnd(p []byte, seen int) int {
 	}
 }
 
-// broken is the error of a section after which err came. One that ends amid a line without a colon is malformed: whether it was to go on, nobody knows.
+// broken is the error of a section that err cut off. If the section breaks off within a line
+// without a colon, it is malformed: the rest of the line is unknown.
 func broken(p []byte, err error) error {
 	if err != io.EOF {
 		return err

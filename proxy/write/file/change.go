@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,23 +11,23 @@ import (
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// change is something to be done within a transaction. What do refuses it must refuse before it has written anything: the others in the transaction
-// stay.
+// change is one operation within a shared transaction. If do refuses the change, it must do so
+// before it writes anything, because the other changes of the transaction remain.
 type change struct {
-	do   func(tx *bolt.Tx) error
-	then func() // once it is on the disk, with the lock held; nil: nothing
+	do   func(tx *txn) error
+	then func() // called after the sync with the lock held; may be nil
 	err  error
 	done chan struct{}
 }
 
-// refusal is an error of one change alone.
+// refusal is an error that concerns a single change.
 type refusal struct{ error }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (r refusal) Unwrap() error { return r.error }
 
-// change has c done, and returns when it is on the disk.
-func (s *Store) change(ctx context.Context, do func(tx *bolt.Tx) error, then func()) error {
+// change runs do within a transaction, and returns when the transaction is on disk.
+func (s *Store) change(ctx context.Context, do func(tx *txn) error, then func()) error {
 	c := &change{do: do, then: then, done: make(chan struct{})}
 	select {
 	case s.changes <- c:
@@ -37,24 +36,24 @@ func (s *Store) change(ctx context.Context, do func(tx *bolt.Tx) error, then fun
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	<-c.done // it is about to be done, come what may
+	<-c.done // the change will be made in any case
 	return c.err
 }
 
-// commit does changes until Close: those that have come while others were being synced, in one transaction.
+// commit makes changes until Close. Changes that arrive during a sync share the next transaction.
 func (s *Store) commit() {
 	for {
 		select {
 		case c := <-s.changes:
-			s.commitAll(s.gather(c))
+			s.commitAll(s.collect(c))
 		case <-s.stop:
 			return
 		}
 	}
 }
 
-// gather takes what waits beside the first.
-func (s *Store) gather(first *change) []*change {
+// collect returns first and the other waiting changes.
+func (s *Store) collect(first *change) []*change {
 	all := []*change{first}
 	for len(all) < batch {
 		select {
@@ -69,7 +68,7 @@ func (s *Store) gather(first *change) []*change {
 
 func (s *Store) commitAll(all []*change) {
 	s.adding.writes, s.adding.bytes = 0, 0
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	err := s.update(func(tx *txn) error {
 		for _, c := range all {
 			c.err = c.do(tx)
 			if r, ok := c.err.(refusal); ok {
@@ -80,6 +79,7 @@ func (s *Store) commitAll(all []*change) {
 		}
 		return nil
 	})
+	s.noteFailure(err)
 	s.mu.Lock()
 	for _, c := range all {
 		switch {
@@ -95,48 +95,55 @@ func (s *Store) commitAll(all []*change) {
 	}
 }
 
+// noteFailure records whether changes can be written, for Problem. The sweep finds out when they
+// can be written again.
+func (s *Store) noteFailure(err error) {
+	if err == nil {
+		if s.failed.Swap(nil) != nil {
+			s.log.Info("the file of queued writes is writable again", "file", s.path)
+		}
+		return
+	}
+	err = withRemedy(s.path, err)
+	if s.failed.Swap(&err) == nil {
+		s.log.Error("writes are refused with status 503: the file of queued writes can't be written", "error", err)
+	}
+}
+
+// Problem returns the reason for which writes can't be accepted now, or nil.
+func (s *Store) Problem() error {
+	if err := s.Broken(); err != nil {
+		return err
+	}
+	if failed := s.failed.Load(); failed != nil {
+		return *failed
+	}
+	return nil
+}
+
 // Add stores w.
 func (s *Store) Add(ctx context.Context, w *write.Write) (id string, err error) {
-	encoded, err := w.Encode()
-	if err != nil {
-		return "", err
-	}
-	state, err := json.Marshal(write.State{Phase: write.Queued, Updated: w.Accepted})
-	if err != nil {
-		return "", err
-	}
 	var place uint64
 	id = w.ID
-	err = s.change(ctx, func(tx *bolt.Tx) error {
+	err = s.change(ctx, func(tx *txn) error {
 		if !w.Key.IsZero() {
 			if before := tx.Bucket(bucketKeys).Get(w.Key[:]); before != nil {
-				earlier, payload := string(before[:len(before)-len(w.Print)]), before[len(before)-len(w.Print):]
-				if string(payload) != string(w.Print[:]) {
+				earlier, print, err := keyOf(w.Key[:], before)
+				switch {
+				case err != nil:
+					return refusal{err}
+				case string(print) != string(w.Print[:]):
 					return refusal{write.ErrConflict}
 				}
 				id = earlier
 				return nil
 			}
 		}
-		order := tx.Bucket(bucketOrder)
 		if !s.takes(w.Size()) {
 			return refusal{write.ErrFull}
 		}
-		if place, err = order.NextSequence(); err != nil {
-			return err
-		}
-		if !w.Key.IsZero() {
-			if err := tx.Bucket(bucketKeys).Put(w.Key[:], append([]byte(w.ID), w.Print[:]...)); err != nil {
-				return err
-			}
-		}
-		if err := order.Put(key(place), []byte(w.ID)); err != nil {
-			return err
-		}
-		if err := tx.Bucket(bucketStates).Put([]byte(w.ID), state); err != nil {
-			return err
-		}
-		return tx.Bucket(bucketWrites).Put([]byte(w.ID), encoded)
+		place, err = tx.add(w, write.State{Phase: write.Queued, Updated: w.Accepted})
+		return err
 	}, func() {
 		if id == w.ID {
 			s.queued(w, place, false)
@@ -148,8 +155,8 @@ func (s *Store) Add(ctx context.Context, w *write.Write) (id string, err error) 
 	return id, nil
 }
 
-// takes reports whether there is room for one more write of that size, beside what else is in the transaction, and counts it. Only commit's goroutine
-// calls it.
+// takes reports whether there is room for one more write of that size in addition to the current
+// transaction, and counts it. Only commit's goroutine calls it.
 func (s *Store) takes(size int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,25 +168,22 @@ func (s *Store) takes(size int64) bool {
 	return true
 }
 
-// Put notes what has become of a write.
+// Put records the result of a write.
 func (s *Store) Put(ctx context.Context, e write.Entry, r *write.Record) error {
-	state, err := json.Marshal(r.State)
-	if err != nil {
-		return err
-	}
 	dropped := 0
-	return s.change(ctx, func(tx *bolt.Tx) error {
-		if err := tx.Bucket(bucketStates).Put([]byte(r.ID), state); err != nil || !r.Ended() {
+	return s.change(ctx, func(tx *txn) error {
+		if err := tx.putState(r.ID, placeOf(e), r.State); err != nil || !r.Ended() {
 			return err
 		}
 		if err := tx.Bucket(bucketOrder).Delete([]byte(e.Place)); err != nil {
 			return err
 		}
 		if r.Phase == write.Dead && r.Policy.DeadLetter {
-			dropped, err = s.bury(tx, r)
+			var err error
+			dropped, err = s.addLetter(tx, r)
 			return err
 		}
-		return s.end(tx, r.Write, r.Updated)
+		return tx.end(r.Write, r.Phase, r.Updated)
 	}, func() {
 		if !r.Ended() {
 			return
@@ -191,10 +195,11 @@ func (s *Store) Put(ctx context.Context, e write.Entry, r *write.Record) error {
 	})
 }
 
-// bury keeps a dead letter, and ends the oldest where there are too many.
-func (s *Store) bury(tx *bolt.Tx, r *write.Record) (dropped int, err error) {
+// addLetter stores a dead letter. If there are too many, it ends the oldest ones and returns their
+// number.
+func (s *Store) addLetter(tx *txn, r *write.Record) (dropped int, err error) {
 	dead := tx.Bucket(bucketDead)
-	if err := dead.Put(timed(r.Updated, r.ID), present); err != nil {
+	if err := dead.Put(timed(r.Updated, r.ID), sealDead(r.Updated, r.ID)); err != nil {
 		return 0, err
 	}
 	s.mu.Lock()
@@ -205,7 +210,7 @@ func (s *Store) bury(tx *bolt.Tx, r *write.Record) (dropped int, err error) {
 		if k == nil {
 			break
 		}
-		if err := s.exhume(tx, append([]byte(nil), k...)); err != nil {
+		if err := s.endLetter(tx, append([]byte(nil), k...)); err != nil {
 			return dropped, err
 		}
 		dropped++
@@ -213,33 +218,16 @@ func (s *Store) bury(tx *bolt.Tx, r *write.Record) (dropped int, err error) {
 	return dropped, nil
 }
 
-// exhume turns a dead letter into a state that is only kept for those who ask.
-func (s *Store) exhume(tx *bolt.Tx, k []byte) error {
+// endLetter turns a dead letter into an ended write. If the letter is damaged, it is set aside.
+func (s *Store) endLetter(tx *txn, k []byte) error {
+	r, err := tx.find(string(k[min(8, len(k)):]))
+	if err != nil {
+		return tx.setLetterAside(k)
+	}
 	if err := tx.Bucket(bucketDead).Delete(k); err != nil {
 		return err
 	}
-	r, err := find(tx, string(k[8:]))
-	if err != nil {
-		return err
-	}
-	return s.end(tx, r.Write, s.now())
-}
-
-// end keeps only the outline of a write, for a while.
-func (s *Store) end(tx *bolt.Tx, w *write.Write, at time.Time) error {
-	outline, err := w.Outline().Encode()
-	if err != nil {
-		return err
-	}
-	if err := tx.Bucket(bucketWrites).Put([]byte(w.ID), outline); err != nil {
-		return err
-	}
-	return tx.Bucket(bucketEnded).Put(timed(at.Add(s.bounds.Keep), w.ID), present)
-}
-
-// Remove takes out an entry of which there is no write.
-func (s *Store) Remove(ctx context.Context, e write.Entry) error {
-	return s.change(ctx, func(tx *bolt.Tx) error { return tx.Bucket(bucketOrder).Delete([]byte(e.Place)) }, func() { s.unqueued(e.ID) })
+	return tx.end(r.Write, r.Phase, s.now())
 }
 
 // Replay puts a dead letter at the end of its lane.
@@ -248,28 +236,18 @@ func (s *Store) Replay(ctx context.Context, id string) error {
 		r     *write.Record
 		place uint64
 	)
-	return s.change(ctx, func(tx *bolt.Tx) (err error) {
+	return s.change(ctx, func(tx *txn) (err error) {
 		if r, err = letter(tx, id); err != nil {
 			return err
 		}
-		order := tx.Bucket(bucketOrder)
 		if !s.takes(r.Size()) {
 			return refusal{write.ErrFull}
-		}
-		state, err := json.Marshal(write.State{Phase: write.Queued, Updated: s.now()})
-		if err != nil {
-			return err
 		}
 		if err := tx.Bucket(bucketDead).Delete(timed(r.Updated, id)); err != nil {
 			return err
 		}
-		if err := tx.Bucket(bucketStates).Put([]byte(id), state); err != nil {
-			return err
-		}
-		if place, err = order.NextSequence(); err != nil {
-			return err
-		}
-		return order.Put(key(place), []byte(id))
+		place, err = tx.queue(id, write.State{Phase: write.Queued, Updated: s.now()})
+		return err
 	}, func() {
 		s.dead--
 		s.queued(r.Write, place, true)
@@ -278,18 +256,21 @@ func (s *Store) Replay(ctx context.Context, id string) error {
 
 // Drop removes a dead letter.
 func (s *Store) Drop(ctx context.Context, id string) error {
-	return s.change(ctx, func(tx *bolt.Tx) error {
+	return s.change(ctx, func(tx *txn) error {
 		r, err := letter(tx, id)
 		if err != nil {
 			return err
 		}
-		return s.exhume(tx, timed(r.Updated, id))
+		if err := tx.putState(id, 0, r.State.Drop(s.now())); err != nil {
+			return err
+		}
+		return s.endLetter(tx, timed(r.Updated, id))
 	}, func() { s.dead-- })
 }
 
-// letter is the dead letter with that ID.
-func letter(tx *bolt.Tx, id string) (*write.Record, error) {
-	r, err := find(tx, id)
+// letter returns the dead letter with the given ID.
+func letter(tx *txn, id string) (*write.Record, error) {
+	r, err := tx.find(id)
 	if err == nil && tx.Bucket(bucketDead).Get(timed(r.Updated, id)) == nil {
 		err = write.ErrUnknown
 	}
@@ -299,7 +280,7 @@ func letter(tx *bolt.Tx, id string) (*write.Record, error) {
 	return r, nil
 }
 
-// sweep forgets what is past its time, until Close.
+// sweep removes expired states and letters until Close.
 func (s *Store) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -313,18 +294,18 @@ func (s *Store) sweep() {
 	}
 }
 
-// forget does away with states and letters that nobody is to ask for any more.
+// forget removes the states and letters that have expired.
 func (s *Store) forget(now time.Time) error {
 	dropped := 0
-	return s.change(context.Background(), func(tx *bolt.Tx) error {
+	return s.change(context.Background(), func(tx *txn) error {
 		for _, k := range before(tx.Bucket(bucketDead), now.Add(-s.bounds.DeadAge)) {
-			if err := s.exhume(tx, k); err != nil {
+			if err := s.endLetter(tx, k); err != nil {
 				return err
 			}
 			dropped++
 		}
 		for _, k := range before(tx.Bucket(bucketEnded), now) {
-			if err := erase(tx, k); err != nil {
+			if err := tx.erase(k); err != nil {
 				return err
 			}
 		}
@@ -332,23 +313,7 @@ func (s *Store) forget(now time.Time) error {
 	}, func() { s.dead -= dropped })
 }
 
-// erase does away with a state and its Idempotency-Key.
-func erase(tx *bolt.Tx, k []byte) error {
-	id := k[8:]
-	if w, err := write.Decode(tx.Bucket(bucketWrites).Get(id)); err == nil && !w.Key.IsZero() {
-		if err := tx.Bucket(bucketKeys).Delete(w.Key[:]); err != nil {
-			return err
-		}
-	}
-	for _, name := range [][]byte{bucketWrites, bucketStates} {
-		if err := tx.Bucket(name).Delete(id); err != nil {
-			return err
-		}
-	}
-	return tx.Bucket(bucketEnded).Delete(k)
-}
-
-// before are the first keys that are earlier than a time.
+// before returns the first keys that are earlier than a time.
 func before(b *bolt.Bucket, at time.Time) (keys [][]byte) {
 	c := b.Cursor()
 	for k, _ := c.First(); k != nil && len(keys) < sweepMost && binary.BigEndian.Uint64(k) < uint64(max(0, at.UnixNano())); k, _ = c.Next() {

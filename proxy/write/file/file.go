@@ -1,39 +1,46 @@
-// Package file keeps queued writes in a file of one instance: an embedded B+ tree, synced to the disk before anything is acknowledged. What comes while
-// a sync is under way shares the next one.
+// Package file keeps queued writes in a file of one instance: an embedded B+ tree, which is synced
+// to disk before a write is acknowledged. Changes that arrive during a sync share the next one.
 package file
 
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// The buckets. Places and times are big-endian, so that they sort.
+// The buckets of the file. Places and times are big-endian, so that they sort.
 var (
 	bucketWrites = []byte("writes") // ID → write
 	bucketStates = []byte("states") // ID → state, in JSON
-	bucketOrder  = []byte("order")  // place → ID of a write to be applied
+	bucketOrder  = []byte("order")  // place → ID of a pending write
 	bucketKeys   = []byte("keys")   // digest of the Idempotency-Key → ID and digest of the payload
 	bucketDead   = []byte("dead")   // time and ID of a dead letter → nothing
-	bucketEnded  = []byte("ended")  // time and ID of a state that is only kept for those who ask → nothing
+	bucketEnded  = []byte("ended")  // expiry and ID of an ended write → nothing
+	bucketAside  = []byte("aside")  // bucket and ID of a damaged record → the record
 )
 
-// present is the value of a key that says all by being there.
+var (
+	// firstBuckets are the buckets of the first version.
+	firstBuckets = [][]byte{bucketWrites, bucketStates, bucketOrder, bucketKeys, bucketDead, bucketEnded}
+	allBuckets   = append(slices.Clone(firstBuckets), bucketAside)
+)
+
+// present is the value of a key that has no content.
 var present = []byte{1}
 
 const (
-	// lockTime is how long the file may be another process's, that is about to end.
-	lockTime   = 5 * time.Second
-	batch      = 512 // changes in one transaction
+	batch      = 512 // maximum number of changes in one transaction
 	sweepEvery = 10 * time.Second
 	sweepMost  = 1000
 )
@@ -41,30 +48,37 @@ const (
 // Store is a write.Store in a file.
 type Store struct {
 	db     *bolt.DB
+	file   *os.File // the file that db has open
+	path   string
 	bounds write.Bounds
 	now    func() time.Time
+	log    *slog.Logger
+	lost   atomic.Int64          // acknowledged writes that can't be applied
+	broken atomic.Pointer[error] // the reason for which the file is unusable; nil: it is usable
+	failed atomic.Pointer[error] // the error of the last change; nil: it was written
 
+	held    *write.Held
 	changes chan *change
 	stop    chan struct{}
 	running sync.WaitGroup
 	closing sync.Once
 	closed  error
 
-	adding struct { // by the transaction that is being made
+	adding struct { // sums of the current transaction
 		writes int
 		bytes  int64
 	}
 
 	mu      sync.Mutex
 	pending map[string]*pending // by ID
-	seen    map[string][]string // IDs by what reads call it, the newest last
+	seen    map[string][]string // IDs by read name, the newest last
 	bytes   int64
 	dead    int
-	fresh   []write.Entry // that no worker has got yet
-	more    chan struct{} // holds one when there is something in fresh
+	fresh   []write.Entry // entries that Next has not returned yet
+	more    chan struct{} // holds a token if fresh is not empty
 }
 
-// pending is what is known of a write that is to be applied.
+// pending holds the properties of a pending write.
 type pending struct {
 	place    uint64
 	size     int64
@@ -74,48 +88,35 @@ type pending struct {
 
 var _ write.Store = (*Store)(nil)
 
-// Open opens the file, and makes it where it is not there. Another process may not have it open.
-func Open(path string, b write.Bounds, now func() time.Time) (*Store, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTime, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening the queue of writes %s: another process has it open", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the queue of writes %s: %w", path, err)
-	}
-	s := &Store{
-		db: db, bounds: b, now: now, changes: make(chan *change), stop: make(chan struct{}), more: make(chan struct{}, 1),
-		pending: make(map[string]*pending), seen: make(map[string][]string),
-	}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("reading the queue of writes %s: %w", path, err), db.Close())
-	}
-	s.running.Go(s.commit)
-	s.running.Go(s.sweep)
-	return s, nil
-}
-
-// Close ends the store. What is stored stays.
+// Close closes the store. The stored writes remain.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.stop)
 		s.running.Wait()
+		if s.broken.Load() != nil { // the library would wait for ever for the abandoned transaction
+			s.closed = errors.Join(unlock(s.file), s.file.Close())
+			return
+		}
 		s.closed = s.db.Close()
 	})
 	return s.closed
 }
 
-// load finds what is to be applied since the last time.
+// load reads the writes that are pending from an earlier process.
 func (s *Store) load() error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketWrites, bucketStates, bucketOrder, bucketKeys, bucketDead, bucketEnded} {
+	return s.update(func(tx *txn) error {
+		for _, name := range allBuckets {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
 		}
 		s.dead = tx.Bucket(bucketDead).Stats().KeyN
-		return tx.Bucket(bucketOrder).ForEach(func(place, id []byte) error {
-			w, err := write.Decode(tx.Bucket(bucketWrites).Get(id))
+		return tx.Bucket(bucketOrder).ForEach(func(place, value []byte) error {
+			id, err := orderOf(place, value)
+			if err != nil {
+				return err
+			}
+			w, _, _, err := writeOf([]byte(id), tx.Bucket(bucketWrites).Get([]byte(id)))
 			if err != nil {
 				return fmt.Errorf("write %s: %w", id, err)
 			}
@@ -125,13 +126,14 @@ func (s *Store) load() error {
 	})
 }
 
-// queued notes a write that is to be applied. The lock is held, or nobody else has s yet.
+// queued adds a pending write. The caller holds the lock, or is the only user of s.
 func (s *Store) queued(w *write.Write, place uint64, again bool) {
 	p := &pending{place: place, size: w.Size(), accepted: w.Accepted, seen: w.Seen}
 	s.pending[w.ID] = p
 	s.bytes += p.size
 	if p.seen != "" {
 		s.seen[p.seen] = append(s.seen[p.seen], w.ID)
+		s.held.Hold(p.seen)
 	}
 	s.fresh = append(s.fresh, write.Entry{ID: w.ID, Lane: w.Lane(), Place: string(key(place)), Again: again})
 	select {
@@ -140,7 +142,7 @@ func (s *Store) queued(w *write.Write, place uint64, again bool) {
 	}
 }
 
-// unqueued forgets a write that is not to be applied any more. The lock is held.
+// unqueued removes a write that is no longer pending. The caller holds the lock.
 func (s *Store) unqueued(id string) {
 	p := s.pending[id]
 	if p == nil {
@@ -151,6 +153,7 @@ func (s *Store) unqueued(id string) {
 	if p.seen == "" {
 		return
 	}
+	s.held.Release(p.seen)
 	var left []string
 	for _, other := range s.seen[p.seen] {
 		if other != id {
@@ -162,29 +165,17 @@ func (s *Store) unqueued(id string) {
 	}
 }
 
-// Find gives a write and its state.
+// Find returns a write and its state.
 func (s *Store) Find(_ context.Context, id string) (r *write.Record, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error { r, err = find(tx, id); return err })
-	return r, closedError(err)
+	err = s.view(func(tx *txn) error { r, err = tx.find(id); return err })
+	return r, err
 }
 
-func find(tx *bolt.Tx, id string) (*write.Record, error) {
-	encoded, state := tx.Bucket(bucketWrites).Get([]byte(id)), tx.Bucket(bucketStates).Get([]byte(id))
-	if encoded == nil || state == nil {
-		return nil, write.ErrUnknown
-	}
-	w, err := write.Decode(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", id, err)
-	}
-	r := &write.Record{Write: w}
-	if err := json.Unmarshal(state, &r.State); err != nil {
-		return nil, fmt.Errorf("the state of write %s: %w", id, err)
-	}
-	return r, nil
-}
+// Held returns the names with queued writes. It knows them all, because only this process uses
+// the file.
+func (s *Store) Held() *write.Held { return s.held }
 
-// Newest is the last write that is queued for what reads call seen.
+// Newest returns the last write that is queued for the read name seen.
 func (s *Store) Newest(ctx context.Context, seen string) (*write.Write, error) {
 	s.mu.Lock()
 	ids := s.seen[seen]
@@ -197,47 +188,48 @@ func (s *Store) Newest(ctx context.Context, seen string) (*write.Write, error) {
 		return nil, err
 	}
 	if r.Ended() {
-		return nil, write.ErrUnknown // meanwhile
+		return nil, write.ErrUnknown // it has ended meanwhile
 	}
 	return r.Write, nil
 }
 
-// Letters are the dead letters.
-func (s *Store) Letters(_ context.Context, most int) (letters []*write.Record, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
+// Letters returns the dead letters. It sets damaged ones aside, so that they do not block the
+// others.
+func (s *Store) Letters(ctx context.Context, most int) (letters []*write.Record, err error) {
+	var damaged []string
+	err = s.view(func(tx *txn) error {
 		c := tx.Bucket(bucketDead).Cursor()
 		for k, _ := c.First(); k != nil && len(letters) < most; k, _ = c.Next() {
-			r, err := find(tx, string(k[8:]))
+			r, err := tx.find(string(k[min(8, len(k)):]))
 			if err != nil {
-				return err
+				damaged = append(damaged, string(k))
+				continue
 			}
 			letters = append(letters, r)
 		}
 		return nil
 	})
-	return letters, closedError(err)
+	for _, k := range damaged {
+		if err := s.setLetterAside(ctx, k); err != nil {
+			s.log.Error("setting a damaged dead letter aside failed", "file", s.path, "error", err)
+		}
+	}
+	return letters, err
 }
 
-// Stats are the figures of the queue.
+// Stats returns the figures of the queue.
 func (s *Store) Stats(context.Context) (write.Stats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := write.Stats{Pending: len(s.pending), Bytes: s.bytes, Dead: s.dead}
+	stats := write.Stats{Pending: len(s.pending), Bytes: s.bytes, Dead: s.dead, Lost: s.lost.Load()}
 	for _, p := range s.pending {
 		stats.Oldest = max(stats.Oldest, s.now().Sub(p.accepted))
 	}
 	return stats, nil
 }
 
-// key is a number as it sorts.
+// key returns a number in the form that sorts.
 func key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// timed is a time and an ID as they sort.
+// timed returns a time and an ID in the form that sorts.
 func timed(at time.Time, id string) []byte { return append(key(uint64(max(0, at.UnixNano()))), id...) }
-
-func closedError(err error) error {
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return write.ErrClosed
-	}
-	return err
-}

@@ -1,7 +1,9 @@
 package file
 
 import (
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +19,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, opener(t))
 }
 
-// opener opens one file for each test that it is used in.
+// opener opens one file for each test that uses it.
 func opener(*testing.T) storetest.Open {
 	files := map[string]string{}
 	open := map[string]*Store{}
@@ -32,7 +34,7 @@ func opener(*testing.T) storetest.Open {
 				t.Fatal(err)
 			}
 		}
-		s, err := Open(files[name], b, time.Now)
+		s, err := Open(files[name], b, time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +75,50 @@ func TestForget(t *testing.T) {
 
 func TestUnusableFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "writes.db")
-	if _, err := Open(path, storetest.Wide, time.Now); err == nil {
+	if _, err := Open(path, storetest.Wide, time.Now, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a file in a directory that is not there")
+	}
+}
+
+// TestPersistent checks that a file that another process has open is opened once that process has
+// ended. Until then no write is accepted, and the error gives the reason.
+func TestPersistent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "writes.db")
+	quiet := slog.New(slog.DiscardHandler)
+	first, err := Open(path, storetest.Wide, time.Now, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := OpenPersistent(path, storetest.Wide, time.Now, quiet)
+	defer second.Close()
+	w := storetest.New("/a")
+	if _, err := second.Add(t.Context(), w); err == nil || second.Problem() == nil || !strings.Contains(err.Error(), "stop the other") {
+		t.Errorf("%v, %v", err, second.Problem())
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); second.Problem() != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(second.Problem())
+		}
+	}
+	if id, err := second.Add(t.Context(), w); err != nil || id != w.ID {
+		t.Errorf("%s, %v", id, err)
+	}
+}
+
+// TestFailedChanges checks that writes are refused, and that Problem gives the reason, if the file
+// can't be written.
+func TestFailedChanges(t *testing.T) {
+	s := opener(t)(t, storetest.Wide).(*Store)
+	if _, err := s.Add(t.Context(), storetest.New("/a")); err != nil || s.Problem() != nil {
+		t.Fatal(err, s.Problem())
+	}
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := s.Add(t.Context(), storetest.New("/a")); err == nil || s.Problem() == nil {
+		t.Errorf("%s was accepted; told is %v", id, s.Problem())
 	}
 }

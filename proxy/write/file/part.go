@@ -6,7 +6,7 @@ import (
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// part is the whole of the lanes: the file is this process's alone.
+// part is the only part, with all lanes: only this process uses the file.
 type part struct {
 	*Store
 	held context.Context
@@ -14,17 +14,17 @@ type part struct {
 
 var _ write.Part = (*part)(nil)
 
-// Hold has all of it worked on until ctx ends.
+// Hold calls work for all lanes until ctx ends.
 func (s *Store) Hold(ctx context.Context, work func(context.Context, write.Part)) {
 	held, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	work(ctx, &part{s, held})
 }
 
-// Held lasts as long as the work.
+// Held returns a context that lasts as long as the work.
 func (p *part) Held() context.Context { return p.held }
 
-// Next waits for writes that have come since the last time.
+// Next waits for new writes.
 func (p *part) Next(ctx context.Context) ([]write.Entry, error) {
 	for {
 		p.mu.Lock()
@@ -42,7 +42,7 @@ func (p *part) Next(ctx context.Context) ([]write.Entry, error) {
 	}
 }
 
-// Load gives the write of an entry.
+// Load returns the write of an entry.
 func (p *part) Load(ctx context.Context, e write.Entry) (*write.Record, error) {
 	return p.Find(ctx, e.ID)
 }

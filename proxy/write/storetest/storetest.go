@@ -1,4 +1,4 @@
-// Package storetest holds every write.Store to what it promises.
+// Package storetest checks that a store fulfils the contract of write.Store.
 package storetest
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/penstock/penstock/proxy/write"
 )
 
-// Open makes a store with bounds. Opened again, it has what was stored before.
+// Open opens a store with bounds. If it is opened again, it holds the writes stored before.
 type Open func(t *testing.T, b write.Bounds) write.Store
 
-// Wide are bounds that nothing here comes near.
+// Wide are bounds that no test here reaches.
 var Wide = write.Bounds{Max: 1 << 20, Bytes: 1 << 40, Keep: time.Hour, Dead: 1 << 20, DeadAge: time.Hour}
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for a required event.
 const patience = 20 * time.Second
 
-// New makes a write.
+// New returns a write.
 func New(path string) *write.Write {
 	return &write.Write{
 		ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()), Route: "r", Method: "PUT", Scheme: "http", Host: "h", Path: path, Query: "q=1",
@@ -36,7 +36,7 @@ func New(path string) *write.Write {
 	}
 }
 
-// Run tests the stores that open makes.
+// Run tests the stores that open returns.
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"found": found, "ordered": ordered, "bounded": bounded, "keys": keys, "seen": seen, "letters": letters, "bounded letters": boundedLetters,
@@ -46,7 +46,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// add stores a write that must be taken.
+// add stores a write that must be accepted.
 func add(t *testing.T, s write.Store, w *write.Write) {
 	t.Helper()
 	id, err := s.Add(t.Context(), w)
@@ -55,7 +55,7 @@ func add(t *testing.T, s write.Store, w *write.Write) {
 	}
 }
 
-// work holds s until f says that it is enough, and gives f each entry with its part, one at a time.
+// work holds s until f returns true, and calls f with each entry and its part, one at a time.
 func work(t *testing.T, s write.Store, f func(p write.Part, e write.Entry) (enough bool)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -79,7 +79,7 @@ func work(t *testing.T, s write.Store, f func(p write.Part, e write.Entry) (enou
 		}
 	})
 	if !enough {
-		t.Fatal("what was to come has not")
+		t.Fatal("timed out waiting for the expected entries")
 	}
 }
 
@@ -108,7 +108,7 @@ func found(t *testing.T, open Open) {
 		t.Errorf("%s: %s", r.Phase, diff)
 	}
 	if _, err := s.Find(t.Context(), New("/").ID); !errors.Is(err, write.ErrUnknown) {
-		t.Errorf("what is not there: %v", err)
+		t.Errorf("Find of an unknown write: %v", err)
 	}
 	if stats, err := s.Stats(t.Context()); err != nil || stats.Pending != 1 || stats.Bytes != w.Size() || stats.Dead != 0 {
 		t.Errorf("%+v, %v", stats, err)
@@ -126,7 +126,7 @@ func found(t *testing.T, open Open) {
 	}
 }
 
-// ordered: each lane comes in the order in which it was stored.
+// ordered checks that each lane is delivered in the order in which it was stored.
 func ordered(t *testing.T, open Open) {
 	s := open(t, Wide)
 	want := map[string][]string{}
@@ -154,7 +154,7 @@ func bounded(t *testing.T, open Open) {
 	add(t, s, New("/a"))
 	add(t, s, New("/b"))
 	if _, err := s.Add(t.Context(), New("/c")); !errors.Is(err, write.ErrFull) {
-		t.Errorf("one too many: %v", err)
+		t.Errorf("a write beyond the bound: %v", err)
 	}
 	n := 0
 	work(t, s, func(p write.Part, e write.Entry) bool {
@@ -167,7 +167,7 @@ func bounded(t *testing.T, open Open) {
 	large.Body = make([]byte, 4096)
 	b.Max, b.Bytes = 10, 4000
 	if _, err := open(t, b).Add(t.Context(), large); !errors.Is(err, write.ErrFull) {
-		t.Errorf("too large: %v", err)
+		t.Errorf("a write that is too large: %v", err)
 	}
 }
 
@@ -180,17 +180,17 @@ func keys(t *testing.T, open Open) {
 	other.Print = write.Digest{3}
 	add(t, s, first)
 	if id, err := s.Add(t.Context(), same); err != nil || id != first.ID {
-		t.Errorf("the same again: %s, %v", id, err)
+		t.Errorf("the same write again: %s, %v", id, err)
 	}
 	if _, err := s.Add(t.Context(), other); !errors.Is(err, write.ErrConflict) {
-		t.Errorf("another payload: %v", err)
+		t.Errorf("the same key with another payload: %v", err)
 	}
 	work(t, s, func(p write.Part, e write.Entry) bool {
 		settle(t, p, e, write.Done)
 		return true
 	})
 	if id, err := s.Add(t.Context(), same); err != nil || id != first.ID {
-		t.Errorf("the same after it was done: %s, %v", id, err)
+		t.Errorf("the same write after it was done: %s, %v", id, err)
 	}
 	if stats, err := s.Stats(t.Context()); err != nil || stats.Pending != 0 {
 		t.Errorf("%+v, %v", stats, err)
@@ -207,7 +207,7 @@ func seen(t *testing.T, open Open) {
 		t.Errorf("%+v, %v", w, err)
 	}
 	if _, err := s.Newest(t.Context(), "h/x?"); !errors.Is(err, write.ErrUnknown) {
-		t.Errorf("of what nobody has written: %v", err)
+		t.Errorf("Newest of an unwritten resource: %v", err)
 	}
 	n := 0
 	work(t, s, func(p write.Part, e write.Entry) bool {
@@ -244,7 +244,7 @@ func letters(t *testing.T, open Open) {
 		t.Errorf("%+v", stats)
 	}
 	if _, err := s.Newest(t.Context(), w.Seen); !errors.Is(err, write.ErrUnknown) {
-		t.Errorf("a dead letter is seen: %v", err)
+		t.Errorf("Newest returns a dead letter: %v", err)
 	}
 	if err := s.Replay(t.Context(), w.ID); err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func letters(t *testing.T, open Open) {
 	if err := s.Drop(t.Context(), w.ID); !errors.Is(err, write.ErrUnknown) {
 		t.Errorf("dropped twice: %v", err)
 	}
-	if r, err := s.Find(t.Context(), w.ID); err != nil || r.Phase != write.Dead || r.Body != nil {
+	if r, err := s.Find(t.Context(), w.ID); err != nil || r.Phase != write.Dropped || r.Body != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if stats, _ := s.Stats(t.Context()); stats != (write.Stats{}) {
@@ -300,7 +300,8 @@ func boundedLetters(t *testing.T, open Open) {
 	}
 }
 
-// again: what was read and not settled comes again to who works on it next, in its order and before what came later.
+// again checks that unsettled writes are delivered again to the next holder, in order and before
+// later writes.
 func again(t *testing.T, open Open) {
 	s := open(t, Wide)
 	var want []string
@@ -327,7 +328,7 @@ func again(t *testing.T, open Open) {
 	var got []string
 	work(t, s, func(p write.Part, e write.Entry) bool {
 		if e.ID != late.ID && !e.Again {
-			t.Errorf("%s comes as if nobody had read it", e.ID)
+			t.Errorf("%s is delivered as if it had not been read before", e.ID)
 		}
 		got = append(got, e.ID)
 		settle(t, p, e, write.Done)

@@ -24,47 +24,66 @@ import (
 // Patience is how long a test waits for what has to come. It is long so that a slow machine fails no test.
 const Patience = 20 * time.Second
 
-// Binary is a built gateway.
+// Binary is a built gateway, or one that is built when a test first needs it.
 type Binary struct {
 	path string
 	race bool
+	make func() // builds it, once; nil: it is built
 }
 
 // Build builds the gateway into dir, with the race detector where the test itself has it and withRace does not say no.
 func Build(dir string, withRace bool) (*Binary, error) {
-	b := &Binary{path: filepath.Join(dir, "penstock"), race: RaceDetector && withRace}
+	b := planned(dir, withRace)
+	return b, b.build()
+}
+
+func planned(dir string, withRace bool) *Binary {
+	return &Binary{path: filepath.Join(dir, "penstock"), race: RaceDetector && withRace}
+}
+
+func (b *Binary) build() error {
 	args := []string{"build", "-o", b.path}
 	if b.race {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "github.com/penstock/penstock/cmd/penstock")...).CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("building the gateway: %w\n%s", err, out)
+		return fmt.Errorf("building the gateway: %w\n%s", err, out)
 	}
-	return b, nil
+	return nil
 }
 
-// Main builds the gateway into what b points to, as Build does, runs the tests of m, and ends the process. It is for TestMain.
-func Main(m *testing.M, b **Binary, withRace bool) { os.Exit(buildAndRun(m, b, withRace)) }
+// Main runs the tests of m with a gateway in what b points to, and ends the process. It is for TestMain. The gateway is built as Build does
+// when a test first uses it, so that a run of tests that need no program does not wait for one.
+func Main(m *testing.M, b **Binary, withRace bool) { os.Exit(run(m, b, withRace)) }
 
-func buildAndRun(m *testing.M, b **Binary, withRace bool) int {
+func run(m *testing.M, b **Binary, withRace bool) int {
 	dir, err := os.MkdirTemp("", "penstock")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		*b, err = Build(dir, withRace)
-	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer os.RemoveAll(dir)
+	lazy := planned(dir, withRace)
+	lazy.make = sync.OnceFunc(func() {
+		if err := lazy.build(); err != nil {
+			panic(err) // every test that needs the program fails, with the compiler's words
+		}
+	})
+	*b = lazy
 	return m.Run()
 }
 
 // At is a gateway that was built before, at path.
 func At(path string) *Binary { return &Binary{path: path} }
 
-// Path is where the binary is.
-func (b *Binary) Path() string { return b.path }
+// Path is where the built binary is.
+func (b *Binary) Path() string {
+	if b.make != nil {
+		b.make()
+	}
+	return b.path
+}
 
 // Process is a gateway that runs.
 type Process struct {
@@ -82,7 +101,7 @@ func (b *Binary) Start(t testing.TB, config string) *Process {
 	t.Helper()
 	p := &Process{t: t, config: filepath.Join(t.TempDir(), "gateway.yaml"), log: new(text), done: make(chan struct{})}
 	p.Write(config)
-	p.cmd = exec.Command(b.path, "run", "--config", p.config)
+	p.cmd = exec.Command(b.Path(), "run", "--config", p.config)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "GOTRACEBACK=all", "GORACE=atexit_sleep_ms=0")
 	if err := p.cmd.Start(); err != nil {
@@ -120,6 +139,9 @@ func (p *Process) Write(config string) {
 		p.t.Fatal(err)
 	}
 }
+
+// Pid is the number of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Signal sends the process a signal; one that has ended gets none.
 func (p *Process) Signal(s syscall.Signal) {

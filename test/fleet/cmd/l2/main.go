@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/test/fleet"
+	"github.com/penstock/penstock/test/fleet/cmd/outside"
 	"github.com/penstock/penstock/test/redistest"
 )
 
@@ -43,14 +44,14 @@ func main() {
 		}
 		o.sizes = append(o.sizes, n)
 	}
-	tb := newTB()
-	defer tb.end()
+	tb := outside.New("l2")
+	defer tb.End()
 	if err := o.measure(tb); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (o *options) measure(tb *tb) error {
+func (o *options) measure(tb *outside.TB) error {
 	gateway, err := fleet.Build(tb.TempDir())
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (o *options) measure(tb *tb) error {
 }
 
 // throughput prints how the gateway and Redis answer for bodies of one size.
-func (o *options) throughput(tb *tb, i *fleet.Instance, redis *redistest.Server, pid string, size int) error {
+func (o *options) throughput(tb *outside.TB, i *fleet.Instance, redis *redistest.Server, pid string, size int) error {
 	for n := range o.keys {
 		path := fmt.Sprintf("/size/%d/%d", n, size)
 		if a := i.Get(path); a.Status != 200 {
@@ -124,7 +125,7 @@ func (o *options) throughput(tb *tb, i *fleet.Instance, redis *redistest.Server,
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // memory prints what objects of a size take in Redis: all keys that belong to them, by MEMORY USAGE.
-func memory(tb *tb, i *fleet.Instance, redis *redistest.Server, size int) error {
+func memory(tb *outside.TB, i *fleet.Instance, redis *redistest.Server, size int) error {
 	var taken [2]int64
 	for n, kind := range [2]string{"size", "random"} {
 		redis.Must("FLUSHDB")

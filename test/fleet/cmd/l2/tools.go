@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"testing"
+
 	"time"
+
+	"github.com/penstock/penstock/test/fleet/cmd/outside"
 )
 
 // result is what a load generator found.
@@ -36,7 +38,7 @@ func pin(pid string, processor int) error {
 }
 
 // wrk asks the gateway for all objects at random.
-func (o *options) wrk(tb *tb, url string, size int) (r result, err error) {
+func (o *options) wrk(tb *outside.TB, url string, size int) (r result, err error) {
 	script := filepath.Join(tb.TempDir(), "ask.lua")
 	lua := fmt.Sprintf(`request = function() return wrk.format("GET", "/size/" .. math.random(0, %d) .. "/%d", {Host = "fleet.test"}) end`, o.keys-1, size)
 	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
@@ -89,50 +91,4 @@ func processor(pid string) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond // a tick, as Linux counts for everybody
-}
-
-// tb is what the packages for tests need of a test: an end, and a way to fail.
-type tb struct {
-	testing.TB // never called: all that is used is below
-	cleanups   []func()
-	failed     bool
-}
-
-func newTB() *tb { return &tb{} }
-
-// end undoes, the last first.
-func (t *tb) end() {
-	for len(t.cleanups) > 0 {
-		f := t.cleanups[len(t.cleanups)-1]
-		t.cleanups = t.cleanups[:len(t.cleanups)-1]
-		f()
-	}
-}
-
-func (t *tb) Helper()          {}
-func (t *tb) Failed() bool     { return t.failed }
-func (t *tb) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
-
-func (t *tb) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, "l2: "+format+"\n", args...) }
-
-func (t *tb) Errorf(format string, args ...any) {
-	t.failed = true
-	t.Logf(format, args...)
-}
-
-func (t *tb) Fatal(args ...any) { t.Fatalf("%s", fmt.Sprint(args...)) }
-
-func (t *tb) Fatalf(format string, args ...any) {
-	t.Errorf(format, args...)
-	t.end()
-	os.Exit(1)
-}
-
-func (t *tb) TempDir() string {
-	dir, err := os.MkdirTemp("", "l2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }

@@ -1,0 +1,205 @@
+package cache
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/store"
+)
+
+// step is the way in which the cache answers a request.
+type step uint8
+
+const (
+	stepPass    step = iota // the origin answers, for this client alone
+	stepQueued              // a write that is yet to be applied answers
+	stepServe               // the stored response answers; with ServeAndRefresh a fill refreshes it
+	stepRefuse              // the request allows only a stored response, and no usable one exists
+	stepBackOff             // the stored response answers after a recent failure; a fill asks the origin again
+	stepHead                // the origin answers a HEAD
+	stepFill                // a fill gets the response for all clients that wait for it
+)
+
+// Plan says how the cache is going to answer a request. Making a plan changes nothing: it counts no
+// lookup, moves no response between tiers, joins no flight and asks no origin. [Cache.act] carries
+// it out, and an explanation prints it.
+type Plan struct {
+	step     step
+	outcome  cachepolicy.CacheStatus // as far as it is known before the origin is asked
+	protocol string                  // of stepPass: the protocol to which the connection is upgraded; "": no upgrade
+	queued   *Reply                  // of stepQueued
+	// transient is true if a queued write is going to change the response. A response that the
+	// origin gives meanwhile is not stored.
+	transient bool
+	// keyed is true if the request has a key under which a stored response could answer it.
+	keyed bool
+	// looked is true if the tiers were asked. Then decision is the rules' decision about entry.
+	looked   bool
+	entry    *store.Entry // the stored response that the request selects; may be nil
+	tier     string       // the tier that has entry
+	decision cachepolicy.Decision
+	stale    cachepolicy.Decision // of stepBackOff: the decision by which entry is served
+	// alone is true if recent responses under the key were for one client alone, so that no client
+	// waits for the call of another.
+	alone bool
+	// revision is the key's revision before the lookup.
+	revision uint32
+	memory   sighting
+	shared   sighting
+	variation
+}
+
+// variation holds the known facts about the fields that the responses under a key vary on.
+type variation struct {
+	vary cachepolicy.Vary
+	// varyMiss is true if responses are stored under the key, but no variant for this request.
+	varyMiss bool
+}
+
+// moment is the time of a decision, with the random draws in [0,1) for it.
+type moment struct {
+	now    time.Time
+	chance float64 // for an early refresh
+	jitter float64 // for a lifetime that is counted anew
+}
+
+// moment returns the present moment. If the connection has made a draw for x, moment reuses it: a
+// second draw would make early refreshes too rare.
+func (c *Cache) moment(x *exchange) moment {
+	at := moment{now: c.Now(), chance: x.ev.Chance, jitter: c.Random()}
+	if at.chance == 0 {
+		at.chance = c.Random()
+	}
+	return at
+}
+
+// plan decides how x is answered at a moment, and writes the decision to p. It keeps the variation
+// that p already knows. The shared tier is asked within b.
+func (c *Cache) plan(p *Plan, x *request, b *budget, at moment) {
+	*p = Plan{variation: p.variation}
+	if x.upgrade != "" {
+		p.protocol = x.upgrade
+		p.outcome = cachepolicy.CacheStatus{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonUpgrade}
+		return
+	}
+	// The cache's rules do not say whether the client may see a queued write.
+	if x.keyless == cachepolicy.ReasonAuthorization && p.asksQueue(x) {
+		return
+	}
+	if !x.res.Rules.Enabled || x.keyless != cachepolicy.ReasonNone {
+		p.outcome = x.keylessOutcome()
+		return
+	}
+	p.keyed = true
+	held := x.res.onHold(x.key)
+	if held && p.asksQueue(x) { // a queued write goes before any stored response
+		return
+	}
+	c.consult(p, x, b, at)
+	if !held && forwards(p.decision) && p.asksQueue(x) {
+		return
+	}
+	c.choose(p, x, at.now)
+}
+
+// asksQueue plans the answer that a queued write gives to x, and reports whether there is such a
+// write.
+func (p *Plan) asksQueue(x *request) bool {
+	reply, pending := x.fromQueue()
+	if !pending {
+		return false
+	}
+	p.transient = true
+	if reply == nil {
+		p.step, p.outcome = stepPass, queuedPass
+	} else {
+		p.step, p.queued, p.outcome = stepQueued, reply, reply.outcome
+	}
+	return true
+}
+
+// forwards reports whether decision d sends the request to the origin. Before that, the queue is
+// also asked for writes of other instances, because the origin's response would be stored. Such a
+// write has already removed the responses stored before it.
+func forwards(d cachepolicy.Decision) bool {
+	return d.Action == cachepolicy.Fetch || d.Action == cachepolicy.Revalidate || d.Action == cachepolicy.Pass
+}
+
+// consult looks x up. The shared tier is asked if memory does not have the answer.
+func (c *Cache) consult(p *Plan, x *request, b *budget, at moment) {
+	p.looked, p.revision = true, c.revisions.of(x.key.Hash)
+	found := c.consultMemory(x, at)
+	p.memory = found.sighting
+	p.take(&found, tierMemory)
+	if p.decision.Action != cachepolicy.Fetch && p.decision.Action != cachepolicy.Revalidate || !c.shares(x.res) {
+		return
+	}
+	// If responses under this key are for one client alone, the shared tier has no copies of them.
+	if c.unshareable.has(c.flightKey(x, p.known())) {
+		return
+	}
+	found = c.consultShared(x.ctx, x, b, at)
+	p.shared = found.sighting
+	if s := found.entry; s != nil && (p.entry == nil || s.Received.After(p.entry.Received)) {
+		p.take(&found, tierShared)
+	}
+}
+
+// take sets p to a tier's finding.
+func (p *Plan) take(f *finding, tier string) {
+	p.entry, p.decision, p.tier = f.entry, f.decision, tier
+	if f.varyMiss {
+		p.varyMiss = true
+	}
+	if f.vary != "" {
+		p.vary = f.vary
+	}
+}
+
+// known returns the list of fields that responses under the key are known to vary on. If the
+// lookups found no newer list, it returns that of the stored response.
+func (p *Plan) known() cachepolicy.Vary {
+	if p.vary == "" && p.entry != nil {
+		return p.entry.Vary
+	}
+	return p.vary
+}
+
+// choose picks the step that follows from the decision.
+func (c *Cache) choose(p *Plan, x *request, now time.Time) {
+	d := p.decision
+	switch d.Action {
+	case cachepolicy.Serve, cachepolicy.ServeStale, cachepolicy.ServeAndRefresh:
+		p.step, p.outcome = stepServe, hitOutcome(d)
+		return
+	case cachepolicy.Refuse:
+		p.step, p.outcome = stepRefuse, cachepolicy.CacheStatus{Reason: d.Reason}
+		return
+	case cachepolicy.Pass:
+		p.step, p.outcome = stepPass, cachepolicy.CacheStatus{Forward: d.Reason.Forward(), Reason: d.Reason}
+		return
+	}
+	if stale, ok := c.backsOff(x, p.entry, d, now); ok {
+		p.step, p.stale, p.outcome = stepBackOff, stale, hitOutcome(stale)
+		return
+	}
+	p.alone = x.res.Coalesce.Enabled && c.unshareable.has(c.flightKey(x, p.known()))
+	p.step, p.outcome = stepFill, cachepolicy.CacheStatus{Forward: p.forwardOf(d), Reason: d.Reason}
+	if x.q.Method == http.MethodHead {
+		p.step = stepHead
+	}
+}
+
+// forwardOf returns the reason why a request goes to the origin, in the words of RFC 9211.
+func (v *variation) forwardOf(d cachepolicy.Decision) cachepolicy.Forward {
+	if v.varyMiss && d.Reason == cachepolicy.ReasonMiss {
+		return cachepolicy.ForwardVaryMiss
+	}
+	return d.Reason.Forward()
+}
+
+// hitOutcome returns the content of Cache-Status for a stored response.
+func hitOutcome(d cachepolicy.Decision) cachepolicy.CacheStatus {
+	return cachepolicy.CacheStatus{Hit: true, TTL: d.TTL, HasTTL: true, Reason: d.Reason}
+}

@@ -51,7 +51,9 @@ type Part interface {
 	// Held returns a context that ends when this instance loses the part. The holder must send
 	// nothing upstream afterwards.
 	Held() context.Context
-	// Next waits for entries that it has not returned before, and returns them in order.
+	// Next waits for entries that it has not returned before, and returns them in order. If the
+	// store has gone back to an earlier state, Next returns the entries that are unsettled in that
+	// state once more.
 	Next(ctx context.Context) ([]Entry, error)
 	// Load returns the write of an entry, or ErrUnknown.
 	Load(ctx context.Context, e Entry) (*Record, error)

@@ -19,6 +19,7 @@ type lane struct {
 	key     string
 	entries []Entry
 	until   time.Time // end of the wait
+	anew    bool      // the store has returned the first entry once more
 }
 
 // partWorker works on one part. It belongs to one goroutine. Attempts run in goroutines of their
@@ -27,6 +28,7 @@ type partWorker struct {
 	*Queue
 	part    Part
 	lanes   map[string]*lane
+	places  map[string]bool // of all entries in lanes
 	ready   []*lane
 	waiting waiting
 	busy    int
@@ -44,7 +46,7 @@ type result struct {
 }
 
 func newPartWorker(q *Queue, p Part) *partWorker {
-	return &partWorker{Queue: q, part: p, lanes: make(map[string]*lane), results: make(chan result)}
+	return &partWorker{Queue: q, part: p, lanes: make(map[string]*lane), places: make(map[string]bool), results: make(chan result)}
 }
 
 // run works until ctx ends, and then waits for the running attempts.
@@ -109,9 +111,15 @@ func (s *partWorker) step(ctx context.Context, incoming <-chan []Entry) {
 	}
 }
 
-// enter appends an entry to its lane.
+// enter appends an entry to its lane, unless the lane has it. The store may have gone back to a
+// time at which the first entry was not settled, so that one is then attempted once more.
 func (s *partWorker) enter(e Entry) {
 	l := s.lanes[e.Lane]
+	if s.places[e.Place] {
+		l.anew = l.anew || l.entries[0].Place == e.Place
+		return
+	}
+	s.places[e.Place] = true
 	if l == nil {
 		l = &lane{key: e.Lane}
 		s.lanes[e.Lane] = l
@@ -148,12 +156,22 @@ func (s *partWorker) finish(r result) {
 		l.entries[0].Again = true
 		l.until = r.next
 		heap.Push(&s.waiting, l)
-	case len(l.entries) == 1:
-		delete(s.lanes, l.key)
-	default:
-		l.entries = l.entries[1:]
+	case l.anew:
+		l.anew, l.entries[0].Again = false, true
 		s.ready = append(s.ready, l)
+	default:
+		s.leave(l)
 	}
+}
+
+// leave removes the first entry of a lane, which is settled.
+func (s *partWorker) leave(l *lane) {
+	delete(s.places, l.entries[0].Place)
+	if l.entries = l.entries[1:]; len(l.entries) == 0 {
+		delete(s.lanes, l.key)
+		return
+	}
+	s.ready = append(s.ready, l)
 }
 
 // wake makes the lanes ready whose wait has ended.

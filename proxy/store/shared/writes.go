@@ -33,8 +33,9 @@ type Writes struct {
 	bounds  write.Bounds
 	scripts struct{ add, beat, read, put, replay, drop, sweep, lose, aside, audit, settings *redis.Script }
 
-	mu    sync.Mutex
-	parts map[int]*part // parts held by this instance
+	mu     sync.Mutex
+	parts  map[int]*part // parts held by this instance
+	server string        // the server that answered the last renewal of the leases
 
 	held *ownNames
 

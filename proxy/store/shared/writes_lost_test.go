@@ -335,3 +335,56 @@ func bury(t *testing.T, w *Writes, n int) {
 		}
 	})
 }
+
+// TestQueueGoesBack restarts Redis from a copy in which a write is unsettled that was settled
+// since. The lease of its part may still hold in the copy. The write must be returned once more.
+func TestQueueGoesBack(t *testing.T) {
+	s := redistest.Start(t)
+	w := queueOf(t, s.URL(), storetest.Wide)
+	x := storetest.New("/a")
+	if _, err := w.Add(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var mu sync.Mutex
+	returned := 0
+	w.Hold(ctx, func(ctx context.Context, p write.Part) {
+		for {
+			entries, err := p.Next(ctx)
+			if err != nil && ctx.Err() != nil {
+				return
+			}
+			for _, e := range entries {
+				mu.Lock()
+				returned++
+				first := returned == 1
+				mu.Unlock()
+				if !first {
+					cancel()
+					if !e.Again {
+						t.Error("the write is returned once more without a word that it may have been sent")
+					}
+					return
+				}
+				dump, err := s.Dump()
+				if err != nil {
+					t.Error(err)
+				}
+				r, err := p.Load(ctx, e)
+				if err == nil {
+					r.State = write.State{Phase: write.Done, Tries: 1, Updated: time.Now()}
+					err = p.Put(ctx, e, r)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				s.RestartFrom(dump)
+			}
+			pause(ctx, 10*time.Millisecond)
+		}
+	})
+	if returned != 2 {
+		t.Errorf("the write was returned %d times, want 2", returned)
+	}
+}

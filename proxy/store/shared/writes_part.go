@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/proxy/write"
@@ -42,7 +44,8 @@ type part struct {
 	more     chan struct{} // holds a token if there may be a write to read
 	// Position from which unsettled writes of former holders must be claimed; "": all are claimed.
 	claim string
-	news  string // last seen value of the part's counter
+	anew  atomic.Bool // claim must begin again, because Redis may have gone back to an earlier state
+	news  string      // last seen value of the part's counter
 }
 
 var _ write.Part = (*part)(nil)
@@ -148,16 +151,18 @@ func (w *Writes) renew(ctx context.Context, first int) (share int, taken []*part
 		args = append(args, token)
 	}
 	w.mu.Unlock()
-	began := time.Now()
+	began, since := time.Now(), w.c.Health().Since
 	reply, err := w.run(ctx, w.scripts.beat, queueTime, args...)
 	list, _ := reply.([]any)
-	if err != nil || len(list) != 1+write.Partitions {
+	if err != nil || len(list) != 2+write.Partitions {
 		return 0, nil
 	}
 	left := partLease - partMargin - time.Since(began)
 	share, _ = strconv.Atoi(fmt.Sprint(list[0]))
+	server, _ := list[1+write.Partitions].(string)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.sawServer(cmp.Or(server, since.String()))
 	for n := range write.Partitions {
 		token, _ := list[1+n].(string)
 		p := before[n]
@@ -173,6 +178,20 @@ func (w *Writes) renew(ctx context.Context, first int) (share int, taken []*part
 		}
 	}
 	return share, taken
+}
+
+// sawServer has all held parts claim their unsettled writes anew if the server is another one than
+// before. A replica that took over, or a server that was restarted from a copy, may have a state in
+// which the leases hold, and writes are unsettled that were settled since. The caller holds the lock.
+func (w *Writes) sawServer(id string) {
+	if w.server == id {
+		return
+	}
+	w.server = id
+	for _, p := range w.parts {
+		p.anew.Store(true)
+		p.wake()
+	}
 }
 
 // hold records a lease. The caller holds the lock.
@@ -271,6 +290,9 @@ func (p *part) Next(ctx context.Context) ([]write.Entry, error) {
 }
 
 func (p *part) read(ctx context.Context) (entries []write.Entry, more bool, err error) {
+	if p.anew.Swap(false) {
+		p.claim = "0-0"
+	}
 	claiming := p.claim != ""
 	reply, err := p.w.run(ctx, p.w.scripts.read, queueTime, p.n, p.token, p.w.c.instance, p.claim, readMost)
 	if err != nil {

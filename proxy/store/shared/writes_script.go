@@ -43,8 +43,8 @@ return id
 
 // luaWriteBeat renews the membership and the leases of an instance, and takes more leases up to its
 // share. ARGV: instance; duration in ms; number of parts; the part at which to begin taking, or -1
-// to take none; the held tokens, "" for a part that is not held. It returns the share, and the
-// tokens that the instance holds now.
+// to take none; the held tokens, "" for a part that is not held. It returns the share, the tokens
+// that the instance holds now, and the identity of the server, "" if INFO is not allowed.
 const luaWriteBeat = `
 local base, instance, ttl, parts, first = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
@@ -71,6 +71,12 @@ for n = 0, first >= 0 and parts - 1 or -1 do
 end
 local reply = {tostring(share)}
 for p = 0, parts - 1 do reply[#reply + 1] = tokens[p] end
+local server, replication = redis.pcall('INFO', 'server'), redis.pcall('INFO', 'replication')
+if type(server) == 'string' and type(replication) == 'string' then
+	reply[#reply + 1] = (server:match('run_id:(%w+)') or '') .. ' ' .. (replication:match('master_replid:(%w+)') or '')
+else
+	reply[#reply + 1] = ''
+end
 return reply
 `
 

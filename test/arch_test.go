@@ -61,10 +61,11 @@ var mayImport = map[string][]string{
 		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
 		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/route", "proxy/explain", "proxy/admin", "proxy/advice", "proxy/cost", "proxy/board",
 	},
-	"cmd/penstock":        {"proxy", "proxy/admin", "proxy/explain", "proxy/observe", "config", "cmd/penstock/demo", "cmd/penstock/listen", "cmd/penstock/stats", "proxy/write/file"},
-	"cmd/penstock/listen": {"proxy/edge", "proxy/stall", "proxy/wire", "config"},
-	"cmd/penstock/stats":  {"proxy/board", "proxy/cost"},
-	"cmd/penstock/demo":   {"proxy", "config"},
+	"cmd/penstock":           {"proxy", "proxy/admin", "proxy/explain", "proxy/observe", "config", "cmd/penstock/demo", "cmd/penstock/listen", "cmd/penstock/stats", "cmd/penstock/telemetry", "proxy/write/file"},
+	"cmd/penstock/listen":    {"proxy/edge", "proxy/stall", "proxy/wire", "config"},
+	"cmd/penstock/stats":     {"proxy/board", "proxy/cost"},
+	"cmd/penstock/telemetry": {"config", "proxy/observe"},
+	"cmd/penstock/demo":      {"proxy", "config"},
 }
 
 // onlyIn says which package alone may import a library, so that replacing the library is work in one place.
@@ -83,8 +84,8 @@ var onlyIn = map[string]string{
 	"github.com/KimMachineGun":           "cmd/penstock",
 	"github.com/fsnotify/fsnotify":       "cmd/penstock",
 	"github.com/prometheus":              "proxy/observe/prom",
-	"go.opentelemetry.io/otel/sdk":       "cmd/penstock",
-	"go.opentelemetry.io/otel/exporters": "cmd/penstock",
+	"go.opentelemetry.io/otel/sdk":       "cmd/penstock/telemetry",
+	"go.opentelemetry.io/otel/exporters": "cmd/penstock/telemetry",
 }
 
 // impure are the imports and the calls that a pure file may not have: it is given the time and the bytes, and asks for neither.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cmd/penstock/listen"
+	"github.com/penstock/penstock/cmd/penstock/telemetry"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
 )
@@ -23,7 +24,7 @@ type instance struct {
 	gateway   *proxy.Gateway
 	listeners *listen.Listeners
 	watcher   *watcher
-	telemetry *telemetry
+	telemetry *telemetry.Telemetry
 	reloads   reloads
 	admin     atomic.Pointer[http.Handler] // checks the token in force
 
@@ -35,19 +36,19 @@ type instance struct {
 
 // startInstance starts a gateway with the configuration that was first read from src.
 func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logger) (*instance, error) {
-	t, err := newTelemetry(first.config, src.env, stdout, log)
+	t, err := telemetry.New(first.config.Telemetry, telemetry.Process{Env: src.env, Version: versionText(), Stdout: stdout, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText(), Sink: t.access, Tracer: t.tracer})
+	g, err := proxy.New(first.config, proxy.Options{Log: log, Version: versionText(), Sink: t.Access(), Tracer: t.Tracer()})
 	if err != nil {
-		t.close(log)
+		t.Close()
 		return nil, first.place(err)
 	}
 	i := &instance{log: log, source: src, gateway: g, telemetry: t, inUse: first.config, seen: first}
 	i.reloads.done(first, nil)
 	g.AddMetrics(&i.reloads)
-	if err := t.push(g, src.env, log); err != nil {
+	if err := t.Push(g); err != nil {
 		return nil, i.giveUp(err)
 	}
 	i.admit(first.config.Admin.Token)
@@ -72,7 +73,7 @@ func startInstance(src source, first *reading, stdout io.Writer, log *slog.Logge
 // giveUp releases the parts of an instance that cannot start because of err.
 func (i *instance) giveUp(err error) error {
 	err = errors.Join(err, i.gateway.Close(context.Background()))
-	i.telemetry.close(i.log)
+	i.telemetry.Close()
 	return err
 }
 
@@ -119,7 +120,7 @@ func (i *instance) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	said, unsaid, err := i.telemetry.prepare(cfg, i.source.env)
+	said, unsaid, err := i.telemetry.Prepare(cfg.Telemetry)
 	if err != nil {
 		change.Abandon()
 		return err
@@ -214,7 +215,7 @@ func (i *instance) stop(atOnce context.Context, delay time.Duration) error {
 	i.listeners.Stop(ctx)
 	err := i.gateway.Close(ctx)
 	i.listeners.StopAdmin(ctx)
-	i.telemetry.close(i.log)
+	i.telemetry.Close()
 	if err != nil && ctx.Err() != nil {
 		i.log.Warn("requests that did not end in time were cut off", "drain", drain)
 		err = nil

@@ -75,7 +75,7 @@ func (i *instance) serve(ctx context.Context, signals <-chan os.Signal) (reason 
 
 // reopen closes and reopens the access log file.
 func (i *instance) reopen() {
-	if err := i.telemetry.access.Reopen(); err != nil {
+	if err := i.telemetry.Access().Reopen(); err != nil {
 		i.log.Error("the access log cannot be reopened; the old file stays in use", "error", err)
 	}
 }

@@ -1,9 +1,8 @@
-package main
+package telemetry
 
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,26 +38,18 @@ var (
 )
 
 // newSpanQueue starts a queue in front of exporter. OTEL_BSP_* set its bounds.
-func newSpanQueue(exporter sdktrace.SpanExporter, env lookup, log *slog.Logger) *spanQueue {
+func newSpanQueue(exporter sdktrace.SpanExporter, env environment, log *slog.Logger) *spanQueue {
 	q := &spanQueue{
 		exporter: exporter, log: log,
-		delay:   time.Duration(whole(env, "OTEL_BSP_SCHEDULE_DELAY", 5000)) * time.Millisecond,
-		timeout: time.Duration(whole(env, "OTEL_BSP_EXPORT_TIMEOUT", 30000)) * time.Millisecond,
-		batch:   whole(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
-		queue:   make(chan sdktrace.ReadOnlySpan, whole(env, "OTEL_BSP_MAX_QUEUE_SIZE", 2048)),
+		delay:   time.Duration(env.positive("OTEL_BSP_SCHEDULE_DELAY", 5000)) * time.Millisecond,
+		timeout: time.Duration(env.positive("OTEL_BSP_EXPORT_TIMEOUT", 30000)) * time.Millisecond,
+		batch:   env.positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
+		queue:   make(chan sdktrace.ReadOnlySpan, env.positive("OTEL_BSP_MAX_QUEUE_SIZE", 2048)),
 		stop:    make(chan struct{}), ended: make(chan struct{}),
 	}
 	q.ctx, q.cut = context.WithCancel(context.Background())
 	go q.run()
 	return q
-}
-
-// whole reads a positive integer from the environment, and returns otherwise if it is missing or invalid.
-func whole(env lookup, name string, otherwise int) int {
-	if n, err := strconv.Atoi(variable(env, name)); err == nil && n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 // OnStart does nothing: a span is queued when it ends.

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"context"
@@ -9,25 +9,27 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/penstock/penstock/proxy"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
 // producer passes the gateway's metrics to OpenTelemetry on demand: the figures of /metrics, with
 // exponential histograms.
 type producer struct {
-	gateway *proxy.Gateway
+	gateway Gateway
+	version string
 	start   time.Time
 }
 
 var _ metric.Producer = (*producer)(nil)
 
-func newProducer(g *proxy.Gateway) *producer { return &producer{g, time.Now()} }
+func newProducer(g Gateway, version string) *producer {
+	return &producer{gateway: g, version: version, start: time.Now()}
+}
 
 // Produce reads all metrics.
 func (p *producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	now := time.Now()
-	out := metricdata.ScopeMetrics{Scope: instrumentation.Scope{Name: "github.com/penstock/penstock", Version: versionText()}}
+	out := metricdata.ScopeMetrics{Scope: instrumentation.Scope{Name: "github.com/penstock/penstock", Version: p.version}}
 	for _, f := range p.gateway.Metrics() {
 		out.Metrics = append(out.Metrics, metricdata.Metrics{Name: f.Name, Description: f.Help, Unit: unit(f.Kind), Data: p.data(&f, now)})
 	}

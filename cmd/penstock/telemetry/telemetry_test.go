@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"bytes"
@@ -11,13 +11,16 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // environ returns an environment of the given names and values, in turn.
-func environ(pairs ...string) lookup {
+func environ(pairs ...string) environment {
 	return func(name string) (string, bool) {
 		for i := 0; i+1 < len(pairs); i += 2 {
 			if pairs[i] == name {
@@ -36,7 +39,7 @@ func TestEnvironmentOverridesSampleRatio(t *testing.T) {
 		{"", "0.5", 0.01}, {"always_on", "", 1}, {"parentbased_always_off", "", 0}, {"traceidratio", "0.5", 0.5}, {"parentbased_traceidratio", "0.2", 0.2},
 		{"traceidratio", "2", 1}, {"traceidratio", "", 1}, {"jaeger_remote", "", 0.01},
 	} {
-		if got := sampleRatio(0.01, environ("OTEL_TRACES_SAMPLER", c.sampler, "OTEL_TRACES_SAMPLER_ARG", c.arg)); got != c.want {
+		if got := environ("OTEL_TRACES_SAMPLER", c.sampler, "OTEL_TRACES_SAMPLER_ARG", c.arg).sampleRatio(0.01); got != c.want {
 			t.Errorf("%s %s: %v, want %v", c.sampler, c.arg, got, c.want)
 		}
 	}
@@ -58,37 +61,35 @@ func TestSignalURL(t *testing.T) {
 
 func TestSpansGoToStandardOutput(t *testing.T) {
 	var out bytes.Buffer
-	cfg := &config.Config{Telemetry: config.Telemetry{ServiceName: "x", Traces: config.Traces{Exporter: config.TracesStdout, Sample: 1}}}
-	tel, err := newTelemetry(cfg, environ(), &out, slog.New(slog.DiscardHandler))
+	cfg := config.Telemetry{ServiceName: "x", Traces: config.Traces{Exporter: config.TracesStdout, Sample: 1}}
+	tel, err := New(cfg, Process{Env: environ(), Stdout: &out, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, e := tel.tracer.StartRoot(t.Context(), "write.flush")
 	e.EndPart(nil)
-	tel.close(slog.New(slog.DiscardHandler))
+	tel.Close()
 	if !strings.Contains(out.String(), `"Name":"write.flush"`) {
 		t.Errorf("%s", out.String())
 	}
-	if off, err := newTelemetry(cfg, environ("OTEL_SDK_DISABLED", "true"), &out, slog.New(slog.DiscardHandler)); err != nil || off.tracer != nil {
+	if off, err := New(cfg, Process{Env: environ("OTEL_SDK_DISABLED", "true"), Stdout: &out, Log: slog.New(slog.DiscardHandler)}); err != nil || off.tracer != nil {
 		t.Errorf("OTEL_SDK_DISABLED: %v %v", off, err)
 	} else {
-		off.close(slog.New(slog.DiscardHandler))
+		off.Close()
 	}
 }
 
 func TestReloadOfTelemetrySettings(t *testing.T) {
-	log := slog.New(slog.DiscardHandler)
 	path := filepath.Join(t.TempDir(), "log")
-	var cfg config.Config
-	cfg.Telemetry = config.Telemetry{ServiceName: "x", AccessLog: config.AccessLog{Output: path, Format: config.AccessCommon, Sample: 1}}
-	tel, err := newTelemetry(&cfg, nil, nil, log)
+	cfg := config.Telemetry{ServiceName: "x", AccessLog: config.AccessLog{Output: path, Format: config.AccessCommon, Sample: 1}}
+	tel, err := New(cfg, Process{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tel.close(log)
+	defer tel.Close()
 	next := cfg
-	next.Telemetry.AccessLog.Output = path + ".2"
-	commit, _, err := tel.prepare(&next, nil)
+	next.AccessLog.Output = path + ".2"
+	commit, _, err := tel.Prepare(next)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,17 +100,17 @@ func TestReloadOfTelemetrySettings(t *testing.T) {
 		t.Errorf("%q %v", text, err)
 	}
 	bad := next
-	bad.Telemetry.AccessLog.Output = filepath.Join(path, "below a file")
-	if _, _, err := tel.prepare(&bad, nil); err == nil {
+	bad.AccessLog.Output = filepath.Join(path, "below a file")
+	if _, _, err := tel.Prepare(bad); err == nil {
 		t.Error("a log file that cannot be opened was accepted")
 	}
 	for _, change := range []func(*config.Telemetry){
 		func(t *config.Telemetry) { t.ServiceName = "y" }, func(t *config.Telemetry) { t.Traces.Exporter = config.TracesOTLP }, func(t *config.Telemetry) { t.Metrics.OTLP = true },
 	} {
 		other := next
-		change(&other.Telemetry)
-		if _, _, err := tel.prepare(&other, nil); err == nil || !strings.Contains(err.Error(), "restart") {
-			t.Errorf("%+v: %v", other.Telemetry, err)
+		change(&other)
+		if _, _, err := tel.Prepare(other); err == nil || !strings.Contains(err.Error(), "restart") {
+			t.Errorf("%+v: %v", other, err)
 		}
 	}
 }

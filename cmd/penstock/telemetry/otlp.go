@@ -1,12 +1,10 @@
-package main
+package telemetry
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel"
@@ -21,20 +19,19 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy"
 )
 
 // newSpanExporter returns the configured exporter, or nil if tracing is off. The exporters read all
 // other settings from OTEL_EXPORTER_OTLP_*: headers, certificates, compression, timeouts, and the
 // endpoint if the configuration has none.
-func newSpanExporter(c config.Traces, env lookup, stdout io.Writer) (sdktrace.SpanExporter, error) {
+func newSpanExporter(c config.Traces, env environment, stdout io.Writer) (sdktrace.SpanExporter, error) {
 	ctx := context.Background()
 	switch {
-	case disabled(env) || c.Exporter == config.TracesNone || c.Exporter == "":
+	case env.disabled() || c.Exporter == config.TracesNone || c.Exporter == "":
 		return nil, nil
 	case c.Exporter == config.TracesStdout:
 		return stdouttrace.New(stdouttrace.WithWriter(stdout))
-	case c.Endpoint == "" && wantsGRPC(env, "TRACES"):
+	case c.Endpoint == "" && env.wantsGRPC("TRACES"):
 		return otlptracegrpc.New(ctx)
 	case c.Endpoint == "":
 		return otlptracehttp.New(ctx)
@@ -49,10 +46,10 @@ func newSpanExporter(c config.Traces, env lookup, stdout io.Writer) (sdktrace.Sp
 	return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(where))
 }
 
-func newMetricExporter(endpoint string, env lookup) (metric.Exporter, error) {
+func newMetricExporter(endpoint string, env environment) (metric.Exporter, error) {
 	ctx := context.Background()
 	switch {
-	case endpoint == "" && wantsGRPC(env, "METRICS"):
+	case endpoint == "" && env.wantsGRPC("METRICS"):
 		return otlpmetricgrpc.New(ctx)
 	case endpoint == "":
 		return otlpmetrichttp.New(ctx)
@@ -86,65 +83,29 @@ func signalURL(endpoint, signal string) (where string, grpc bool, err error) {
 }
 
 // pushMetrics sends the gateway's metrics every OTEL_METRIC_EXPORT_INTERVAL.
-func pushMetrics(g *proxy.Gateway, c config.Telemetry, env lookup, log *slog.Logger) (*metric.MeterProvider, error) {
-	res, err := newResource(c.ServiceName)
+func (t *Telemetry) pushMetrics(g Gateway) (*metric.MeterProvider, error) {
+	res, err := newResource(t.inForce.ServiceName, t.version)
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := newMetricExporter(c.Traces.Endpoint, env)
+	exporter, err := newMetricExporter(t.inForce.Traces.Endpoint, t.env)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry.metrics: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("metrics could not be sent", "error", err) })) // the reader reports errors only here
-	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(newProducer(g)))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { t.log.Warn("metrics could not be sent", "error", err) })) // the reader reports errors only here
+	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(newProducer(g, t.version)))
 	return metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader)), nil
 }
 
 // newResource describes the sender of telemetry. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
 // override the configuration.
-func newResource(service string) (*resource.Resource, error) {
+func newResource(service, version string) (*resource.Resource, error) {
 	res, err := resource.New(context.Background(),
-		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", versionText())),
+		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", version)),
 		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithProcessPID(), resource.WithFromEnv(),
 	)
 	if res == nil {
 		return nil, fmt.Errorf("the resource of telemetry: %w", err)
 	}
 	return res, nil // if a detector failed, only its attributes are missing
-}
-
-// disabled reports whether OTEL_SDK_DISABLED turns all sending off.
-func disabled(env lookup) bool { return strings.EqualFold(variable(env, "OTEL_SDK_DISABLED"), "true") }
-
-func wantsGRPC(env lookup, signal string) bool {
-	protocol := variable(env, "OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL")
-	if protocol == "" {
-		protocol = variable(env, "OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	return protocol == "grpc"
-}
-
-// sampleRatio returns the share of new traces to record. OTEL_TRACES_SAMPLER overrides the
-// configured share. Every sampler is treated as parent-based.
-func sampleRatio(configured float64, env lookup) float64 {
-	switch sampler := strings.TrimPrefix(variable(env, "OTEL_TRACES_SAMPLER"), "parentbased_"); sampler {
-	case "always_on":
-		return 1
-	case "always_off":
-		return 0
-	case "traceidratio":
-		if ratio, err := strconv.ParseFloat(variable(env, "OTEL_TRACES_SAMPLER_ARG"), 64); err == nil && ratio >= 0 && ratio <= 1 {
-			return ratio
-		}
-		return 1 // the specification's default
-	}
-	return configured
-}
-
-func variable(env lookup, name string) string {
-	if env == nil {
-		return ""
-	}
-	value, _ := env(name)
-	return value
 }

@@ -3,15 +3,12 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cost"
-	"github.com/penstock/penstock/proxy/store/shared"
 )
 
 // accounting holds the cost account, if the configuration asks for one. It outlives a Snapshot.
@@ -27,7 +24,7 @@ const closeTime = 5 * time.Second
 // saved yet are held until they can.
 func (g *Gateway) account(cfg *config.Cost) {
 	a := g.accounting.running.Load()
-	if a != nil && cfg != nil && (g.accounting.file == cfg.File || g.live.fleet != nil) {
+	if a != nil && cfg != nil && (g.accounting.file == cfg.File || !g.live.fleet.Alone()) {
 		a.Configure(costSettings(cfg))
 		return
 	}
@@ -55,10 +52,10 @@ func (g *Gateway) closeAccount(a *cost.Account) {
 }
 
 func (g *Gateway) keeper(cfg *config.Cost) cost.Keeper {
-	switch {
-	case g.live.fleet != nil:
-		return &fleetKeeper{tallies: shared.NewTallies(g.live.fleet.Client)}
-	case cfg.File != "":
+	if kept := g.live.fleet.Keeper(); kept != nil {
+		return kept
+	}
+	if cfg.File != "" {
 		return cost.NewFile(cfg.File)
 	}
 	g.options.Log.Info("the cost account begins anew with each start: set cost.file, or cache.redis, to keep it")
@@ -96,84 +93,4 @@ func (g *Gateway) pastCost(ctx context.Context, m cost.Month) (r *cost.Report, o
 	}
 	r, err = a.Past(ctx, m)
 	return r, true, err
-}
-
-// fleetKeeper keeps the account in the Redis of the fleet, in one tally for each month.
-type fleetKeeper struct {
-	tallies *shared.Tallies
-	tidied  cost.Month // the month for which the oldest tally was removed; Add is called by one goroutine at a time
-}
-
-var _ cost.Keeper = (*fleetKeeper)(nil)
-
-func tallyName(m cost.Month) string { return "cost:" + string(m) }
-
-// Add adds b to the month's tally and returns the new totals.
-func (f *fleetKeeper) Add(ctx context.Context, b *cost.Batch) (*cost.Kept, error) {
-	counters := make(map[string]uint64)
-	for route, u := range b.Routes {
-		for i, field := range cost.FieldNames {
-			if n := u.Number(i); n > 0 {
-				counters[field+" "+route] = n
-			}
-		}
-	}
-	t, err := f.tallies.Add(ctx, tallyName(b.Month), b.Writer, b.Serial, b.Since, counters)
-	if err != nil {
-		return nil, err
-	}
-	if f.tidied != b.Month && f.tallies.Forget(ctx, tallyName(b.Month.Back(cost.Months))) == nil {
-		f.tidied = b.Month
-	}
-	return keptOf(t), nil
-}
-
-// Month reads a month's tally.
-func (f *fleetKeeper) Month(ctx context.Context, m cost.Month) (*cost.Kept, error) {
-	t, err := f.tallies.Add(ctx, tallyName(m), "", 0, time.Time{}, nil)
-	if err != nil {
-		return nil, err
-	}
-	return keptOf(t), nil
-}
-
-// Claim takes an alert, and reports whether writer got it.
-func (f *fleetKeeper) Claim(ctx context.Context, a cost.AlertKey, writer string, _ time.Time) (bool, error) {
-	return f.tallies.Claim(ctx, tallyName(a.Month), a.Share.String(), writer, cost.ClaimTime)
-}
-
-// Conclude records that an alert was sent.
-func (f *fleetKeeper) Conclude(ctx context.Context, a cost.AlertKey, told cost.Told) error {
-	text, err := json.Marshal(told)
-	if err != nil {
-		return err
-	}
-	return f.tallies.Conclude(ctx, tallyName(a.Month), a.Share.String(), string(text))
-}
-
-// Close does nothing, because the Gateway itself leaves the fleet.
-func (f *fleetKeeper) Close() error { return nil }
-
-// Place returns the name of the place for operators.
-func (f *fleetKeeper) Place() string { return "redis" }
-
-// keptOf reads a tally. It skips entries that Add and Conclude did not write.
-func keptOf(t *shared.Tally) *cost.Kept {
-	k := &cost.Kept{Since: t.Began, Routes: make(map[string]cost.Usage), Alerts: make(map[cost.Share]cost.Told)}
-	for name, n := range t.Counters {
-		field, route, _ := strings.Cut(name, " ")
-		if i := slices.Index(cost.FieldNames[:], field); i >= 0 {
-			u := k.Routes[route]
-			u.SetNumber(i, n)
-			k.Routes[route] = u
-		}
-	}
-	for share, word := range t.Done {
-		var s cost.Share
-		var told cost.Told
-		if s.UnmarshalText([]byte(share)) == nil && json.Unmarshal([]byte(word), &told) == nil {
-			k.Alerts[s] = told
-		}
-	}
-	return k
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/proxy/board"
-	"github.com/penstock/penstock/proxy/store/shared"
+	"github.com/penstock/penstock/proxy/fleet"
 )
 
 // newBoard returns the operators' board of g.
@@ -50,31 +50,32 @@ func upstreamOf(name string, p *pool) board.Upstream {
 
 // tiers returns the state of the tiers.
 func (g *Gateway) tiers() []board.Tier {
-	s := g.live.memory.Stats()
+	s := g.live.fleet.Memory.Stats()
 	out := []board.Tier{{
 		Name: "memory", State: "up", Objects: s.Objects, Bytes: s.Bytes, Size: g.live.size.Size, Hits: s.Hits, Misses: s.Misses,
 		Evicted: s.Evicted, Rejected: s.Rejected, Expired: s.Expired,
 	}}
-	f := g.live.fleet
-	if f == nil {
-		return out
+	if f, ok := g.live.fleet.State(); ok {
+		out = append(out, redisTier(&f))
 	}
-	health := f.Health()
-	since := health.Since.UTC()
-	t := board.Tier{Name: "redis", State: "up", Server: health.Server, Since: &since}
-	switch {
-	case health.State != shared.Up:
+	return out
+}
+
+func redisTier(f *fleet.State) board.Tier {
+	since := f.Since.UTC()
+	t := board.Tier{Name: "redis", State: "up", Server: f.Server, Since: &since}
+	if !f.Up {
 		t.State = "degraded"
-		if health.Err != nil {
-			t.Error = health.Err.Error()
+		if f.Err != nil {
+			t.Error = f.Err.Error()
 		}
 	}
-	if what, lost, why := f.standing(); what != "" {
-		lost = lost.UTC()
-		t.State, t.Error, t.Since = "degraded", what, &lost
-		if why != nil {
-			t.Error += ": " + why.Error()
+	if f.Missed != "" {
+		lost := f.MissedSince.UTC()
+		t.State, t.Error, t.Since = "degraded", f.Missed, &lost
+		if f.MissedErr != nil {
+			t.Error += ": " + f.MissedErr.Error()
 		}
 	}
-	return append(out, t)
+	return t
 }

@@ -7,7 +7,7 @@ import (
 	"maps"
 
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy/store/shared"
+	"github.com/penstock/penstock/proxy/fleet"
 )
 
 // Check returns an error if a gateway can't run cfg. It joins no fleet, connects to no upstream and
@@ -25,7 +25,7 @@ func Check(ctx context.Context, cfg *config.Config) error {
 func NewOffline(cfg *config.Config, o Options) (*Gateway, error) {
 	alone := *cfg
 	if cfg.Cache.Redis != nil {
-		if err := shared.CheckURL(cfg.Cache.Redis.URL); err != nil {
+		if err := fleet.CheckURL(cfg.Cache.Redis.URL); err != nil {
 			return nil, fmt.Errorf("cache.redis.url: %w", err)
 		}
 		alone.Cache.Redis = nil

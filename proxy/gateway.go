@@ -181,7 +181,7 @@ func (g *Gateway) Explain(ctx context.Context, ask explain.Question) (*explain.E
 // Preload waits, for a second at most, until the cache that instances share answers. If the
 // configuration asks for it, Preload also loads the objects that the fleet uses most into memory.
 // It returns when that is done or ctx ends.
-func (g *Gateway) Preload(ctx context.Context) { g.live.preload(ctx) }
+func (g *Gateway) Preload(ctx context.Context) { g.live.fleet.Preload(ctx) }
 
 // Meter returns the counter of all requests. It continues over reloads.
 func (g *Gateway) Meter() *observe.Meter { return g.meter }

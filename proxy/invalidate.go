@@ -32,7 +32,7 @@ func compileInvalidate(cfg *config.Config, r *config.Route, upstream cache.Targe
 				targets = partsWritten(targets, r, upstream, req)
 			}
 		}
-		return s.live.publish(ctx, targets)
+		return s.live.fleet.Publish(ctx, targets)
 	}
 }
 

@@ -3,11 +3,10 @@ package proxy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +14,8 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/fleet"
 	"github.com/penstock/penstock/proxy/observe"
-	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/upstream"
 	"github.com/penstock/penstock/proxy/write"
 )
@@ -24,12 +23,8 @@ import (
 // live holds the state that outlives a Snapshot: stored responses, fills under way, and the
 // connections of upstreams that did not change.
 type live struct {
-	memory *store.Memory
-	epochs *store.Epochs
-	size   config.MemoryStore
-	redis  *config.RedisStore
-	fleet  *fleet // nil if this instance shares nothing
-	*publisher
+	fleet    *fleet.Member
+	size     config.MemoryStore
 	cache    *cache.Cache
 	prefetch *prefetcher
 	pools    map[string]*pool // replaced under poolsMu, by commit alone
@@ -37,6 +32,7 @@ type live struct {
 	poolsMu sync.Mutex
 	random  func() float64
 	now     func() time.Time
+	log     *slog.Logger
 	counted combined
 
 	queue       *write.Queue // of writes that are applied later; nil if there is no queue
@@ -77,30 +73,19 @@ func (g *generation) unattended(name string) *cache.Allowance {
 }
 
 func newLive(cfg *config.Config, o Options, random func() float64) (*live, error) {
-	memory, err := store.NewMemory(store.MemoryConfig{Size: cfg.Cache.Memory.Size, MaxObject: cfg.Cache.Memory.MaxObject, Now: o.Now})
+	member, err := fleet.Join(cfg.Cache, o.Now, o.Log)
 	if err != nil {
-		return nil, fmt.Errorf("making the memory tier: %w", err)
+		return nil, err
 	}
-	l := &live{memory: memory, epochs: store.NewEpochs(o.Now), size: cfg.Cache.Memory, redis: cfg.Cache.Redis, pools: make(map[string]*pool), random: random, now: o.Now}
-	l.publisher = &publisher{purger: &store.LocalPurger{Epochs: l.epochs, Applied: memory.Purged}, patience: time.Second, log: o.Log}
 	made := cache.Config{
-		Store: memory, Epochs: l.epochs, Now: o.Now, Random: random, Log: o.Log, Name: Name,
+		Now: o.Now, Random: random, Log: o.Log, Name: Name,
 		WriteError: edge.WriteError, WithInterim: upstream.WithInterim, Rewritten: edge.Rewrites, Filled: fillTold(o.Sink),
 	}
-	if cfg.Cache.Redis != nil {
-		if l.fleet, err = joinFleet(cfg.Cache.Redis, o, l.epochs, memory.Purged); err != nil {
-			memory.Close()
-			return nil, err
-		}
-		made.Shared, made.SharedBudget = l.fleet, cfg.Cache.Redis.Timeout
-		made.Applied = func() store.Epoch { return l.fleet.purges.State().Position }
-		if l.fleet.hot != nil {
-			made.Used, made.UsedSample = l.fleet.hot.Used, hotSample
-		}
-		l.purger, l.patience = l.fleet.purges, 2*cfg.Cache.Redis.Timeout
-	}
-	l.cache, l.prefetch = cache.New(made), newPrefetcher(o.Now)
-	return l, nil
+	member.Connect(&made)
+	return &live{
+		fleet: member, size: cfg.Cache.Memory, cache: cache.New(made), prefetch: newPrefetcher(o.Now), pools: make(map[string]*pool),
+		random: random, now: o.Now, log: o.Log,
+	}, nil
 }
 
 // fillTold returns the function that reports fills to sink, or nil if sink does not take them.
@@ -124,11 +109,8 @@ type generation struct {
 
 // prepare makes the resources that cfg needs and that do not exist yet.
 func (l *live) prepare(cfg *config.Config) (*generation, error) {
-	if cfg.Cache.Memory != l.size {
-		return nil, errors.New("cache.memory can't be changed while the gateway runs: restart it")
-	}
-	if !reflect.DeepEqual(cfg.Cache.Redis, l.redis) {
-		return nil, errors.New("cache.redis can't be changed while the gateway runs: restart it")
+	if err := l.fleet.Keeps(cfg.Cache); err != nil {
+		return nil, err
 	}
 	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams)), batches: make(map[string]*batchRoute)}
 	for name, u := range cfg.Upstreams {
@@ -236,11 +218,7 @@ func (l *live) close(ctx context.Context) error {
 	for _, p := range l.pools {
 		p.Close()
 	}
-	l.running.Wait()
-	if l.fleet != nil {
-		l.fleet.close(l.log)
-	}
-	l.memory.Close()
+	l.fleet.Close()
 	return err
 }
 

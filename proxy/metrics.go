@@ -9,7 +9,6 @@ import (
 	"github.com/penstock/penstock/proxy/cost"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/observe/prom"
-	"github.com/penstock/penstock/proxy/store/shared"
 )
 
 // AddMetrics adds a source that is read with the gateway's own metrics. Callers use it for metrics
@@ -108,13 +107,11 @@ func (l *live) Metrics(add func(observe.Family)) {
 	l.memoryMetrics(add)
 	l.poolMetrics(add)
 	l.counted.Metrics(add)
-	if l.fleet != nil {
-		l.fleet.Metrics(add)
-	}
+	l.fleetMetrics(add)
 }
 
 func (l *live) memoryMetrics(add func(observe.Family)) {
-	s, tier := l.memory.Stats(), []string{"tier", "memory"}
+	s, tier := l.fleet.Memory.Stats(), []string{"tier", "memory"}
 	add(observe.One(observe.Gauge, "penstock_cache_objects", "Objects that are stored.", float64(s.Objects), tier...))
 	add(observe.One(observe.Gauge, "penstock_cache_bytes", "Bytes that stored objects take.", float64(s.Bytes), tier...))
 	add(observe.One(observe.Gauge, "penstock_cache_limit_bytes", "Bytes that stored objects may take.", float64(l.size.Size), tier...))
@@ -156,12 +153,15 @@ func (l *live) poolMetrics(add func(observe.Family)) {
 	}
 }
 
-// Metrics adds the metrics of the tier that instances share.
-func (f *fleet) Metrics(add func(observe.Family)) {
-	health := f.Health()
-	add(observe.One(observe.Gauge, "penstock_redis_up", "Whether Redis is used: 0 while it does not answer, and requests go on without it.", truth(health.State == shared.Up)))
-	add(observe.One(observe.Gauge, "penstock_redis_state_change_time_seconds", "When that last changed, since 1970.", float64(health.Since.UnixMilli())/1e3))
-	add(observe.One(observe.Gauge, "penstock_redis_purges_current", "Whether all purges of the other instances are known here.", truth(f.purges.Current())))
-	add(observe.One(observe.Gauge, "penstock_redis_purges_change_time_seconds", "When the connection to the history of purges last came or went, since 1970.", float64(f.purges.State().Since.UnixMilli())/1e3))
-	add(observe.One(observe.Gauge, "penstock_redis_memory_doubted", "Whether stored responses are validated before each use, since purges of other instances may have been missed for longer than max_cut_off.", truth(f.epochs.Doubts())))
+// fleetMetrics adds the metrics of the tier that instances share, if there is one.
+func (l *live) fleetMetrics(add func(observe.Family)) {
+	f, ok := l.fleet.State()
+	if !ok {
+		return
+	}
+	add(observe.One(observe.Gauge, "penstock_redis_up", "Whether Redis is used: 0 while it does not answer, and requests go on without it.", truth(f.Up)))
+	add(observe.One(observe.Gauge, "penstock_redis_state_change_time_seconds", "When that last changed, since 1970.", float64(f.Since.UnixMilli())/1e3))
+	add(observe.One(observe.Gauge, "penstock_redis_purges_current", "Whether all purges of the other instances are known here.", truth(f.Current)))
+	add(observe.One(observe.Gauge, "penstock_redis_purges_change_time_seconds", "When the connection to the history of purges last came or went, since 1970.", float64(f.CurrentSince.UnixMilli())/1e3))
+	add(observe.One(observe.Gauge, "penstock_redis_memory_doubted", "Whether stored responses are validated before each use, since purges of other instances may have been missed for longer than max_cut_off.", truth(f.Doubted)))
 }

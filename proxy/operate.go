@@ -18,8 +18,8 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 	return admin.New(admin.Config{
 		Token: token, Version: g.options.Version, Reload: reload, Ready: g.readyFor, Parts: g.readiness,
 		Purges: admin.Purges{
-			Purger: g.live.purger, Router: func() *route.Router { return g.snapshot.Load().router },
-			Stored: g.live.memory.All, Fate: g.live.epochs.FateOf, Now: g.options.Now,
+			Purger: g.live.fleet.Purger, Router: func() *route.Router { return g.snapshot.Load().router },
+			Stored: g.live.fleet.Memory.All, Fate: g.live.fleet.Epochs.FateOf, Now: g.options.Now,
 		},
 		Writes:  func() write.Store { return g.snapshot.Load().writes },
 		Costs:   admin.Costs{Now: g.Cost, Past: g.pastCost},
@@ -34,7 +34,7 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 func (g *Gateway) Advise() *admin.Advice {
 	e := g.evidence.Read(g.meter.Read())
 	e.Since = g.options.Now().Sub(g.started)
-	e.Memory.Size, e.Memory.Used, e.Memory.MaxObject = g.live.size.Size, g.live.memory.Stats().Bytes, g.live.size.MaxObject
+	e.Memory.Size, e.Memory.Used, e.Memory.MaxObject = g.live.size.Size, g.live.fleet.Memory.Stats().Bytes, g.live.size.MaxObject
 	return admin.Advise(&e)
 }
 

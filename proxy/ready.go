@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/penstock/penstock/proxy/fleet"
 )
 
 const (
@@ -80,26 +82,28 @@ func (g *Gateway) readiness(answer map[string]any) {
 			answer["writes"] = map[string]any{"state": "refused", "error": err.Error()}
 		}
 	}
-	f := g.live.fleet
-	if f == nil {
-		return
+	if f, ok := g.live.fleet.State(); ok {
+		answer["redis"] = redisDetails(&f)
 	}
-	health := f.Health()
-	state := map[string]any{"state": "up", "server": health.Server, "since": health.Since.UTC().Format(time.RFC3339), "purges_current": f.purges.Current()}
-	if !f.Usable() {
+}
+
+// redisDetails returns the details of Redis for /readyz.
+func redisDetails(f *fleet.State) map[string]any {
+	state := map[string]any{"state": "up", "server": f.Server, "since": f.Since.UTC().Format(time.RFC3339), "purges_current": f.Current}
+	if !f.Usable {
 		state["state"] = "degraded"
-		if health.Err != nil {
-			state["error"] = health.Err.Error()
+		if f.Err != nil {
+			state["error"] = f.Err.Error()
 		}
 	}
-	if what, since, why := f.standing(); what != "" {
-		purges := map[string]any{"state": what, "since": since.UTC().Format(time.RFC3339)}
-		if why != nil {
-			purges["error"] = why.Error()
+	if f.Missed != "" {
+		purges := map[string]any{"state": f.Missed, "since": f.MissedSince.UTC().Format(time.RFC3339)}
+		if f.MissedErr != nil {
+			purges["error"] = f.MissedErr.Error()
 		}
 		state["purges"] = purges
 	}
-	answer["redis"] = state
+	return state
 }
 
 // unreached returns the named upstreams that can't be reached, each with the reason.

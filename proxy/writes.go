@@ -18,9 +18,7 @@ import (
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/route"
-	"github.com/penstock/penstock/proxy/store/shared"
 	"github.com/penstock/penstock/proxy/write"
-	"github.com/penstock/penstock/proxy/write/file"
 )
 
 // needsQueue reports whether cfg accepts writes for later, or names a file that may hold writes
@@ -44,19 +42,8 @@ func (l *live) openQueue(cfg *config.Config) (fresh *write.Queue, err error) {
 	}
 	l.queueConfig = cfg.Writes
 	return write.New(write.Config{
-		Store: l.openStore(cfg), Workers: cfg.Writes.Workers, Apply: l.applyWrite, Tried: l.tried, Now: time.Now, Random: l.random, Log: l.log,
+		Store: l.fleet.OpenWrites(cfg.Writes), Workers: cfg.Writes.Workers, Apply: l.applyWrite, Tried: l.tried, Now: time.Now, Random: l.random, Log: l.log,
 	}), nil
-}
-
-// openStore returns the store of queued writes. An unusable store is no error: the gateway serves
-// reads, refuses writes, and tries the store again.
-func (l *live) openStore(cfg *config.Config) write.Store {
-	w := cfg.Writes
-	bounds := write.Bounds{Max: w.Max, Bytes: w.Size, Keep: w.Keep, Dead: w.Dead.Max, DeadAge: w.Dead.Age, AcceptEviction: w.AcceptEviction}
-	if w.Path != "" {
-		return file.OpenPersistent(w.Path, bounds, time.Now, l.log)
-	}
-	return shared.NewWrites(l.fleet.Client, bounds)
 }
 
 // compileBehind returns the middleware that accepts the writes of a route, or nil if the upstream

@@ -50,6 +50,8 @@ var mayImport = map[string][]string{
 	"proxy/wire":     {"proxy/observe", "proxy/stall"},
 	"proxy/cache":    {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge"},
 
+	"proxy/fleet": {"cachepolicy", "config", "proxy/cache", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
+
 	"proxy/upstream/fault": {},
 	"proxy/upstream/hop":   {"proxy/upstream/fault"},
 	"proxy/upstream/link":  {"proxy/upstream/fault"},
@@ -58,7 +60,7 @@ var mayImport = map[string][]string{
 	"proxy/upstream/std":   {"proxy/upstream/fault", "proxy/upstream/hop", "proxy/upstream/link", "proxy/upstream/send"},
 
 	"proxy": {
-		"config", "cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge", "proxy/upstream", "proxy/cache", "proxy/wire",
+		"config", "cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/edge", "proxy/fleet", "proxy/upstream", "proxy/cache", "proxy/wire",
 		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/route", "proxy/explain", "proxy/admin", "proxy/advice", "proxy/cost", "proxy/board",
 	},
 	"cmd/penstock":           {"proxy", "proxy/admin", "proxy/explain", "proxy/observe", "config", "cmd/penstock/demo", "cmd/penstock/listen", "cmd/penstock/stats", "cmd/penstock/telemetry", "proxy/write/file"},
@@ -68,13 +70,14 @@ var mayImport = map[string][]string{
 	"cmd/penstock/demo":      {"proxy", "config"},
 }
 
-// onlyIn says which package alone may import a library, so that replacing the library is work in one place.
+// onlyIn says which package alone may import a library or one of our packages, so that replacing it is work in one place.
 var onlyIn = map[string]string{
 	"github.com/go-chi/chi":              "proxy/route",
 	"go.yaml.in/yaml":                    "config",
 	"github.com/dgraph-io/ristretto":     "proxy/store",
 	"github.com/redis/go-redis":          "proxy/store/shared",
 	"go.etcd.io/bbolt":                   "proxy/write/file",
+	module + "proxy/store/shared":        "proxy/fleet",
 	"github.com/klauspost/compress":      "compress",
 	"github.com/molecule-man/go-brrr":    "compress",
 	"github.com/andybalholm/brotli":      "compress",

@@ -61,13 +61,13 @@ func sizeClass(n int) string {
 
 // Metrics adds the counts.
 func (c *combined) Metrics(add func(observe.Family)) {
-	add(combinedFamily(&c.parts, "penstock_aggregate_parts_total", "Parts that aggregates asked for: complete, replaced by what on_error says, or failed with the whole.", func(s combinedSeries) []observe.Label {
+	add(combinedFamily(&c.parts, "penstock_aggregate_parts_total", "Parts of aggregates, by result: complete, replaced as on_error says, or failed with the whole.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route, "part", s.part, "outcome", s.outcome)
 	}))
-	add(combinedFamily(&c.batches, "penstock_batch_calls_total", "Calls that were made for reads of a batch, by how many ids they asked for.", func(s combinedSeries) []observe.Label {
+	add(combinedFamily(&c.batches, "penstock_batch_calls_total", "Calls to batch endpoints, by the number of ids that they asked for.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route, "outcome", s.outcome, "size", s.size)
 	}))
-	add(combinedFamily(&c.reads, "penstock_batch_ids_total", "Ids that the calls of batches asked for.", func(s combinedSeries) []observe.Label {
+	add(combinedFamily(&c.reads, "penstock_batch_ids_total", "Ids that calls to batch endpoints asked for.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route)
 	}))
 }

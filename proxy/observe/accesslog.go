@@ -161,7 +161,7 @@ func (l *AccessLog) Dropped() uint64 { return l.dropped.Load() }
 
 // Metrics reports the number of dropped lines.
 func (l *AccessLog) Metrics(add func(Family)) {
-	add(One(Counter, "penstock_access_log_dropped_lines_total", "Lines of the access log that were dropped because its output accepted no more or failed.", float64(l.Dropped())))
+	add(One(Counter, "penstock_access_log_dropped_lines_total", "Access log lines that were dropped because the output was too slow or failed.", float64(l.Dropped())))
 }
 
 // Finish logs a request that a handler answered.

@@ -55,11 +55,11 @@ func (f *Fills) Metrics(add func(Family)) {
 	count := func(n *atomic.Uint64, name, value string) Point {
 		return Point{Labels: Labels(name, value), Value: float64(n.Load())}
 	}
-	add(Family{Name: "penstock_fills_total", Help: "Calls that filled the cache, by kind: a request waited, or it was a background refresh.", Kind: Counter, Points: []Point{
+	add(Family{Name: "penstock_fills_total", Help: "Calls that filled the cache, by kind: for a request that waits, or a refresh in the background.", Kind: Counter, Points: []Point{
 		count(&f.led, "kind", "request"), count(&f.refreshed, "kind", "refresh"),
 	}})
 	add(One(Counter, "penstock_fill_failures_total", "Fills whose call to the upstream failed.", float64(f.failed.Load())))
-	add(Family{Name: "penstock_leases_total", Help: "Fills that asked for the lease of all instances, by result.", Kind: Counter, Points: []Point{
+	add(Family{Name: "penstock_leases_total", Help: "Fills that asked for the lease across instances, by result.", Kind: Counter, Points: []Point{
 		count(&f.leaseHeld, "outcome", LeaseHeld), count(&f.leaseShared, "outcome", LeaseShared), count(&f.leaseNone, "outcome", LeaseFailed),
 	}})
 }

@@ -4,7 +4,7 @@ package observe
 // have fewer, because a histogram has many values.
 func (m *Meter) Metrics(add func(Family)) {
 	rows := m.Read().Rows
-	requests := Family{Name: "penstock_http_requests_total", Help: "Requests that were answered.", Kind: Counter}
+	requests := Family{Name: "penstock_http_requests_total", Help: "Answered requests.", Kind: Counter}
 	latency := grouped{Family: Family{
 		Name: "penstock_http_request_duration_seconds", Help: "Time from a request's arrival to the end of its response.", Kind: Durations,
 	}}

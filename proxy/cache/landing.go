@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -47,7 +48,7 @@ func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags 
 	l := &landing{
 		Stream: deliver.Stream{Facts: meta, Own: res.Rules.Qualified(h), Coding: compress.HeaderCoding(h)}, header: h, size: resp.ContentLength, tags: tags,
 	}
-	content := deliver.BodyAllowed(meta.Status)
+	content := entry.BodyAllowed(meta.Status)
 	if !content {
 		l.size = 0 // and there is nothing to encode
 	}

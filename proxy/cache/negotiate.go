@@ -6,7 +6,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 )
 
 // acceptEncoding widens the Accept-Encoding of a fill to the codings of the route, so that one call
@@ -68,7 +68,7 @@ func (j *job) narrow(a *answer) bool {
 
 // reads reports whether the client of x can be given resp in a coding that it accepts.
 func (x *request) reads(resp *http.Response) bool {
-	if !deliver.BodyAllowed(resp.StatusCode) {
+	if !entry.BodyAllowed(resp.StatusCode) {
 		return true
 	}
 	if !cachepolicy.Reads(&x.q, resp.StatusCode, resp.Header) {

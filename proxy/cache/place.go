@@ -5,7 +5,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -149,7 +149,7 @@ func freshened(e *store.Entry, v *cachepolicy.Verdict, p place) *store.Entry {
 	for i, rep := range e.Representations {
 		head := h
 		if i > 0 {
-			head = deliver.CodedHeader(h, rep.Coding)
+			head = entry.CodedHeader(h, rep.Coding)
 		}
 		rep.Head = store.BuildHead(e.Status, head, dropFromStored)
 		fresh.Representations[i] = rep

@@ -6,6 +6,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -190,7 +191,7 @@ func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding com
 func transcoded(rep *store.Representation, coding compress.Coding, res *Resource, best bool) ([]byte, error) {
 	segments := rep.Body.Segments
 	if rep.Coding != compress.Identity {
-		plain, err := compress.Decode(nil, rep.Coding, segments, compress.Limit{Bytes: res.MaxObject, Ratio: deliver.MaxDecodedRatio})
+		plain, err := compress.Decode(nil, rep.Coding, segments, compress.Limit{Bytes: res.MaxObject, Ratio: entry.MaxDecodedRatio})
 		if err != nil || coding == compress.Identity {
 			return plain, err
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -78,8 +78,8 @@ type Tiers struct {
 // Target returns the upstream's URL for a request, without scheme and authority.
 type Target func(r *http.Request) (*url.URL, error)
 
-func (res *Resource) codings() deliver.Codings {
-	return deliver.Codings{Policy: res.Compress, MaxObject: res.MaxObject}
+func (res *Resource) codings() entry.Codings {
+	return entry.Codings{Policy: res.Compress, MaxObject: res.MaxObject}
 }
 
 // derivable returns the codings that can be made of a response with this header. coding is the

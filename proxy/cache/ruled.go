@@ -6,7 +6,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -110,7 +110,7 @@ func (res *Resource) rejudged(e *store.Entry, chance float64) *store.Entry {
 // representations in other codings.
 func (res *Resource) recode(e *store.Entry) {
 	first := e.Representations[0]
-	if !e.Complete() || !deliver.BodyAllowed(e.Status) || e.Flags&cachepolicy.FlagSubstitute != 0 {
+	if !e.Complete() || !entry.BodyAllowed(e.Status) || e.Flags&cachepolicy.FlagSubstitute != 0 {
 		return
 	}
 	h := first.Header()

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -63,7 +64,7 @@ func (ask *asking) shapeOf(known *recollection, e *store.Entry, rep *store.Repre
 // statuses.
 func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 	line := protocolText + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n"
-	if http.StatusText(e.Status) == "" || !deliver.BodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
+	if http.StatusText(e.Status) == "" || !entry.BodyAllowed(e.Status) || !strings.HasPrefix(rep.Head, line) {
 		return false
 	}
 	*s = shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -28,7 +28,7 @@ func dropFromStored(name string) bool {
 
 // codedHead returns the wire form of deliver.CodedHeader.
 func codedHead(status int, header http.Header, coding compress.Coding) string {
-	return store.BuildHead(status, deliver.CodedHeader(header, coding), dropFromStored)
+	return store.BuildHead(status, entry.CodedHeader(header, coding), dropFromStored)
 }
 
 // codedRepresentation returns body under coding, with the matching header fields.

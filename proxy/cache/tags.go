@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -55,8 +55,8 @@ func (t *Tags) lift(h http.Header) []string {
 // hide removes from h the tags that clients may not see.
 func (t *Tags) hide(h http.Header) { t.field().Hide(h) }
 
-func (t *Tags) field() deliver.TagField {
-	return deliver.TagField{Name: t.Header, Send: t.Send, Internal: t.Internal}
+func (t *Tags) field() entry.TagField {
+	return entry.TagField{Name: t.Header, Send: t.Send, Internal: t.Internal}
 }
 
 // joined returns the tags of a response together with those of its request.
@@ -102,7 +102,7 @@ func (t *Tags) list(tags []string) *tagList {
 
 // add adds the tags of a field line.
 func (l *tagList) add(line string) {
-	for tag := range deliver.Words(line) {
+	for tag := range entry.Words(line) {
 		switch {
 		case tag == store.MoreTags: // a part of the response had more tags than were stored
 			l.more = true

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -34,9 +35,9 @@ type Client struct {
 	View    *cachepolicy.Request
 	Writer  http.ResponseWriter
 	Event   *observe.Event
-	Body    *ClientBody // the request's body on its way to the origin; nil if the request has no body
-	Codings Codings     // of the route
-	Tags    TagField    // of the route
+	Body    *ClientBody    // the request's body on its way to the origin; nil if the request has no body
+	Codings entry.Codings  // of the route
+	Tags    entry.TagField // of the route
 }
 
 // Provenance tells where a response comes from.
@@ -158,7 +159,7 @@ func (d *Delivery) fields(rep *store.Representation) {
 
 // head writes the status line and the header section of a response with size bytes of content.
 func (d *Delivery) head(status int, size int64) {
-	if BodyAllowed(status) {
+	if entry.BodyAllowed(status) {
 		d.Writer.Header()["Content-Length"] = d.value(valueLength, strconv.FormatInt(size, 10))
 	}
 	d.statusLine(status)
@@ -300,7 +301,7 @@ func (d *Delivery) Stream(l *Stream, src *Source) {
 	} else {
 		d.statusLine(l.Facts.Status)
 	}
-	if !BodyAllowed(l.Facts.Status) {
+	if !entry.BodyAllowed(l.Facts.Status) {
 		return
 	}
 	if err := d.read(src); err != nil {
@@ -361,9 +362,4 @@ func (d *Delivery) last(src *Source, b []byte) error {
 		return fmt.Errorf("%d bytes more than announced", len(more))
 	}
 	return err
-}
-
-// BodyAllowed reports whether a response with the status may have content (RFC 9110 §6.4.1).
-func BodyAllowed(status int) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

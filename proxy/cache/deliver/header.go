@@ -5,29 +5,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/store"
 )
-
-// CodedHeader returns header for the same response under another coding. A strong validator holds
-// for one coding only, so the ETag is marked (RFC 9110 §8.8.3). Digests of the content and
-// Accept-Ranges are removed.
-func CodedHeader(header http.Header, coding compress.Coding) http.Header {
-	h := maps.Clone(header)
-	if coding == compress.Identity {
-		delete(h, "Content-Encoding")
-	} else {
-		h["Content-Encoding"] = []string{coding.String()}
-	}
-	if tag := header.Get("ETag"); tag != "" {
-		h["Etag"] = []string{cachepolicy.MarkETag(tag, coding.String())}
-	}
-	for _, name := range [...]string{"Content-Md5", "Content-Digest", "Digest", "Accept-Ranges"} {
-		delete(h, name)
-	}
-	return h
-}
 
 // SetHeader makes dst equal to src, which is another map.
 func SetHeader(dst, src http.Header) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/entry"
 )
 
 // bodyPipe carries the body of a relayed response to the client.
@@ -29,7 +30,7 @@ func (d *Delivery) pipe(resp *http.Response, h http.Header) bodyPipe {
 	plain := bodyPipe{body: resp.Body, size: resp.ContentLength}
 	coding := compress.HeaderCoding(h)
 	derive := d.Codings.Derivable(resp.StatusCode, h, resp.ContentLength, coding)
-	if derive == 0 || !BodyAllowed(resp.StatusCode) {
+	if derive == 0 || !entry.BodyAllowed(resp.StatusCode) {
 		return plain
 	}
 	if d.Codings.Policy != nil {
@@ -72,7 +73,7 @@ func (d *Delivery) decoding(resp *http.Response, h http.Header, coding compress.
 
 // recode changes h to the header of the same response under another coding.
 func (d *Delivery) recode(h http.Header, coding compress.Coding) {
-	SetHeader(h, CodedHeader(h, coding))
+	SetHeader(h, entry.CodedHeader(h, coding))
 	d.Event.Coding = coding.String()
 }
 

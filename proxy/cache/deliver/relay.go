@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/entry"
 )
 
 // Discard closes the body of a response that is not used. resp may be nil.
@@ -58,7 +59,7 @@ func (d *Delivery) Relay(resp *http.Response) {
 		h.Add("Trailer", name) // RFC 9110 §6.6.2
 	}
 	d.statusLine(resp.StatusCode)
-	if d.View.Method == http.MethodHead || !BodyAllowed(resp.StatusCode) {
+	if d.View.Method == http.MethodHead || !entry.BodyAllowed(resp.StatusCode) {
 		return
 	}
 	if err := d.pump(way.body, way.coder, way.size < 0); err != nil {
@@ -74,7 +75,7 @@ func (d *Delivery) Relay(resp *http.Response) {
 // response must not have the field. It does not touch a field in which the origin says the same.
 func (d *Delivery) contentLength(resp *http.Response, size int64, h http.Header) {
 	switch {
-	case size < 0 || !BodyAllowed(resp.StatusCode) && d.View.Method != http.MethodHead:
+	case size < 0 || !entry.BodyAllowed(resp.StatusCode) && d.View.Method != http.MethodHead:
 		delete(h, "Content-Length")
 	case size != resp.ContentLength || len(h["Content-Length"]) != 1:
 		h["Content-Length"] = d.value(valueLength, strconv.FormatInt(size, 10))
@@ -147,7 +148,7 @@ func (d *Delivery) sendTrailers(resp *http.Response, h http.Header) {
 // sent. If they do not arrive, the client gets a failure. A body of unknown length may be a stream
 // that begins at any time, so its client gets the header section at once.
 func (d *Delivery) begin(resp *http.Response) error {
-	if resp.ContentLength <= 0 || d.View.Method == http.MethodHead || !BodyAllowed(resp.StatusCode) {
+	if resp.ContentLength <= 0 || d.View.Method == http.MethodHead || !entry.BodyAllowed(resp.StatusCode) {
 		return nil
 	}
 	return d.counted.begin()

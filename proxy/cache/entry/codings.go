@@ -1,4 +1,4 @@
-package deliver
+package entry
 
 import (
 	"net/http"

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/proxy/aggregate"
 	"github.com/penstock/penstock/proxy/batch"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/rawjson"
@@ -135,7 +136,7 @@ func (f *batchFetcher) Fetch(ctx context.Context, req *http.Request) (*aggregate
 	if err != nil {
 		return nil, err
 	}
-	tags := cache.Shown(got.Tags)
+	tags := entry.Shown(got.Tags)
 	if slices.Contains(got.Tags, store.MoreTags) { // the aggregate then has more tags than these, too
 		tags = append(tags, store.MoreTags)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/route"
@@ -123,14 +124,14 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		return nil, err
 	}
 	res := &cache.Resource{
-		Rules: rules, Origin: origin, Respond: respond, Target: ownFields(r, s.named, target),
+		Policy: entry.Policy{
+			Rules: rules, Tiers: compileTiers(r), Tags: compileTags(r, s.live.log), MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject,
+		},
+		Origin: origin, Respond: respond, Target: ownFields(r, s.named, target),
 		Coalesce: cache.Coalesce{
 			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers:       compileTiers(r),
-		Tags:        compileTags(r, s.live.log),
-		Unattended:  next.unattended(r.Upstream),
-		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject,
+		Unattended: next.unattended(r.Upstream),
 	}
 	if res.Errors, err = compileErrors(r, res); err != nil {
 		return nil, err
@@ -172,8 +173,8 @@ func bound(r *config.Route, pool http.RoundTripper) http.RoundTripper {
 	return upstream.Bound(pool, upstream.Bounds{FirstByte: t.FirstByte, Idle: t.Idle, Total: t.Total})
 }
 
-func compileTiers(r *config.Route) cache.Tiers {
-	return cache.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
+func compileTiers(r *config.Route) entry.Tiers {
+	return entry.Tiers{Memory: slices.Contains(r.Cache.Tiers, config.TierMemory), Shared: slices.Contains(r.Cache.Tiers, config.TierRedis)}
 }
 
 // headerOrigin applies a route's request header rules on the way to the upstream. The key has been

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/paginate"
@@ -80,7 +81,7 @@ func listTag(name, host, path string) string {
 }
 
 // tagPages gives all pages of a list the list's tag.
-func tagPages(t *cache.Tags, name string) {
+func tagPages(t *entry.Tags, name string) {
 	others := t.Expand
 	t.Expand = func(req *http.Request) []string {
 		var tags []string

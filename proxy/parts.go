@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/aggregate"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/rawjson"
 	"github.com/penstock/penstock/proxy/store"
@@ -106,18 +107,18 @@ func partResource(cfg *config.Config, r *config.Route, name string, next *genera
 		rules.KeyHeaders = []string{"Cookie"} // a response to one client's cookies is not for another client
 	}
 	return &cache.Resource{
-		Rules: rules, Origin: bound(r, next.pools[p.Upstream]),
+		Policy: entry.Policy{
+			Rules: rules, Tiers: compileTiers(r), MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: min(cfg.Cache.Memory.MaxObject, p.MaxBody),
+			Tags: entry.Tags{
+				Header: tagField(r), Send: true, Rules: entry.RuleTag("", partLifeRules(r, p), ""), Overfull: overfull(log, partName(r, name)),
+				Expand: func(req *http.Request) []string { return []string{upstreamTag(p.Upstream, req.URL)} },
+			},
+		},
+		Origin: bound(r, next.pools[p.Upstream]),
 		Coalesce: cache.Coalesce{
 			Enabled: true, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
-		Tiers: compileTiers(r),
-		Tags: cache.Tags{
-			Header: tagField(r), Send: true, Rules: cache.RuleTag("", partLifeRules(r, p), ""), Overfull: overfull(log, partName(r, name)),
-			Expand: func(req *http.Request) []string { return []string{upstreamTag(p.Upstream, req.URL)} },
-		},
-
-		Unattended:  next.unattended(p.Upstream),
-		MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: min(cfg.Cache.Memory.MaxObject, p.MaxBody),
+		Unattended: next.unattended(p.Upstream),
 	}
 }
 

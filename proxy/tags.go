@@ -7,16 +7,16 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
 
 // compileTags returns the sources of the tags of a route's stored responses.
-func compileTags(r *config.Route, log *slog.Logger) cache.Tags {
-	t := cache.Tags{Header: tagField(r), Send: r.Cache.Tags.Send, Internal: isInternalTag}
+func compileTags(r *config.Route, log *slog.Logger) entry.Tags {
+	t := entry.Tags{Header: tagField(r), Send: r.Cache.Tags.Send, Internal: isInternalTag}
 	if r.Cache.Enabled {
-		t.Rules = cache.RuleTag(headRules(r), lifeRules(r), wordRules(r))
+		t.Rules = entry.RuleTag(headRules(r), lifeRules(r), wordRules(r))
 		t.Overfull = overfull(log, r.Name)
 	}
 	if len(r.Cache.Tags.From) > 0 {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/write"
 )
 
@@ -16,7 +16,7 @@ type routeQueue struct {
 	rules *cachepolicy.Rules
 }
 
-var _ cache.Queue = (*routeQueue)(nil)
+var _ entry.Queue = (*routeQueue)(nil)
 
 // Held reports whether this instance knows of a queued write to the URL of k. It does not ask the
 // queue.
@@ -28,18 +28,18 @@ func (q *routeQueue) Held(k cachepolicy.Key) bool {
 // Newest returns the newest write to r's URL, as far as r may see it. A write with credentials is
 // shown only to a reader with the same credentials, because only the origin knows which other
 // clients may read it.
-func (q *routeQueue) Newest(r *http.Request, request *cachepolicy.Request) cache.Queued {
+func (q *routeQueue) Newest(r *http.Request, request *cachepolicy.Request) entry.Queued {
 	query := q.rules.KeyQuery(request.RawQuery)
 	w, err := q.store.Newest(r.Context(), write.SeenName(request.Host, request.Path, query))
 	switch {
 	case errors.Is(err, write.ErrUnknown):
-		return cache.Queued{}
+		return entry.Queued{}
 	case err != nil: // If the queue can't be read, clients still can, and this instance still knows its own queued writes.
-		return cache.Queued{Pending: q.store.Held().May(request.Host, request.Path, query)}
+		return entry.Queued{Pending: q.store.Held().May(request.Host, request.Path, query)}
 	case !w.Who.IsZero() && w.Who != write.Credentials(r.Header):
-		return cache.Queued{Pending: true}
+		return entry.Queued{Pending: true}
 	}
-	return cache.Queued{Pending: true, Method: w.Method, Header: w.Header, Body: w.Body, At: w.Accepted}
+	return entry.Queued{Pending: true, Method: w.Method, Header: w.Header, Body: w.Body, At: w.Accepted}
 }
 
 // Changes reports whether a queued write changes the response under k. It asks the queue, so that

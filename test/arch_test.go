@@ -45,12 +45,14 @@ var mayImport = map[string][]string{
 	"proxy/admin": {
 		"cachepolicy", "config", "proxy/advice", "proxy/board", "proxy/cost", "proxy/edge", "proxy/explain", "proxy/observe", "proxy/route", "proxy/store", "proxy/write",
 	},
-	"proxy/explain":  {"cachepolicy", "compress", "proxy/advice", "proxy/cache", "proxy/edge", "proxy/observe", "proxy/route", "proxy/store", "proxy/upstream"},
+	"proxy/explain":  {"cachepolicy", "compress", "proxy/advice", "proxy/cache", "proxy/cache/entry", "proxy/edge", "proxy/observe", "proxy/route", "proxy/store", "proxy/upstream"},
 	"proxy/upstream": {"proxy/observe", "proxy/stall"},
 	"proxy/wire":     {"proxy/observe", "proxy/stall"},
 	"proxy/cache":    {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge"},
 
-	"proxy/fleet": {"cachepolicy", "config", "proxy/cache", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
+	"proxy/fleet":         {"cachepolicy", "config", "proxy/cache", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
+	"proxy/cache/entry":   {"cachepolicy", "compress", "proxy/store"},
+	"proxy/cache/deliver": {"cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 
 	"proxy/upstream/fault": {},
 	"proxy/upstream/hop":   {"proxy/upstream/fault"},

@@ -131,7 +131,7 @@ func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
 	x.note(reply)
 	x.delivery = deliver.Delivery{
 		Server: &c.server,
-		Client: deliver.Client{Ctx: x.ctx, Request: x.r, View: &x.q, Writer: w, Event: x.ev, Body: x.body, Codings: x.res.codings(), Tags: x.res.Tags.field()},
+		Client: deliver.Client{Ctx: x.ctx, Request: x.r, View: &x.q, Writer: w, Event: x.ev, Body: x.body, Codings: x.res.Codings(), Tags: x.res.Tags.Field()},
 		Provenance: deliver.Provenance{
 			Decision: reply.decision, Status: reply.outcome, Personal: reply.personal, Unconditional: reply.call != nil || reply.substituted, Own: reply.leads,
 		},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -22,8 +23,8 @@ type answer struct {
 }
 
 // call makes one call to the origin and describes the answer in a, after the route's own changes to
-// the header. stored is the response that the answer may update; it may be nil. While
-// such a call runs, the object counts as pending.
+// the header. stored is the response that the answer may update; it may be nil. While such a call
+// runs, the object counts as pending.
 func (c *Cache) call(a *answer, x *request, out *http.Request, stored *store.Entry) {
 	if stored != nil {
 		defer c.pending.begin(x.key.Hash)()
@@ -37,7 +38,7 @@ func (c *Cache) call(a *answer, x *request, out *http.Request, stored *store.Ent
 func (c *Cache) ask(a *answer, x *request, out *http.Request, stored *store.Entry) {
 	sent := c.Now()
 	resp, err := x.res.Origin.RoundTrip(out)
-	*a = answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: headerOf(stored)}}
+	*a = answer{resp: resp, err: err, facts: cachepolicy.Answer{Sent: sent, Received: c.Now(), Stored: entry.HeaderOf(stored)}}
 	if err != nil {
 		a.facts.Failure = deliver.FailureKind(err)
 	}
@@ -53,7 +54,7 @@ func (a *answer) receive(x *request) {
 		x.res.Respond(&x.q, observe.FromContext(x.ctx), a.resp.Header)
 	}
 	x.res.Rules.ApplyCacheControl(&x.q, a.resp.StatusCode, a.resp.Header)
-	a.tags = x.res.Tags.lift(a.resp.Header)
+	a.tags = x.res.Tags.Lift(a.resp.Header)
 	varyOnOrigin(a.resp.Header)
 	a.facts.Status, a.facts.Header = a.resp.StatusCode, a.resp.Header
 }
@@ -74,14 +75,6 @@ func varyOnOrigin(h http.Header) {
 		}
 	}
 	h["Vary"] = append(slices.Clone(h["Vary"]), "Origin")
-}
-
-// headerOf returns the stored header of e, or nil if e is nil.
-func headerOf(e *store.Entry) http.Header {
-	if e == nil {
-		return nil
-	}
-	return e.Representations[0].Header()
 }
 
 // status returns the status of the response. If the origin failed, it returns the status of the

@@ -40,11 +40,11 @@ type coder struct {
 // newCoder returns a coder for the coding that the leader prefers and enters it into l. It returns
 // nil if the body is not to be coded.
 func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
-	if l.derive == 0 || l.Coding != compress.Identity {
+	if l.draft.Derivable == 0 || l.Coding != compress.Identity {
 		return nil
 	}
 	res := j.x.res
-	coding, ok := compress.Negotiate(j.x.r.Header["Accept-Encoding"], l.derive.With(compress.Identity), res.Compress.Encodings)
+	coding, ok := compress.Negotiate(j.x.r.Header["Accept-Encoding"], l.draft.Derivable.With(compress.Identity), res.Compress.Encodings)
 	if !ok || coding == compress.Identity {
 		return nil
 	}

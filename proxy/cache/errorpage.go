@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -70,7 +71,7 @@ func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *
 			return a, false
 		}
 		instead.Header, content = got.Header.Clone(), got.Body
-		tags = append(withoutRules(got.Tags), store.PageTag(x.r.Host, page.URL.EscapedPath(), page.URL.RawQuery))
+		tags = append(entry.WithoutRules(got.Tags), store.PageTag(x.r.Host, page.URL.EscapedPath(), page.URL.RawQuery))
 	}
 	a.discard()
 	if page.As != 0 {

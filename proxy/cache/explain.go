@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -167,7 +168,7 @@ func (g *explaining) learn(stored *store.Entry) {
 		g.answered(g.assumed(), nil)
 		return
 	}
-	facts := &cachepolicy.Answer{Status: stored.Status, Header: headerOf(stored), Sent: stored.Received, Received: stored.Received}
+	facts := &cachepolicy.Answer{Status: stored.Status, Header: entry.HeaderOf(stored), Sent: stored.Received, Received: stored.Received}
 	r := &Response{Status: stored.Status, Header: facts.Header, Rule: -1, Verdict: cachepolicy.Verdict{Effect: cachepolicy.Store, Meta: stored.Meta}, Cacheable: true}
 	r.Ruled = g.x.res.Rules.ExplainResponse(&g.x.q, facts)
 	g.e.Response = r
@@ -248,7 +249,7 @@ func (g *explaining) passed(stored *store.Entry) {
 	out := &e.Outcome
 	out.ForwardStatus, e.Whole = a.facts.Status, true
 	if v.Effect == cachepolicy.KeepStale {
-		d := g.x.res.staleDecision(stored, e.Now, v.Reason)
+		d := g.x.res.StaleDecision(stored, e.Now, v.Reason)
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
 		return
@@ -281,7 +282,7 @@ func (g *explaining) answer(stored *store.Entry, out *http.Request) *answer {
 	case g.q.Response != nil:
 		given := *g.q.Response
 		given.Header, given.Body = given.Header.Clone(), http.NoBody
-		return &answer{resp: &given, facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now, Stored: headerOf(stored)}}
+		return &answer{resp: &given, facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now, Stored: entry.HeaderOf(stored)}}
 	}
 	return nil
 }
@@ -329,7 +330,7 @@ func (g *explaining) answered(a *answer, stored *store.Entry) cachepolicy.Verdic
 		a.receive(&x.request)
 	}
 	r.Status, r.Header = a.facts.Status, a.facts.Header
-	r.Verdict = x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, e.Now, 0)
+	r.Verdict = x.res.Rules.Settle(&x.q, entry.MetaOf(stored), &a.facts, e.Now, 0)
 	r.Ruled = x.res.Rules.ExplainResponse(&x.q, &a.facts)
 	r.Remedies, r.Cacheable = x.res.Rules.Remedies(&x.q, &a.facts)
 	e.Response = r

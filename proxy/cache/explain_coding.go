@@ -1,9 +1,8 @@
 package cache
 
 import (
-	"net/http"
-
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -21,7 +20,7 @@ type Coding struct {
 // storedCoding returns the coding that represent chooses for x.
 func (g *explaining) storedCoding(e *store.Entry) Coding {
 	first := &e.Representations[0]
-	k := Coding{Known: true, Sent: first.Coding, Held: heldCodings(e) & g.x.res.offered(e), Derivable: e.Derivable & g.x.res.offered(e), Preferred: g.x.res.encodings(), Accepted: true}
+	k := Coding{Known: true, Sent: first.Coding, Held: entry.HeldCodings(e) & g.x.res.Offered(e), Derivable: e.Derivable & g.x.res.Offered(e), Preferred: g.x.res.Encodings(), Accepted: true}
 	if e.Derivable != 0 {
 		if want, ok := compress.Canonical(g.x.r.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
 			k.Sent = want
@@ -29,7 +28,7 @@ func (g *explaining) storedCoding(e *store.Entry) Coding {
 			k.Accepted = false
 		}
 	}
-	k.Why = g.x.res.whyNone(e.Status, first.Header(), first.Body.Size, first.Coding)
+	k.Why = g.x.res.WhyNoCoding(e.Status, first.Header(), first.Body.Size, first.Coding)
 	return k
 }
 
@@ -37,23 +36,13 @@ func (g *explaining) storedCoding(e *store.Entry) Coding {
 func (g *explaining) answerCoding(a *answer) Coding {
 	res, h := g.x.res, a.resp.Header
 	coding := compress.HeaderCoding(h)
-	k := Coding{Known: true, Sent: coding, Held: compress.SetOf(coding), Preferred: res.encodings(), Accepted: true}
-	k.Derivable = res.derivable(a.resp.StatusCode, h, a.resp.ContentLength, coding)
+	k := Coding{Known: true, Sent: coding, Held: compress.SetOf(coding), Preferred: res.Encodings(), Accepted: true}
+	k.Derivable = res.Derivable(a.resp.StatusCode, h, a.resp.ContentLength, coding)
 	if want, ok := compress.Canonical(g.x.r.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
 		k.Sent = want
 	} else {
 		k.Accepted = false
 	}
-	k.Why = res.whyNone(a.resp.StatusCode, h, a.resp.ContentLength, coding)
+	k.Why = res.WhyNoCoding(a.resp.StatusCode, h, a.resp.ContentLength, coding)
 	return k
-}
-
-// whyNone returns the reason why the gateway makes no coding of a response, or ReasonNone if it may
-// make one.
-func (res *Resource) whyNone(status int, h http.Header, size int64, coding compress.Coding) compress.Reason {
-	if res.Compress == nil {
-		return compress.ReasonOff
-	}
-	_, why := res.Compress.Eligible(status, h, size, coding)
-	return why
 }

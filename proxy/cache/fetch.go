@@ -112,7 +112,7 @@ func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	case reply.Entry != nil:
 		m, got.Tags = &reply.Entry.Meta, reply.Entry.Tags
 	case reply.landing != nil:
-		m, got.Tags = reply.landing.meta(), reply.landing.tags
+		m, got.Tags = reply.landing.meta(), reply.landing.draft.Tags
 	default:
 		why := reply.outcome.Reason
 		got.Silent = why == cachepolicy.ReasonNoFreshness || why == cachepolicy.ReasonStatus || why == cachepolicy.ReasonErrorStatus

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -107,7 +107,7 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	}
 	j.to.lifted = a.tags
 	c.setbacks.note(x.key.Hash, &a.facts)
-	v := x.res.Rules.Settle(&x.q, metaOf(j.stored), &a.facts, c.Now(), c.Random())
+	v := x.res.Rules.Settle(&x.q, entry.MetaOf(j.stored), &a.facts, c.Now(), c.Random())
 	if delivers(v.Effect) && j.narrow(a) {
 		a.discard()
 		j.ask()
@@ -191,17 +191,11 @@ func (c *Cache) supersede(ctx context.Context, j *job, a *answer, why cachepolic
 	}
 }
 
-// outgrows reports whether a complete response of size bytes (-1: not known) is too large to be
-// stored.
-func (res *Resource) outgrows(m *cachepolicy.Meta, size int64) bool {
-	return m.Complete() && size > res.MaxObject
-}
-
 // landEntry answers all waiting requests with e. instead is the failure in whose place e is served;
 // nil: there is no failure. If there is no failure and e may not be reused without validation, only
 // the leader gets e, and the followers go on alone.
 func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepolicy.CacheStatus) {
-	d := j.x.res.staleDecision(e, c.Now(), out.Reason)
+	d := j.x.res.StaleDecision(e, c.Now(), out.Reason)
 	if instead == nil {
 		d.Action = cachepolicy.Serve
 	}
@@ -217,17 +211,6 @@ func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepoli
 	if instead == nil {
 		j.flight.Nudge(j.key)
 	}
-}
-
-// staleDecision returns the decision to serve e for the reason why. e need not be fresh. If the
-// route's rules have changed since e's head was written, e has no lifetime left.
-func (res *Resource) staleDecision(e *store.Entry, now time.Time, why cachepolicy.Reason) cachepolicy.Decision {
-	age := e.Age(now)
-	ttl := e.Lifetime - age
-	if !res.headRuled(e) {
-		ttl = min(ttl, 0)
-	}
-	return cachepolicy.Decision{Action: cachepolicy.ServeStale, Reason: why, Age: age, TTL: ttl}
 }
 
 // relay gives the answer to the leader alone. The followers go on alone, and later requests for the

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -48,7 +49,7 @@ func newBench(t *testing.T, origin roundTrip) *bench {
 		WriteError: func(w http.ResponseWriter, r *http.Request, status int, kind, detail string) { w.WriteHeader(status) },
 	})
 	b.res = &Resource{
-		Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Origin: origin, Tiers: Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20,
+		Policy: entry.Policy{Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20}, Origin: origin,
 		Coalesce: Coalesce{Enabled: true, MaxWaiters: 1000, Wait: 10 * time.Second},
 	}
 	t.Cleanup(func() {
@@ -96,7 +97,8 @@ func (b *bench) awaitWaiting(t *testing.T, n int) {
 	}
 }
 
-// herd has n requests wait for one flight, then lets its leader go on, and returns how often each status came.
+// herd has n requests wait for one flight, then lets its leader go on, and returns how often each
+// status came.
 func (b *bench) herd(t *testing.T, n int, release func()) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -188,7 +190,8 @@ func TestEarlyRefresh(t *testing.T) {
 	}
 }
 
-// TestRefreshThatComesLate: who looked before another's refresh had ended, and wants to begin one after it, does not ask the origin again.
+// TestRefreshThatComesLate: who looked before another's refresh had ended, and wants to begin one
+// after it, does not ask the origin again.
 func TestRefreshThatComesLate(t *testing.T) {
 	var calls atomic.Int64
 	b := newBench(t, func(*http.Request) (*http.Response, error) {
@@ -222,7 +225,8 @@ func (s slowStore) Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, m
 	return s.Store.Put(ctx, k, e, maxVariants)
 }
 
-// TestWhoHasAllFindsItStored: a client that has its whole answer and asks again is answered from memory.
+// TestWhoHasAllFindsItStored: a client that has its whole answer and asks again is answered from
+// memory.
 func TestWhoHasAllFindsItStored(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -148,7 +149,7 @@ func (c *Cache) landStale(j *job) bool {
 		return false
 	}
 	now := c.Now()
-	a := &answer{facts: cachepolicy.Answer{Failure: cachepolicy.FailureTimeout, Sent: now, Received: now, Stored: headerOf(j.stored)}}
+	a := &answer{facts: cachepolicy.Answer{Failure: cachepolicy.FailureTimeout, Sent: now, Received: now, Stored: entry.HeaderOf(j.stored)}}
 	c.setbacks.note(j.x.key.Hash, &a.facts)
 	c.landEntry(j, j.stored, a, cachepolicy.CacheStatus{Forward: j.forwardOf(j.d), Reason: cachepolicy.ReasonTimeout})
 	return true
@@ -229,7 +230,7 @@ func (c *Cache) yield(j *job) {
 // fill calls it after this instance's own clients have their reply.
 func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	e := j.kept
-	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) || j.x.res.changes(ctx, j.x.key) {
+	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) || j.x.res.Changes(ctx, j.x.key) {
 		return j.result
 	}
 	if c.alive(j.x.key, e, c.Now()) == nil {
@@ -281,30 +282,9 @@ func (c *Cache) alive(k cachepolicy.Key, e *store.Entry, now time.Time) *store.E
 	case store.Alive:
 		return e
 	case store.Soft:
-		return softened(e, at, now)
+		return entry.Softened(e, at, now)
 	case store.Doubtful:
-		return doubted(e)
+		return entry.Doubted(e)
 	}
 	return nil
-}
-
-// doubted returns a copy of e that answers no request before the origin has validated it.
-func doubted(e *store.Entry) *store.Entry {
-	d := clone(e)
-	d.Flags |= cachepolicy.FlagMustRevalidate
-	d.Lifetime, d.StaleRevalid, d.StaleError = 0, 0, -1
-	return d
-}
-
-// softened returns a copy of e whose lifetime ended at the time at of a soft purge. If the clock
-// was set back to before that time since, the lifetime ends now. The stale windows follow the
-// lifetime.
-//
-// softened measures at and now from Born, which has no monotonic reading, so both distances follow
-// the wall clock. A direct comparison of at and now would use their monotonic readings, which do
-// not show that the clock was set back.
-func softened(e *store.Entry, at, now time.Time) *store.Entry {
-	soft := clone(e)
-	soft.Lifetime = min(e.Lifetime, max(0, min(at.Sub(e.Born), now.Sub(e.Born))))
-	return soft
 }

@@ -19,7 +19,7 @@ func (c *Cache) Handler(res *Resource) http.Handler {
 			return
 		}
 		x.interim = func(status int, h http.Header) {
-			res.Tags.hide(h)
+			res.Tags.Hide(h)
 			writeInterim(w, r, status, h)
 		}
 		x.r, x.body = deliver.WatchBody(w, r)

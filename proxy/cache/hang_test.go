@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -77,8 +78,8 @@ func inFakeTime(t *testing.T, control string, coalesce bool, test func(f *fakeTi
 			Filled:     func(ev *observe.Event) { f.fills <- *ev },
 		})
 		f.handler = c.Handler(&cache.Resource{
-			Rules:  &cachepolicy.Rules{Route: "all", Enabled: true},
-			Origin: f.origin, Tiers: cache.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20,
+			Policy:   entry.Policy{Rules: &cachepolicy.Rules{Route: "all", Enabled: true}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20},
+			Origin:   f.origin,
 			Coalesce: cache.Coalesce{Enabled: coalesce, MaxWaiters: 1000, Wait: 10 * time.Second},
 		})
 		f.origin.status.Store(200)
@@ -119,7 +120,8 @@ func (f *fakeTime) together(n int, method string, fields ...string) []told {
 	return answers
 }
 
-// TestClientsOfAHangingOriginWaitOneSecond has several clients ask at once, of which one makes the call.
+// TestClientsOfAHangingOriginWaitOneSecond has several clients ask at once, of which one makes the
+// call.
 func TestClientsOfAHangingOriginWaitOneSecond(t *testing.T) {
 	for _, tt := range []struct {
 		name, method string
@@ -175,7 +177,8 @@ func TestTheCallGoesOnWithoutItsClient(t *testing.T) {
 	})
 }
 
-// TestClientsWaitForWhatTheyMustHave has the origin answer within the second, and a stored response that may not stand in.
+// TestClientsWaitForWhatTheyMustHave has the origin answer within the second, and a stored response
+// that may not stand in.
 func TestClientsWaitForWhatTheyMustHave(t *testing.T) {
 	for control, takes := range map[string]time.Duration{
 		"max-age=10, stale-if-error=600": 900 * time.Millisecond,

@@ -85,7 +85,7 @@ const learnOne = 16
 // answer answers q from the response stored at a place. known is the recollection of q, or nil if
 // the memo does not remember q.
 func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer) bool {
-	if place.Resource.onHold(place.Key) {
+	if place.Resource.OnHold(place.Key) {
 		return false
 	}
 	object, err := m.cache.Store.Peek(context.Background(), place.Key)
@@ -151,7 +151,7 @@ func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Repr
 			accept = m.accepts.fold(value)
 		}
 	}
-	rep, _ := res.held(e, accept)
+	rep, _ := res.Choose(e, accept)
 	return rep
 }
 

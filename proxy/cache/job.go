@@ -50,7 +50,7 @@ func (x *exchange) job(f *fillFlight, k flightKey) *job {
 	p := &x.plan
 	j := &job{
 		x: &x.request, variation: p.variation, alone: p.alone, budget: x.budget, flight: f, key: k, stored: p.entry, replaces: p.entry, d: p.decision,
-		header: maps.Clone(x.r.Header), tags: x.res.Tags.of(x.r), ev: x.fillEvent(),
+		header: maps.Clone(x.r.Header), tags: x.res.Tags.OfRequest(x.r), ev: x.fillEvent(),
 	}
 	j.ev.FillFor(x.ev)
 	j.attended = &attendance{allowance: x.res.Unattended, grace: unbounded}
@@ -95,7 +95,7 @@ func (j *job) ask() {
 		originConditions(j.header, j.x.q.Method)
 	case j.d.Action == cachepolicy.Fetch && len(j.x.r.Header["Range"]) > 0:
 		copyFields(j.header, j.x.r.Header, "Range", "If-Range")
-	case j.stored != nil && j.stored.Complete() && j.x.res.headRuled(j.stored):
+	case j.stored != nil && j.stored.Complete() && j.x.res.CurrentHead(j.stored):
 		cachepolicy.Conditional(j.header, &j.stored.Meta)
 	}
 	j.own = j.own || j.asksOwn()

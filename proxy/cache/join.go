@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -160,7 +161,7 @@ func (c *Cache) await(x *exchange, call *handover) *Reply {
 // the call.
 func (c *Cache) unawaited(x *exchange, why cachepolicy.Reason) *Reply {
 	e := x.plan.entry
-	stale := x.res.staleDecision(e, c.Now(), why)
+	stale := x.res.StaleDecision(e, c.Now(), why)
 	x.ev.Action = stale.Action.String()
 	return &Reply{Entry: e, decision: stale, outcome: cachepolicy.CacheStatus{
 		Forward: x.plan.forwardOf(x.plan.decision), TTL: stale.TTL, HasTTL: true, Reason: why,
@@ -321,9 +322,9 @@ const (
 func (c *Cache) crowded(x *exchange, detail string) *Reply {
 	if e := x.plan.entry; e != nil {
 		now := c.Now()
-		a := cachepolicy.Answer{Failure: cachepolicy.FailureOverload, Sent: now, Received: now, Stored: headerOf(e)}
+		a := cachepolicy.Answer{Failure: cachepolicy.FailureOverload, Sent: now, Received: now, Stored: entry.HeaderOf(e)}
 		if v := x.res.Rules.Settle(&x.q, &e.Meta, &a, now, 0); v.Effect == cachepolicy.KeepStale {
-			return x.hit(e, x.res.staleDecision(e, now, v.Reason))
+			return x.hit(e, x.res.StaleDecision(e, now, v.Reason))
 		}
 	}
 	return &Reply{
@@ -350,6 +351,6 @@ func (c *Cache) purged(key cachepolicy.Key, l *landing) bool {
 	if l.entry != nil { // the flight's leader judged it at its lookup, which may be long ago
 		return c.alive(key, l.entry, c.Now()) == nil
 	}
-	fate, _ := c.Epochs.SubjectFate(l.epoch, store.SubjectOf(key, l.tags))
+	fate, _ := c.Epochs.SubjectFate(l.epoch, store.SubjectOf(key, l.draft.Tags))
 	return fate != store.Alive
 }

@@ -24,14 +24,11 @@ type landing struct {
 
 	// These fields are for a body that is read while it arrives:
 	deliver.Stream
-	header http.Header // as it will be stored; it must not be changed
-	size   int64       // of the body; -1: the origin did not say
-	derive compress.Set
-	head   string                           // wire form under coding
-	coded  compress.Coding                  // the coding of spool
-	spool  *flight.Flight[uint64, struct{}] // the same body under another coding, made as it arrives; may be nil
-	tags   []string
-	epoch  store.Epoch // when its fill began
+	draft entry.Draft                      // the response as it will be stored
+	size  int64                            // of the body; -1: the origin did not say
+	coded compress.Coding                  // the coding of spool
+	spool *flight.Flight[uint64, struct{}] // the same body under another coding, made as it arrives; may be nil
+	epoch store.Epoch                      // when its fill began
 }
 
 func (l *landing) meta() *cachepolicy.Meta {
@@ -43,44 +40,22 @@ func (l *landing) meta() *cachepolicy.Meta {
 
 // newLanding describes resp in the form in which it will be stored. It changes resp's header. tags
 // are all tags of the response.
-func newLanding(res *Resource, resp *http.Response, meta cachepolicy.Meta, tags []string) *landing {
-	h := resp.Header
-	l := &landing{
-		Stream: deliver.Stream{Facts: meta, Own: res.Rules.Qualified(h), Coding: compress.HeaderCoding(h)}, header: h, size: resp.ContentLength, tags: tags,
+func newLanding(res *Resource, resp *http.Response, meta *cachepolicy.Meta, tags []string) *landing {
+	own := res.Rules.Qualified(resp.Header)
+	d, part := res.Draft(resp.StatusCode, resp.Header, resp.ContentLength, meta, tags)
+	l := &landing{Stream: deliver.Stream{Facts: *meta, Own: own, Part: part, Coding: d.Coding}, draft: d, size: resp.ContentLength}
+	if !entry.BodyAllowed(meta.Status) {
+		l.size = 0
 	}
-	content := entry.BodyAllowed(meta.Status)
-	if !content {
-		l.size = 0 // and there is nothing to encode
-	}
-	res.Rules.StripUnstorable(h)
-	ensureDate(h, meta.Received)
-	if !meta.Complete() {
-		// Each delivery writes the range of the part that it sends.
-		l.Part = h["Content-Range"]
-		delete(h, "Content-Range")
-	} else if content {
-		l.derive = res.derivable(resp.StatusCode, h, resp.ContentLength, l.Coding)
-	}
-	if l.derive != 0 || res.Compress != nil && l.Coding != compress.Identity || meta.Vary.Holds("Accept-Encoding") {
-		compress.AddVary(h)
-	}
-	l.head = store.BuildHead(resp.StatusCode, h, dropFromStored)
 	return l
 }
 
 // kept returns the entry to store for l after its body has arrived whole. coded is the body under
 // l.coded; nil: it was not made.
 func (l *landing) kept(segments [][]byte, size int64, coded [][]byte) *store.Entry {
-	meta := l.Facts
-	if meta.Complete() && meta.Total < 0 {
-		meta.Total = size
-	}
-	e := &store.Entry{
-		Meta: meta, Tags: l.tags, Derivable: l.derive,
-		Representations: []store.Representation{{Coding: l.Coding, Head: l.head, Body: store.Body{Segments: segments, Size: size}}},
-	}
+	e := l.draft.Entry(&l.Facts, store.Body{Segments: segments, Size: size})
 	if body := store.NewBody(coded...); coded != nil && body.Size < size {
-		e.Representations = append(e.Representations, codedRepresentation(meta.Status, l.header, l.coded, body))
+		e.Representations = append(e.Representations, l.draft.Coded(l.coded, body))
 	}
 	return e
 }
@@ -92,17 +67,17 @@ func (l *landing) open(x *request, f *fillFlight) *deliver.Source {
 	if l.spool != nil {
 		have := compress.SetOf(l.Coding, l.coded)
 		if coding, ok := compress.Negotiate(accept, have, x.res.Compress.Encodings); ok && coding == l.coded {
-			return deliver.NewSource(l.spool.Reader(x.ctx), store.Representation{Coding: coding, Head: codedHead(l.Facts.Status, l.header, coding)}, -1)
+			return deliver.NewSource(l.spool.Reader(x.ctx), l.draft.Coded(coding, store.Body{}), -1)
 		}
 	}
 	plain := f.Reader(x.ctx)
-	if l.derive.Has(compress.Identity) && !compress.Accepts(accept, l.Coding) {
-		form := store.Representation{Head: codedHead(l.Facts.Status, l.header, compress.Identity)}
-		decoded, err := deliver.NewDecodedReader(plain, l.Coding, x.res.codings().DecodeLimit())
+	if l.draft.Derivable.Has(compress.Identity) && !compress.Accepts(accept, l.Coding) {
+		form := l.draft.Coded(compress.Identity, store.Body{})
+		decoded, err := deliver.NewDecodedReader(plain, l.Coding, x.res.Codings().DecodeLimit())
 		if err != nil {
 			return deliver.NewSource(&deliver.BrokenReader{Closer: plain, Err: err}, form, -1)
 		}
 		return deliver.NewSource(decoded, form, -1)
 	}
-	return deliver.NewSource(plain, store.Representation{Coding: l.Coding, Head: l.head}, l.size)
+	return deliver.NewSource(plain, store.Representation{Coding: l.Coding, Head: l.draft.Head}, l.size)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -35,13 +36,13 @@ func (c *Cache) examine(res *Resource, k cachepolicy.Key, q *cachepolicy.Request
 	if object != nil {
 		f.pick(q)
 		f.ruled = f.stored
-		if f.current = f.stored != nil && res.ruled(f.stored); !f.current {
-			f.ruled = res.rejudged(f.stored, at.jitter)
+		if f.current = f.stored != nil && res.Current(f.stored); !f.current {
+			f.ruled = res.Rejudged(f.stored, at.jitter)
 		}
 		f.entry = c.alive(k, f.ruled, at.now)
 	}
-	if f.decision = res.Rules.Decide(q, metaOf(f.entry), at.now, at.chance); !f.current {
-		f.decision = res.underRules(f.entry, f.decision)
+	if f.decision = res.Rules.Decide(q, entry.MetaOf(f.entry), at.now, at.chance); !f.current {
+		f.decision = res.UnderRules(f.entry, f.decision)
 	}
 	if f.decision.Reason == cachepolicy.ReasonCookie {
 		// The client may not share the entry. The request goes on as if nothing were stored, but
@@ -59,13 +60,6 @@ func (f *finding) pick(q *cachepolicy.Request) {
 	} else if len(list) > 0 {
 		f.varyMiss, f.vary = true, list[0].Vary
 	}
-}
-
-func metaOf(e *store.Entry) *cachepolicy.Meta {
-	if e == nil {
-		return nil
-	}
-	return &e.Meta
 }
 
 // consultMemory looks x up in memory.
@@ -170,7 +164,7 @@ func (c *Cache) renew(ctx context.Context, x *request, f *sighting) {
 		if e == f.stored {
 			return f.ruled
 		}
-		if changed := x.res.rejudged(e, jitter); changed != nil {
+		if changed := x.res.Rejudged(e, jitter); changed != nil {
 			return changed
 		}
 		return e

@@ -78,8 +78,8 @@ func (x *request) reads(resp *http.Response) bool {
 	if coding == compress.Identity || coding == compress.Unknown {
 		return true
 	}
-	made := x.res.derivable(resp.StatusCode, resp.Header, resp.ContentLength, coding)
-	_, ok := compress.Negotiate(x.r.Header["Accept-Encoding"], made.With(coding), x.res.encodings())
+	made := x.res.Derivable(resp.StatusCode, resp.Header, resp.ContentLength, coding)
+	_, ok := compress.Negotiate(x.r.Header["Accept-Encoding"], made.With(coding), x.res.Encodings())
 	return ok
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -33,7 +34,7 @@ func (x *request) upgradeHeader(protocol string) http.Header {
 // may be nil.
 func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, out cachepolicy.CacheStatus) *Reply {
 	to := c.place(&x.request)
-	to.tags = x.res.Tags.of(x.r)
+	to.tags = x.res.Tags.OfRequest(x.r)
 	a := &x.answer
 	c.call(a, &x.request, x.outgoingBody(c.WithInterim(x.ctx, x.interim), header), stored)
 	to.lifted = a.tags
@@ -46,7 +47,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	if stored != nil {
 		c.setbacks.note(x.key.Hash, &a.facts)
 	}
-	v := x.res.Rules.Settle(&x.q, metaOf(stored), &a.facts, c.Now(), c.Random())
+	v := x.res.Rules.Settle(&x.q, entry.MetaOf(stored), &a.facts, c.Now(), c.Random())
 	c.wonder(x, a)
 	v.Meta.Seq = c.serial.Add(1)
 	out.ForwardStatus = a.facts.Status
@@ -54,7 +55,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	switch v.Effect {
 	case cachepolicy.KeepStale:
 		a.discard()
-		d := x.res.staleDecision(stored, c.Now(), v.Reason)
+		d := x.res.StaleDecision(stored, c.Now(), v.Reason)
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		return &Reply{Entry: stored, decision: d, outcome: out}
 	case cachepolicy.Freshen:

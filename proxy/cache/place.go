@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -32,12 +30,21 @@ func (c *Cache) placeOf(res *Resource, key cachepolicy.Key) place {
 	return p
 }
 
+// tagsAfter returns the tags of the stored response e after a newer response: the tags that the
+// newer response names, or e's own tags if it names no tags.
+func (p *place) tagsAfter(e *store.Entry) []string {
+	if p.lifted == nil {
+		return e.Tags
+	}
+	return p.res.Tags.Joined(p.lifted, p.tags)
+}
+
 // keep stores e in memory and reports whether it did. It does not store e if the object was
 // invalidated after the call for e began: a response that an unsafe method has made stale must not
 // come back.
 func (c *Cache) keep(ctx context.Context, p place, e *store.Entry) bool {
 	e.Epoch, e.Fence = p.epoch, p.fence
-	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || p.res.changes(ctx, p.key) || c.outdone(ctx, p.key, e) {
+	if !p.res.Tiers.Memory || c.doomed.since(p.key.Hash, p.begun) || p.res.Changes(ctx, p.key) || c.outdone(ctx, p.key, e) {
 		return false
 	}
 	err := c.Store.Put(ctx, p.key, e, p.res.MaxVariants)
@@ -122,48 +129,16 @@ func (c *Cache) again(ctx context.Context, key cachepolicy.Key, seq uint64) *sto
 // 9111 §4.3.4, §4.3.5). A response that was deleted meanwhile does not come back.
 func (c *Cache) freshen(ctx context.Context, p place, stored *store.Entry, v *cachepolicy.Verdict) *store.Entry {
 	change := func(e *store.Entry) *store.Entry {
-		fresh := freshened(e, v, p)
+		fresh := p.res.Freshened(e, v, p.tagsAfter(e))
 		fresh.Epoch, fresh.Fence = p.epoch, p.fence
 		return fresh
 	}
-	if c.doomed.since(p.key.Hash, p.begun) || p.res.changes(ctx, p.key) {
+	if c.doomed.since(p.key.Hash, p.begun) || p.res.Changes(ctx, p.key) {
 		return change(stored)
 	}
 	e := c.replace(ctx, p, stored, change)
 	c.revisions.bump(p.key.Hash)
 	return e
-}
-
-// freshened returns a copy of e with the fields and the lifetime of the verdict (RFC 9111 §3.2),
-// and the same body.
-func freshened(e *store.Entry, v *cachepolicy.Verdict, p place) *store.Entry {
-	h := v.Header.Clone()
-	p.res.Rules.StripUnstorable(h)
-	tags := retagged(e, p)
-	ensureDate(h, v.Meta.Received)
-	if e.Derivable != 0 {
-		compress.AddVary(h)
-	}
-	fresh := &store.Entry{Meta: v.Meta, Tags: tags, Derivable: e.Derivable, Representations: make([]store.Representation, len(e.Representations))}
-	fresh.Inherit(e)
-	for i, rep := range e.Representations {
-		head := h
-		if i > 0 {
-			head = entry.CodedHeader(h, rep.Coding)
-		}
-		rep.Head = store.BuildHead(e.Status, head, dropFromStored)
-		fresh.Representations[i] = rep
-	}
-	return fresh
-}
-
-// retagged returns the tags of e after a response: the tags that the response names, or e's own
-// tags if it names no tags.
-func retagged(e *store.Entry, p place) []string {
-	if p.lifted == nil {
-		return e.Tags
-	}
-	return p.res.Tags.joined(p.lifted, p.tags)
 }
 
 // Drop removes all responses stored under k, and keeps pending fills from storing theirs there (RFC

@@ -92,7 +92,7 @@ func (c *Cache) plan(p *Plan, x *request, b *budget, at moment) {
 		return
 	}
 	p.keyed = true
-	held := x.res.onHold(x.key)
+	held := x.res.OnHold(x.key)
 	if held && p.asksQueue(x) { // a queued write goes before any stored response
 		return
 	}

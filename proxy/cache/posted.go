@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net/http"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/store"
 )
 
 // storePosted arranges that the response to a POST is stored as the response to a GET of the same
@@ -20,11 +20,11 @@ func (c *Cache) storePosted(x *exchange, a *answer, v *cachepolicy.Verdict) {
 	}
 	to := c.place(&x.request)
 	to.key = key
-	copied := &http.Response{StatusCode: resp.StatusCode, Header: resp.Header.Clone(), ContentLength: resp.ContentLength}
-	l := newLanding(x.res, copied, v.Meta, x.res.Tags.joined(a.tags, x.res.Tags.of(x.r)))
+	d, _ := x.res.Draft(resp.StatusCode, resp.Header.Clone(), resp.ContentLength, &v.Meta, x.res.Tags.Joined(a.tags, x.res.Tags.OfRequest(x.r)))
+	meta := v.Meta
 	ctx := context.WithoutCancel(x.ctx)
 	resp.Body = &tee{ReadCloser: resp.Body, most: x.res.MaxObject, whole: func(body []byte) {
-		c.keep(ctx, to, l.kept([][]byte{body}, int64(len(body)), nil))
+		c.keep(ctx, to, d.Entry(&meta, store.NewBody(body)))
 	}}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
-	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
@@ -17,10 +16,9 @@ import (
 // Resource is the part of a route that the cache needs. It is immutable and safe for concurrent
 // use.
 type Resource struct {
-	Rules    *cachepolicy.Rules
+	entry.Policy
 	Origin   http.RoundTripper // sends requests whose URL path is the upstream's
 	Coalesce Coalesce
-	Compress *compress.Policy // nil: no coding is made for this route
 	// AcceptEncoding is the field that the origin is sent if the gateway negotiates codings; "":
 	// the client's own.
 	AcceptEncoding string
@@ -28,28 +26,21 @@ type Resource struct {
 	// Respond makes the route's changes to the header of an origin's response before the response
 	// is stored or relayed. It may be nil.
 	Respond Respond
-	Tags    Tags
 	Target  Target // nil: the request's own path and query
-	Tiers   Tiers
 	// Memo remembers hits, so that a connection may answer them from then on. It is nil if every
 	// hit passes the route's stages.
 	Memo *Memo
 	// MayHit is asked before a connection answers a hit, and is true if it may. It is nil if no
 	// stage of the route can forbid that. It must not keep the Located.
-	MayHit      func(*edge.Located) bool
-	MaxVariants int
-	Unattended  *Allowance // for fills that no client waits for any more; nil: any number
-	MaxObject   int64      // bytes; a larger body is streamed and not stored
-	Upgrade     string     // the protocol that connections may be upgraded to; "": no upgrades
+	MayHit     func(*edge.Located) bool
+	Unattended *Allowance // for fills that no client waits for any more; nil: any number
+	Upgrade    string     // the protocol that connections may be upgraded to; "": no upgrades
 	// Invalidate makes the responses stale that the write r has changed, on all instances. These
 	// are the stored responses of each of the absolute URLs, on any route (RFC 9111 §4.4). If own
 	// is true, it also invalidates the responses that the route names for such a write. It returns
 	// the moment in the history of purges at which that happened, or the zero Epoch if the moment
 	// is not known.
 	Invalidate func(ctx context.Context, r *http.Request, q *cachepolicy.Request, urls []string, own bool) store.Epoch
-	// Queue holds the accepted writes that are not yet applied and that reads must see. It is nil
-	// if the route queues no writes.
-	Queue Queue
 	// Through has the new representation stored in all tiers before a write is answered; nil: the
 	// next read fetches it.
 	Through *Through
@@ -69,21 +60,5 @@ type Coalesce struct {
 	AcrossInstances bool
 }
 
-// Tiers are the stores that a route uses.
-type Tiers struct {
-	Memory bool // within the process
-	Shared bool // shared by all instances
-}
-
 // Target returns the upstream's URL for a request, without scheme and authority.
 type Target func(r *http.Request) (*url.URL, error)
-
-func (res *Resource) codings() entry.Codings {
-	return entry.Codings{Policy: res.Compress, MaxObject: res.MaxObject}
-}
-
-// derivable returns the codings that can be made of a response with this header. coding is the
-// response's own coding and size its body's size, -1 if unknown.
-func (res *Resource) derivable(status int, h http.Header, size int64, coding compress.Coding) compress.Set {
-	return res.codings().Derivable(status, h, size, coding)
-}

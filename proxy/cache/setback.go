@@ -130,7 +130,7 @@ func (c *Cache) staleFor(x *request, e *store.Entry, d cachepolicy.Decision, a *
 	if !ok {
 		return stale, false
 	}
-	return x.res.staleDecision(e, c.Now(), why), true // x may have waited since d was made
+	return x.res.StaleDecision(e, c.Now(), why), true // x may have waited since d was made
 }
 
 // mayStay reports whether e may be served in place of the answer a, and for which reason.

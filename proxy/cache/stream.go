@@ -15,7 +15,7 @@ import (
 // whole.
 func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
 	defer deliver.Discard(resp)
-	l := newLanding(j.x.res, resp, v.Meta, j.x.res.Tags.joined(j.to.lifted, j.tags))
+	l := newLanding(j.x.res, resp, &v.Meta, j.x.res.Tags.Joined(j.to.lifted, j.tags))
 	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
 	out, keep := c.streamed(j.x, &v.Meta, resp.ContentLength, out)
 	l.outcome = out
@@ -44,7 +44,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		code.fail(err)
 		return
 	}
-	j.x.res.Tags.hide(resp.Trailer)
+	j.x.res.Tags.Hide(resp.Trailer)
 	l.Trailer, l.Total = resp.Trailer, size
 	if v.Meta.Reusable(c.Now()) {
 		c.unshareable.forget(j.key)
@@ -109,8 +109,8 @@ func (c *Cache) streamed(x *request, m *cachepolicy.Meta, size int64, out cachep
 }
 
 // streamAlone stores a response that only the leader may use without validation. The waiting
-// requests go on alone, and the key is remembered as not worth waiting for.
-// The leader reads the body in a flight that no other request has joined.
+// requests go on alone, and the key is remembered as not worth waiting for. The leader reads the
+// body in a flight that no other request has joined.
 func (c *Cache) streamAlone(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
 	c.unshareable.add(j.key)
 	c.yield(j)

@@ -110,11 +110,11 @@ func (c *Cache) representation(x, y *exchange, a *answer, began place) *represen
 		return nil
 	}
 	v.Meta.Seq = c.serial.Add(1)
-	l := newLanding(y.res, &http.Response{StatusCode: facts.Status, Header: facts.Header, ContentLength: int64(len(body))}, v.Meta, y.res.Tags.joined(a.tags, y.res.Tags.of(y.r)))
-	rep := &represented{entry: l.kept([][]byte{body}, int64(len(body)), nil), applied: c.Applied()}
+	d, _ := y.res.Draft(facts.Status, facts.Header, int64(len(body)), &v.Meta, y.res.Tags.Joined(a.tags, y.res.Tags.OfRequest(y.r)))
+	rep := &represented{entry: d.Entry(&v.Meta, store.NewBody(body)), applied: c.Applied()}
 	// This check comes after the moment is noted: a purge that the check misses is later than that
 	// moment.
-	if fate, _ := c.Epochs.SubjectFate(began.epoch, store.SubjectOf(y.key, l.tags)); fate != store.Alive || c.doomed.since(y.key.Hash, began.begun) {
+	if fate, _ := c.Epochs.SubjectFate(began.epoch, store.SubjectOf(y.key, d.Tags)); fate != store.Alive || c.doomed.since(y.key.Hash, began.begun) {
 		return nil
 	}
 	return rep

@@ -38,7 +38,7 @@ func (j *job) useOf(t *taken, now time.Time) (use, cachepolicy.CacheStatus) {
 	out := cachepolicy.CacheStatus{Forward: j.forwardOf(j.d), ForwardStatus: t.came.facts.Status, Reason: v.Reason}
 	switch v.Effect {
 	case cachepolicy.KeepStale:
-		out.TTL, out.HasTTL = j.x.res.staleDecision(j.stored, now, v.Reason).TTL, true
+		out.TTL, out.HasTTL = j.x.res.StaleDecision(j.stored, now, v.Reason).TTL, true
 		return useStale, out
 	case cachepolicy.Freshen:
 		out.TTL, out.HasTTL = v.Meta.Lifetime-v.Meta.Age(now), true
@@ -49,7 +49,7 @@ func (j *job) useOf(t *taken, now time.Time) (use, cachepolicy.CacheStatus) {
 		return useNone, out
 	case cachepolicy.Store:
 		switch {
-		case j.x.res.outgrows(&v.Meta, t.a.resp.ContentLength):
+		case j.x.res.Outgrows(&v.Meta, t.a.resp.ContentLength):
 			out.Reason = cachepolicy.ReasonTooLarge
 			return useTooLarge, out
 		case v.Meta.Reusable(now):

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -99,7 +100,7 @@ func storedOf(s *cache.Stored, now time.Time) *Stored {
 	out := &Stored{
 		Tier: s.Tier, Status: m.Status, Age: seconds(age), Lifetime: seconds(m.Lifetime), TTL: seconds(m.Lifetime - age),
 		Revalid: seconds(m.StaleRevalid), Error: seconds(max(0, m.StaleError)), ETag: m.ETag, Stored: m.Received.UTC().Format(time.RFC3339),
-		FillTime: seconds(m.FillTime), Soft: s.Soft, Doubted: s.Doubted, Tags: cache.Shown(s.Entry.Tags), Vary: varies(s.Vary), Forms: formsOf(s.Entry),
+		FillTime: seconds(m.FillTime), Soft: s.Soft, Doubted: s.Doubted, Tags: entry.Shown(s.Entry.Tags), Vary: varies(s.Vary), Forms: formsOf(s.Entry),
 	}
 	if !m.LastModified.IsZero() {
 		out.Modified = m.LastModified.UTC().Format(http.TimeFormat)

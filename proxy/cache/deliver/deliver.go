@@ -85,7 +85,7 @@ var errGone = errors.New("the client has gone")
 
 // Entry answers from the store with e in the given form. It evaluates conditions first, then
 // ranges, and otherwise sends the whole (RFC 9110 §13.2.2, §14.2).
-func (d *Delivery) Entry(e *store.Entry, as *Form) {
+func (d *Delivery) Entry(e *store.Entry, as *entry.Form) {
 	d.received = e.Received
 	if d.precondition(&e.Meta, &as.Representation) {
 		return
@@ -103,12 +103,6 @@ func (d *Delivery) Entry(e *store.Entry, as *Form) {
 		d.segments(as.Body.Segments)
 		d.noteBytesSaved(e, &as.Representation)
 	}
-}
-
-// Form is the representation in which an entry is delivered.
-type Form struct {
-	store.Representation
-	From *store.Representation // if set, the body is decoded from this one during the delivery
 }
 
 // noteBytesSaved records the bytes that compression saved, if the origin sent e's content without a

@@ -1,4 +1,4 @@
-package cache
+package entry
 
 import (
 	"fmt"
@@ -9,9 +9,10 @@ import (
 	"github.com/penstock/penstock/compress"
 )
 
-// What cachepolicy takes for decodable is what this package decodes, and both read Accept-Encoding alike.
+// What cachepolicy takes for decodable is what this package decodes, and both read Accept-Encoding
+// alike.
 func TestPolicyAndCodecsAgree(t *testing.T) {
-	res := &Resource{Rules: new(cachepolicy.Rules)}
+	res := &Policy{Rules: new(cachepolicy.Rules)}
 	accepts := []string{"", "gzip", "br;q=0", "*", "*;q=0", "x-gzip", "gzip;q=0.5, *;q=0", "zstd;q=x", "br, br;q=0", "identity;q=0, *"}
 	for _, coding := range []string{"identity", "gzip", "x-gzip", "br", "zstd", "deflate", "gzip, br", "BR"} {
 		for _, control := range []string{"", "no-transform", `a="no-transform"`, "max-age=1, No-Transform=1", "public,no-transform"} {
@@ -19,7 +20,7 @@ func TestPolicyAndCodecsAgree(t *testing.T) {
 				h := http.Header{"Content-Encoding": {coding}, "Cache-Control": {control}}
 				applied := compress.HeaderCoding(h)
 				fixed := cachepolicy.FixedCoding(status, h) != ""
-				if derivable := res.derivable(status, h, 10, applied).Has(compress.Identity); applied != compress.Identity && fixed == derivable {
+				if derivable := res.Derivable(status, h, 10, applied).Has(compress.Identity); applied != compress.Identity && fixed == derivable {
 					t.Errorf("%s, %q, %d: fixed is %v, and decodable is %v", coding, control, status, fixed, derivable)
 				}
 				for _, accept := range accepts {

@@ -1,10 +1,9 @@
-package cache
+package entry
 
 import (
 	"net/http"
 	"slices"
 
-	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -24,8 +23,8 @@ type Tags struct {
 	Overfull func(limit string)
 }
 
-// of returns the tags that follow from the request.
-func (t *Tags) of(r *http.Request) []string {
+// OfRequest returns the tags that follow from the request.
+func (t *Tags) OfRequest(r *http.Request) []string {
 	var tags []string
 	if t.Expand != nil {
 		tags = t.Expand(r)
@@ -36,10 +35,10 @@ func (t *Tags) of(r *http.Request) []string {
 	return tags
 }
 
-// lift returns the tags that the header h names, and leaves in h only the tags that clients may
+// Lift returns the tags that the header h names, and leaves in h only the tags that clients may
 // see. Every response of a route goes through it, stored or not. The result is nil if h has no such
 // field.
-func (t *Tags) lift(h http.Header) []string {
+func (t *Tags) Lift(h http.Header) []string {
 	lines := h[t.Header]
 	if t.Header == "" || len(lines) == 0 {
 		return nil
@@ -48,19 +47,20 @@ func (t *Tags) lift(h http.Header) []string {
 	for _, line := range lines {
 		l.add(line)
 	}
-	t.hide(h)
+	t.Hide(h)
 	return l.all()
 }
 
-// hide removes from h the tags that clients may not see.
-func (t *Tags) hide(h http.Header) { t.field().Hide(h) }
+// Hide removes from h the tags that clients may not see.
+func (t *Tags) Hide(h http.Header) { t.Field().Hide(h) }
 
-func (t *Tags) field() entry.TagField {
-	return entry.TagField{Name: t.Header, Send: t.Send, Internal: t.Internal}
+// Field returns the response field in which origins name tags.
+func (t *Tags) Field() TagField {
+	return TagField{Name: t.Header, Send: t.Send, Internal: t.Internal}
 }
 
-// joined returns the tags of a response together with those of its request.
-func (t *Tags) joined(ofAnswer, ofRequest []string) []string {
+// Joined returns the tags of a response together with those of its request.
+func (t *Tags) Joined(ofAnswer, ofRequest []string) []string {
 	l := t.list(slices.Clip(ofAnswer))
 	for _, tag := range ofRequest {
 		if isMark(tag) { // no limit applies to these
@@ -102,7 +102,7 @@ func (t *Tags) list(tags []string) *tagList {
 
 // add adds the tags of a field line.
 func (l *tagList) add(line string) {
-	for tag := range entry.Words(line) {
+	for tag := range Words(line) {
 		switch {
 		case tag == store.MoreTags: // a part of the response had more tags than were stored
 			l.more = true

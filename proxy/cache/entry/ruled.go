@@ -1,12 +1,12 @@
-package cache
+package entry
 
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
-	"github.com/penstock/penstock/proxy/cache/entry"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -21,15 +21,15 @@ const ruleMark = "\x02rules:"
 // the route has no such rules). Other rules for sharing are part of the key.
 func RuleTag(head, life, words string) string { return ruleMark + head + "." + life + "." + words }
 
-// ruled reports whether e was stored under the present rules of res. It is false after a change of
+// Current reports whether e was stored under the present rules of p. It is false after a change of
 // the configuration, and for a response that an instance with another configuration has shared.
-func (res *Resource) ruled(e *store.Entry) bool { return rulesOf(e) == res.Tags.Rules }
+func (p *Policy) Current(e *store.Entry) bool { return rulesOf(e) == p.Tags.Rules }
 
-// headRuled reports whether e was stored under the present rules of res for a response's head and
+// CurrentHead reports whether e was stored under the present rules of p for a response's head and
 // content.
-func (res *Resource) headRuled(e *store.Entry) bool {
+func (p *Policy) CurrentHead(e *store.Entry) bool {
 	was := rulesOf(e)
-	return was == res.Tags.Rules || headOf(was) == headOf(res.Tags.Rules)
+	return was == p.Tags.Rules || headOf(was) == headOf(p.Tags.Rules)
 }
 
 // rulesOf returns the tag of the rules under which e was stored; "": it has no such tag.
@@ -42,9 +42,9 @@ func rulesOf(e *store.Entry) string {
 	return ""
 }
 
-// withoutRules returns tags without the tag of rules. Use it if other rules make a new form of the
+// WithoutRules returns tags without the tag of rules. Use it if other rules make a new form of the
 // response.
-func withoutRules(tags []string) []string {
+func WithoutRules(tags []string) []string {
 	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return strings.HasPrefix(tag, ruleMark) })
 }
 
@@ -66,58 +66,58 @@ func wordsOf(tag string) string {
 	return words
 }
 
-// underRules returns the decision about e, given the rules' own decision d. e may be nil. If other
+// UnderRules returns the decision about e, given the rules' own decision d. e may be nil. If other
 // rules have written the head of e, the response is fetched anew, and e is served only if the
 // origin fails. Such a response is not validated, because its head does not show the head that the
 // origin sent.
-func (res *Resource) underRules(e *store.Entry, d cachepolicy.Decision) cachepolicy.Decision {
-	if e == nil || d.Action == cachepolicy.Pass || d.Action == cachepolicy.Refuse || res.headRuled(e) {
+func (p *Policy) UnderRules(e *store.Entry, d cachepolicy.Decision) cachepolicy.Decision {
+	if e == nil || d.Action == cachepolicy.Pass || d.Action == cachepolicy.Refuse || p.CurrentHead(e) {
 		return d
 	}
 	d.Action, d.Reason, d.Ask, d.HasAsk = cachepolicy.Fetch, cachepolicy.ReasonStale, cachepolicy.Span{}, false
 	return d
 }
 
-// rejudged returns e as the present rules of res would store it, with their lifetime and their
+// Rejudged returns e as the present rules of p would store it, with their lifetime and their
 // codings. e may be nil. It returns e itself if these rules are unchanged, and nil if they would
 // not store it. It also returns nil if a cache_control rule may have declared e reusable and was
 // since changed or removed: then e may be one client's own, and must not answer another client even
 // if the origin fails.
-func (res *Resource) rejudged(e *store.Entry, chance float64) *store.Entry {
-	if e == nil || res.ruled(e) {
+func (p *Policy) Rejudged(e *store.Entry, chance float64) *store.Entry {
+	if e == nil || p.Current(e) {
 		return e
 	}
 	was := rulesOf(e)
-	if words := wordsOf(was); words != "" && words != wordsOf(res.Tags.Rules) {
+	if words := wordsOf(was); words != "" && words != wordsOf(p.Tags.Rules) {
 		return nil
 	}
-	if lifeOf(was) == lifeOf(res.Tags.Rules) {
+	if lifeOf(was) == lifeOf(p.Tags.Rules) {
 		return e
 	}
-	h := headerOf(e)
-	meta, ok := res.Rules.Rejudge(e.Meta, h, chance)
+	h := HeaderOf(e)
+	meta, ok := p.Rules.Rejudge(e.Meta, h, chance)
 	if !ok {
 		return nil
 	}
-	now := clone(e)
+	now := copyOf(e)
 	now.Meta = meta
-	now.Tags = append(withoutRules(e.Tags), RuleTag(headOf(was), lifeOf(res.Tags.Rules), wordsOf(was)))
-	res.recode(now)
+	now.Tags = append(WithoutRules(e.Tags), RuleTag(headOf(was), lifeOf(p.Tags.Rules), wordsOf(was)))
+	p.chooseCodings(now)
 	return now
 }
 
-// recode sets the codings that may be made of e to the codings that res offers now, and drops
+// chooseCodings sets the codings that may be made of e to the codings that p offers now, and drops
 // representations in other codings.
-func (res *Resource) recode(e *store.Entry) {
+func (p *Policy) chooseCodings(e *store.Entry) {
 	first := e.Representations[0]
-	if !e.Complete() || !entry.BodyAllowed(e.Status) || e.Flags&cachepolicy.FlagSubstitute != 0 {
+	if !e.Complete() || !BodyAllowed(e.Status) || e.Flags&cachepolicy.FlagSubstitute != 0 {
 		return
 	}
 	h := first.Header()
-	e.Derivable = res.derivable(e.Status, h, first.Body.Size, first.Coding)
+	e.Derivable = p.Derivable(e.Status, h, first.Body.Size, first.Coding)
 	if e.Derivable != 0 {
 		compress.AddVary(h)
-		first.Head = store.BuildHead(e.Status, h, dropFromStored)
+		first.Head = buildHead(e.Status, h)
 	}
 	kept := []store.Representation{first}
 	for _, rep := range e.Representations[1:] {
@@ -126,4 +126,15 @@ func (res *Resource) recode(e *store.Entry) {
 		}
 	}
 	e.Representations = kept
+}
+
+// StaleDecision returns the decision to serve e for the reason why. e need not be fresh. If the
+// route's rules have changed since e's head was written, e has no lifetime left.
+func (p *Policy) StaleDecision(e *store.Entry, now time.Time, why cachepolicy.Reason) cachepolicy.Decision {
+	age := e.Age(now)
+	ttl := e.Lifetime - age
+	if !p.CurrentHead(e) {
+		ttl = min(ttl, 0)
+	}
+	return cachepolicy.Decision{Action: cachepolicy.ServeStale, Reason: why, Age: age, TTL: ttl}
 }

@@ -1,0 +1,72 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/observe"
+)
+
+// queuedPass is the outcome of a read that the origin answers because the queued write does not
+// determine the new state of the resource.
+var queuedPass = cachepolicy.CacheStatus{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonQueued}
+
+// fromQueue reports whether a write to the URL of x is pending, and returns the reply that the
+// write determines. It returns a nil reply if only the origin can answer. The content of a PUT is
+// the new representation, and after a DELETE there is no representation. Only the origin knows the
+// result of a PATCH or POST: until it has applied the write, readers get its present response.
+func (x *request) fromQueue() (reply *Reply, pending bool) {
+	if x.res.Queue == nil {
+		return nil, false
+	}
+	w := x.res.Queue.Newest(x.r, &x.q)
+	if !w.Pending {
+		return nil, false
+	}
+	out := cachepolicy.CacheStatus{Hit: true, Reason: cachepolicy.ReasonQueued}
+	switch {
+	case w.Method == http.MethodDelete:
+		return &Reply{failure: &deliver.Failure{Status: http.StatusNotFound, Detail: "it is being deleted"}, outcome: out}, true
+	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.Reads(&x.q, http.StatusOK, w.Header):
+		return &Reply{Entry: w.Entry(), tier: tierQueue, outcome: out}, true
+	}
+	return nil, true
+}
+
+// drainMost is the number of bytes that Apply reads of an unused body, so that the connection can
+// be used again.
+const drainMost = 256 << 10
+
+// Apply makes the call of a write that was accepted before, and carries out the invalidations that
+// the response calls for. It returns the response's status and fields, and discards the body. r is
+// in canonical form, and its context carries an observe.Event.
+func (c *Cache) Apply(res *Resource, r *http.Request) (status int, header http.Header, err error) {
+	x, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	to := c.place(&x.request)
+	a := &x.answer
+	c.call(a, &x.request, x.outgoingBody(x.ctx, x.passHeader()), nil)
+	v := res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), 0)
+	if a.err != nil {
+		return 0, nil, a.err
+	}
+	defer deliver.Discard(a.resp)
+	c.written(x, to, a, &v)
+	_, _ = io.Copy(io.Discard, io.LimitReader(a.resp.Body, drainMost)) // the body is no longer needed
+	return a.facts.Status, a.resp.Header, nil
+}
+
+// Forget invalidates the stored responses of the URL of an accepted write, whose readers must see
+// that write from now on.
+func (c *Cache) Forget(ctx context.Context, res *Resource, r *http.Request, scheme string) {
+	if res.Invalidate == nil {
+		return
+	}
+	q := view(r, scheme)
+	res.Invalidate(ctx, r, &q, []string{selfURL(&q)}, false)
+}

@@ -76,7 +76,7 @@ func TestSelectByLanguage(t *testing.T) {
 		{"an exact match goes first", []*Meta{newGerman, german}, []string{"Accept-Language", "de, en"}, 1},
 		{"the rest matches too", []*Meta{byPlan}, []string{"Accept-Language", "de", "Plan", "pro"}, 0},
 		{"the rest doesn't", []*Meta{byPlan}, []string{"Accept-Language", "de", "Plan", "free"}, -1},
-		{"language is not what differs", []*Meta{byPlanAlone}, []string{"Accept-Language", "de", "Plan", "free"}, -1},
+		{"the language is not the difference", []*Meta{byPlanAlone}, []string{"Accept-Language", "de", "Plan", "free"}, -1},
 	} {
 		if got := Select(requestFor("/", c.asked...), c.stored); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

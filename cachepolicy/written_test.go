@@ -39,10 +39,10 @@ func TestWritesThatRefresh(t *testing.T) {
 			t.Errorf("%+v: Refreshes says %t", tt, got)
 		}
 		if got := Represents(q, a, false); got != tt.says {
-			t.Errorf("%+v: Represents says %t of what is not trusted", tt, got)
+			t.Errorf("%+v: Represents says %t of an untrusted response", tt, got)
 		}
 		if got := Represents(q, a, true); got != tt.trusted {
-			t.Errorf("%+v: Represents says %t of what is trusted", tt, got)
+			t.Errorf("%+v: Represents says %t of a trusted response", tt, got)
 		}
 	}
 }

@@ -150,7 +150,7 @@ func TestBestIsBest(t *testing.T) {
 		}
 	})
 	if Best(Identity) != 0 || Best(Unknown) != 0 || Best(99) != 0 {
-		t.Error("what has no codec has a best level")
+		t.Error("a coding without a codec has a best level")
 	}
 }
 

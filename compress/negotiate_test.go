@@ -96,7 +96,7 @@ func TestNegotiate(t *testing.T) {
 		{"a name within a name", []string{"gzipped, xbr"}, allAtHand, usual, Identity},
 		{"junk", []string{";;;=,\x00,\"gzip\""}, allAtHand, usual, Identity},
 		{"nothing at hand", []string{"gzip"}, 0, usual, none},
-		{"what is stored is in no known coding", []string{"*"}, SetOf(Unknown), usual, none},
+		{"the stored response has an unknown coding", []string{"*"}, SetOf(Unknown), usual, none},
 		{"prefer has an unknown", []string{"gzip"}, allAtHand.With(Unknown), []Coding{Unknown, Gzip}, Gzip},
 	}
 	for _, tt := range tests {
@@ -158,7 +158,7 @@ func TestCanonicalFolds(t *testing.T) {
 		seen[a] = lines
 	}
 	if Canonical(nil) != IdentityOnly || Canonical([]string{"identity"}) != IdentityOnly {
-		t.Error("IdentityOnly is not what a client of no Accept-Encoding folds to")
+		t.Error("a client without Accept-Encoding does not fold to IdentityOnly")
 	}
 }
 

@@ -92,7 +92,7 @@ func TestForeachThroughABatchIsOneCall(t *testing.T) {
 		t.Errorf("%d calls, not one for the order and one for its items", o.Calls())
 	}
 	if r := g.Get("/api/items/50"); !r.Hit() {
-		t.Errorf("a client's read does not share what the foreach has fetched: %v", r.Header)
+		t.Errorf("a client's read does not share the response that the foreach fetched: %v", r.Header)
 	}
 }
 

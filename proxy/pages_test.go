@@ -95,6 +95,6 @@ func TestPrefetch(t *testing.T) {
 	}
 	g.Get("/api/c/orders", "Cookie", "a=b")
 	if r := g.Get("/api/b/orders?cursor=1", "Authorization", "x"); r.Hit() || o.Calls() != o2+3 {
-		t.Errorf("what is for one client was fetched ahead: %d calls", o.Calls()-o2)
+		t.Errorf("a private page was fetched ahead: %d calls", o.Calls()-o2)
 	}
 }

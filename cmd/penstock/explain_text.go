@@ -19,7 +19,7 @@ func printExplanation(w io.Writer, e *explain.Explanation) error {
 	p.request(e)
 	p.routes(e)
 	for _, name := range e.Unexplained {
-		p.line("route", "the stage %s can't say what it would do: the rest is told as if it let the request pass", name)
+		p.line("route", "the stage %s can't explain itself: the rest is explained as if it let the request pass", name)
 	}
 	if e.Refused != nil {
 		p.refused(e.Refused)

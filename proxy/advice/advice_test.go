@@ -138,7 +138,7 @@ func TestBursts(t *testing.T) {
 	}
 	for i := range 7 {
 		if n := ask(2, fmt.Sprint("/", i), 20*time.Millisecond); n != 0 {
-			t.Errorf("what is no burst counts as one of %d", n)
+			t.Errorf("separate requests count as a burst of %d", n)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestReuseProperty(t *testing.T) {
 		seconds, lives := strings.CutPrefix(control, "max-age=")
 		switch {
 		case !open && (lives || control == ""):
-			t.Fatalf("%q, though a part is for one client or for nobody", control)
+			t.Fatalf("%q, although a part is private or not to be stored", control)
 		case lives:
 			n, err := strconv.Atoi(seconds)
 			if left := time.Duration(n-age) * time.Second; err != nil || left > shortest || left < 0 {

@@ -336,7 +336,7 @@ func TestCallEndsWithItsLastMember(t *testing.T) {
 		leaveSecond()
 		all.Wait()
 		if err := u.seen[0].Context().Err(); err == nil {
-			t.Error("the call goes on, and nobody waits for it")
+			t.Error("the call goes on, although no request waits for it")
 		}
 		gone, leave := context.WithCancel(t.Context())
 		defer l.Gather(2)()

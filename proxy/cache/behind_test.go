@@ -93,7 +93,7 @@ func TestBehindInvalidates(t *testing.T) {
 	reaches(t, g, location, "done")
 	want(t, g.Get("/a"), 200, "new")
 	if g.Get("/list").Hit() {
-		t.Error("what the route names is not stale")
+		t.Error("the URL that the route names is not stale")
 	}
 }
 
@@ -293,7 +293,7 @@ func TestReadsSeeQueuedWrites(t *testing.T) {
 	}
 	accepted(t, g, "PATCH", "/a", "patched")
 	if r := g.Get("/a"); r.Body != "old" || r.Hit() {
-		t.Errorf("what a PATCH makes of it is not known: %+v", r)
+		t.Errorf("the result of a PATCH is not known: %+v", r)
 	}
 	last := accepted(t, g, "DELETE", "/a", "")
 	if r := g.Get("/a"); r.Status != 404 {

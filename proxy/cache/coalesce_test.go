@@ -114,7 +114,7 @@ func TestNobodyJoinsWhatIsStale(t *testing.T) {
 			late, later := open(t, g, "/"), open(t, g, "/")
 			for _, r := range []*http.Response{late, later} {
 				if got := readSome(t, r.Body, 4); got != "new," {
-					t.Errorf("got %q of what was stale before it was asked for", got)
+					t.Errorf("got %q of a response that was stale before the request", got)
 				}
 			}
 			wantCalls(t, o, 2)

@@ -31,7 +31,7 @@ type Fetched struct {
 }
 
 // ErrContentTooLarge is returned if the content of a response is larger than the caller's limit.
-var ErrContentTooLarge = errors.New("the content is larger than what is taken of it")
+var ErrContentTooLarge = errors.New("the content exceeds the limit")
 
 // FetchError tells why there is no response. It holds the error response that a client would get.
 type FetchError struct {

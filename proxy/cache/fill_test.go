@@ -316,7 +316,7 @@ func TestHandover(t *testing.T) {
 	}
 	h.give(reply())
 	if closed != 2 {
-		t.Error("a response nobody takes was not closed")
+		t.Error("a response that no request takes was not closed")
 	}
 	for range 2 * maxInterim {
 		h.tell(103, nil) // never waits

@@ -61,7 +61,7 @@ func TestWriteOnAnotherRouteInvalidates(t *testing.T) {
 	wantHit(t, g.Get("/a"), "x")
 	g.Do("POST", "/a", strings.NewReader("change"))
 	if g.Get("/a").Hit() {
-		t.Error("what a route without a cache has changed was served by the other")
+		t.Error("a route without a cache changed it, and the other route served the old response")
 	}
 }
 

@@ -41,7 +41,7 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 		}
 	}
 	if missed > looks/10 {
-		t.Errorf("%d of %d looks at what is used were in vain", missed, looks)
+		t.Errorf("%d of %d lookups of used keys failed", missed, looks)
 	}
 	for i := range runs { // nothing else is used any more
 		m.remember("GET", "http", "h", fmt.Sprintf("/b?utm_source=%d", i), Place{Resource: res, Host: "h"})

@@ -241,7 +241,7 @@ func TestUpgradeThatIsNotAllowed(t *testing.T) {
 	}
 	unasked := Route(t, rawOrigin(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"), cached)
 	if r := unasked.Get("/"); r.Status != 502 {
-		t.Errorf("a 101 that nobody asked for: %d", r.Status)
+		t.Errorf("a 101 without a request for it: %d", r.Status)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestQualifiedFieldsAreForTheOneWhoAsked(t *testing.T) {
 	second := g.Get("/")
 	wantHit(t, second, "hello")
 	if second.Header.Get("X-User") != "" || second.Header.Get("X-Count") != "" {
-		t.Errorf("another has got what is not for it: %v", second.Header)
+		t.Errorf("another client got a private field: %v", second.Header)
 	}
 }
 

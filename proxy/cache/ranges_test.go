@@ -103,7 +103,7 @@ func TestPartsAreStoredAndJoined(t *testing.T) {
 	wantCalls(t, o, 1)
 	want(t, g.Get("/", "Range", "bytes=5-19"), 206, digits[5:20])
 	if o.Seen(1).Header.Get("Range") != "bytes=10-19" || o.Seen(1).Header.Get("If-Range") != `"1"` {
-		t.Errorf("what was missing was asked for as %v", o.Seen(1).Header)
+		t.Errorf("the missing range was requested with %v", o.Seen(1).Header)
 	}
 	whole := g.Get("/")
 	want(t, whole, 200, digits)

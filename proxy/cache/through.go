@@ -58,7 +58,7 @@ func (c *Cache) fence(y *exchange) uint64 {
 	}
 	token, err := c.Shared.Fence(y.ctx, y.key)
 	if err != nil {
-		c.Log.Debug("no token for what was written", "route", y.res.Rules.Route, "error", err)
+		c.Log.Debug("no token for the content of a write", "route", y.res.Rules.Route, "error", err)
 	}
 	return token
 }
@@ -144,7 +144,7 @@ func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch, fence uint6
 		return true
 	}
 	if err := c.Shared.Put(y.ctx, y.key, rep.entry, y.res.MaxVariants); err != nil && !errors.Is(err, store.ErrTooLarge) {
-		c.Log.Debug("what was written was not shared", "route", y.res.Rules.Route, "error", err)
+		c.Log.Debug("the content of a write was not shared", "route", y.res.Rules.Route, "error", err)
 	}
 	return true
 }

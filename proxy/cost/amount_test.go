@@ -25,7 +25,7 @@ func TestAmounts(t *testing.T) {
 		{"one request", amountOf(1, 600_000, unitsPerRequestPrice), "0.00"},
 		{"all bytes there are at the highest price", amountOf(1<<64-1, 10_000_000_000*usd, unitsPerBytePrice), "184467440737095516150.00"},
 		{"a budget", Whole(10_000 * usd), "10000.00"},
-		{"a sum of what is nothing by itself", amountOf(4e8, 10_000, unitsPerBytePrice).Plus(amountOf(4e8, 10_000, unitsPerBytePrice)), "0.01"},
+		{"a sum of amounts too small to show", amountOf(4e8, 10_000, unitsPerBytePrice).Plus(amountOf(4e8, 10_000, unitsPerBytePrice)), "0.01"},
 	} {
 		if got := c.got.String(); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

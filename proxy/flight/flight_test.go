@@ -260,7 +260,7 @@ func TestWaiterCap(t *testing.T) {
 	}
 	f.Announce(1, 10)
 	if _, lead, err := g.Join("k", 2); err != nil || lead {
-		t.Errorf("nobody waits after Announce: lead %v, error %v", lead, err)
+		t.Errorf("no request waits after Announce: lead %v, error %v", lead, err)
 	}
 	f.Leave() // the leader has no place to give up
 	if f.Waiters() != 3 {

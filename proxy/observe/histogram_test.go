@@ -47,7 +47,7 @@ func TestQuantileErrorIsOneBucket(t *testing.T) {
 	long := Histogram{Count: 1}
 	long.Buckets[NBuckets-1] = 1
 	if q := long.Quantile(0.99); q != 128*time.Second {
-		t.Errorf("what is beyond all bounds is said to take %v", q)
+		t.Errorf("a value beyond all bounds is reported as %v", q)
 	}
 }
 

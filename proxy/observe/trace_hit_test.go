@@ -22,7 +22,7 @@ func TestSpanOfAHit(t *testing.T) {
 	}
 	tracer.Hit(&h)
 	if n := len(spans.GetSpans()); n != 0 {
-		t.Fatalf("%d spans of what is not traced", n)
+		t.Fatalf("%d spans of a request that is not traced", n)
 	}
 	for _, trusted := range []bool{true, false} {
 		h.Traced, h.Trusted = true, trusted

@@ -210,7 +210,7 @@ func (f *fleet) mustBeDead(n int, e *filled, got store.Fate) {
 	for _, p := range f.history[min(e.begun, f.instances[n].heard):f.instances[n].heard] {
 		for _, target := range p.Targets {
 			if hits(target, e.s) && (got == store.Alive || got == store.Soft && !p.Soft) {
-				f.t.Fatalf("instance %d has heard of %+v, and what was filled before it is %v", n, p, got)
+				f.t.Fatalf("instance %d knows the purge %+v, but a response from before it is %v", n, p, got)
 			}
 		}
 	}

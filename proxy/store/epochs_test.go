@@ -68,7 +68,7 @@ func TestFateByTarget(t *testing.T) {
 				t.Errorf("%v %q, soft %v: %v since %v, want %v since %v", c.kind, c.value, soft, got, when, want, since)
 			}
 			if got, _ := e.SubjectFate(p.Epoch, s); got != store.Alive {
-				t.Errorf("%v %q, soft %v: what was born after it is %v", c.kind, c.value, soft, got)
+				t.Errorf("%v %q, soft %v: a later response is %v", c.kind, c.value, soft, got)
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func TestLocalMomentsRunOut(t *testing.T) {
 		t.Errorf("%v, at %+v", f, p.Epoch)
 	}
 	if f, _ := e.SubjectFate(e.Now(), store.Subject{Tags: []string{"y"}}); f != store.Alive {
-		t.Errorf("what is new is %v", f)
+		t.Errorf("a new response is %v", f)
 	}
 }
 
@@ -207,11 +207,11 @@ func TestFullTableServesNothingPurged(t *testing.T) {
 			}
 			for i := 0; i < n; i += 1 + i/(10*over)*17 { // the forgotten ones, and some others
 				if _, s := target(i); fate(e, born, s) != store.Hard {
-					t.Fatalf("number %d of %d was forgotten, and what it hits is %v", i, n, fate(e, born, s))
+					t.Fatalf("purge %d of %d was forgotten, and a response that it hits is %v", i, n, fate(e, born, s))
 				}
 			}
 			if _, s := target(0); fate(e, e.Now(), s) != store.Alive {
-				t.Error("what is new is not alive")
+				t.Error("a new response is not alive")
 			}
 		})
 	}
@@ -330,7 +330,7 @@ func TestLocalPurger(t *testing.T) {
 		t.Error("not applied")
 	}
 	if errors.Is(err, store.ErrUnreached) {
-		t.Error("there is nobody to reach")
+		t.Error("no other instance is known")
 	}
 }
 
@@ -366,7 +366,7 @@ func TestConcurrentPurgesAndLookups(t *testing.T) {
 		p := e.ApplyLocal(store.Purge{Targets: []store.Target{{Kind: store.TargetTag, Value: tag}}})
 		f, _ := e.FateOf(k, old)
 		if tag == "x" && old.Epoch.Seq < p.Epoch.Seq && f != store.Hard {
-			t.Fatalf("purge %d: what was stored before it is %v", i, f)
+			t.Fatalf("purge %d: a response from before it is %v", i, f)
 		}
 		if now := live.Load(); tag != "x" && now == old && f == store.Soft {
 			t.Fatalf("purge %d, of another tag: %v", i, f)

@@ -36,7 +36,7 @@ func TestMoreTags(t *testing.T) {
 			t.Errorf("%s: a response with all its tags is %v", c.name, got)
 		}
 		if got, _ := e.SubjectFate(e.Now(), cut); got != store.Alive {
-			t.Errorf("%s: what came after it is %v", c.name, got)
+			t.Errorf("%s: a later response is %v", c.name, got)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestRoomForAll(t *testing.T) {
 		}
 	}
 	if _, main := parts(); main != 0 {
-		t.Errorf("%d bytes are registered with nobody in need of it", main)
+		t.Errorf("%d bytes are registered, but no request needs them", main)
 	}
 	for n := full; n < 4*room; n++ {
 		if s := put(n); s.Bytes > m.ledger.size+chunkSlack(m.ledger.size) {

@@ -40,7 +40,7 @@ func TestH2Attacks(t *testing.T) {
 		"DATA on a stream that was answered":   {append(bytes.Clone(hit), frame{kind: http2.FrameData, length: 0, stream: 1}.append(nil)...), http2.ErrCodeProtocol},
 		"padding larger than its frame":        {append(frame{length: 2, kind: http2.FrameHeaders, flags: http2.FlagHeadersPadded | http2.FlagHeadersEndHeaders, stream: 1}.append(nil), 9, 0x82), http2.ErrCodeProtocol},
 		"WINDOW_UPDATE of nothing":             {append(frame{length: 4, kind: http2.FrameWindowUpdate}.append(nil), 0, 0, 0, 0), http2.ErrCodeProtocol},
-		"a window beyond what may be":          {bytes.Repeat(appendWindowUpdate(nil, windowMost), 2), http2.ErrCodeFlowControl},
+		"a window above the maximum":           {bytes.Repeat(appendWindowUpdate(nil, windowMost), 2), http2.ErrCodeFlowControl},
 		"RST_STREAM of a stream not opened":    {append(frame{length: 4, kind: http2.FrameRSTStream, stream: 9}.append(nil), 0, 0, 0, 0), http2.ErrCodeProtocol},
 		"WINDOW_UPDATE of a stream not opened": {append(frame{length: 4, kind: http2.FrameWindowUpdate, stream: 9}.append(nil), 0, 0, 0, 1), http2.ErrCodeProtocol},
 		"a frame that is too large":            {frame{length: h2ReadFrame + 1, kind: http2.FrameHeaders, stream: 1}.append(nil), http2.ErrCodeFrameSize},

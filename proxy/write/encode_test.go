@@ -42,7 +42,7 @@ func TestEncodeAndDecode(t *testing.T) {
 		}
 		encoded[rapid.IntRange(0, len(encoded)-1).Draw(t, "place")] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
 		if _, err := Decode(encoded); err == nil {
-			t.Fatal("what was damaged is taken for sound")
+			t.Fatal("a damaged record was decoded")
 		}
 	})
 }

@@ -103,7 +103,7 @@ func TestAdvise(t *testing.T) {
 	}
 	for _, a := range got.Advice {
 		if a.Subject == "route fine" || strings.Contains(a.YAML, `"page"`) {
-			t.Errorf("what is right is advised against: %+v", a)
+			t.Errorf("a sound configuration gets advice: %+v", a)
 		}
 	}
 	check(t, got)

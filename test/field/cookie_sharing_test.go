@@ -184,11 +184,11 @@ func TestWhatNobodyCalledFreshReachesNobodyElse(t *testing.T) {
 			o.Answer(broken)
 			return g.Get(path, "X-User", "bob")
 		},
-		"a client that takes what is stale": func(g *gatewaytest.Gateway, o *gatewaytest.Origin, path string, _ http.HandlerFunc) *gatewaytest.Response {
+		"a client that takes stale responses": func(g *gatewaytest.Gateway, o *gatewaytest.Origin, path string, _ http.HandlerFunc) *gatewaytest.Response {
 			g.Get(path, "X-User", "alice")
 			return g.Get(path, "X-User", "bob", "Cache-Control", "max-stale")
 		},
-		"a client that takes what is stale for an error": func(g *gatewaytest.Gateway, o *gatewaytest.Origin, path string, _ http.HandlerFunc) *gatewaytest.Response {
+		"a client that takes stale responses for an error": func(g *gatewaytest.Gateway, o *gatewaytest.Origin, path string, _ http.HandlerFunc) *gatewaytest.Response {
 			g.Get(path, "X-User", "alice")
 			o.Answer(gatewaytest.Status(http.StatusBadGateway))
 			return g.Get(path, "X-User", "bob", "Cache-Control", "stale-if-error=600")
@@ -265,7 +265,7 @@ func TestWhatRequestsWithCookiesShare(t *testing.T) {
 		{"nor a response to a user without a cookie", "cache: {enabled: true, ttl: {default: 60s}}", nil, "", bob, false},
 		{"nor the other way round", "cache: {enabled: true, ttl: {default: 60s}}", nil, alice, "", false},
 		{"users without cookies share it", "cache: {enabled: true, ttl: {default: 60s}}", nil, "", "", true},
-		{"and what is guessed", "cache: {enabled: true}", []string{"Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT"}, "", "", true},
+		{"and a heuristic lifetime", "cache: {enabled: true}", []string{"Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT"}, "", "", true},
 		{"max-age is a declaration", "cache: {enabled: true}", []string{"Cache-Control", "max-age=60"}, alice, bob, true},
 		{"s-maxage too", "cache: {enabled: true}", []string{"Cache-Control", "s-maxage=60"}, alice, bob, true},
 		{"public with a lifetime too", "cache: {enabled: true, ttl: {default: 60s}}", []string{"Cache-Control", "public"}, alice, bob, true},

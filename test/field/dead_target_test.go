@@ -25,7 +25,7 @@ type deadTarget struct {
 }
 
 var deadTargets = []deadTarget{
-	{name: "nobody listens", url: closedPort},
+	{name: "no process listens", url: closedPort},
 	{name: "it closes the connection at once", url: closing, answers: true},
 	{name: "it closes the connection after the request", url: says(""), answers: true},
 	{name: "it speaks another protocol", url: says("SSH-2.0-OpenSSH_9.2\r\n"), answers: true},
@@ -35,7 +35,7 @@ var deadTargets = []deadTarget{
 	{name: "no TLS on its port", url: func(t *testing.T) string { return strings.Replace(says("what?")(t), "http:", "https:", 1) }},
 	{name: "its certificate is not trusted", url: untrusted},
 	{name: "its name is unknown", url: func(*testing.T) string { return "http://no-such-host.invalid:81" }},
-	{name: "nobody listens, over HTTP/2", url: closedPort, upstream: "protocol: h2c, ", h2c: true},
+	{name: "no process listens, over HTTP/2", url: closedPort, upstream: "protocol: h2c, ", h2c: true},
 }
 
 func closedPort(t *testing.T) string {

@@ -48,7 +48,7 @@ func TestWhoAProxyNamesGetsTheOwnPage(t *testing.T) {
 				}
 			}
 			if r := g.Get("/me", "Host", "shop.example"); !strings.Contains(r.Header.Get("Cache-Status"), "hit") {
-				t.Errorf("those who are nobody share the response: %s", r.Header["Cache-Status"])
+				t.Errorf("clients that are not known share the response: %s", r.Header["Cache-Status"])
 			}
 		})
 	}

@@ -95,7 +95,7 @@ func TestAWriteEvictsWhatItsLocationNames(t *testing.T) {
 				}
 				g.Do(method, prefix+"/list", strings.NewReader("x"), "Host", "shop.example")
 				if g.Get(prefix+"/new", "Host", "shop.example").Hit() {
-					t.Errorf("preserve_host %s, prefix %q: what the answer to a %s names was served from the cache", preserve, prefix, method)
+					t.Errorf("preserve_host %s, prefix %q: the URL that the response to a %s names was served from the cache", preserve, prefix, method)
 				}
 			}
 		}

@@ -57,16 +57,16 @@ func TestNoWaitForAnotherInstanceThatHasNothingToShare(t *testing.T) {
 		status int
 		begins int // bytes of the body that come before the rest is held back
 	}{
-		"private":                           {[]string{"Cache-Control", "private"}, 200, 1},
-		"never fresh":                       {[]string{"Cache-Control", "max-age=0", "Etag", `"1"`}, 200, 1},
-		"no-cache":                          {[]string{"Cache-Control", "no-cache", "Etag", `"1"`}, 200, 1},
-		"larger than what is kept":          {[]string{"Cache-Control", "max-age=60", "Content-Length", "100000"}, 200, 1},
-		"it turns out to be larger":         {[]string{"Cache-Control", "max-age=60"}, 200, 80 << 10},
-		"an error of the origin":            {nil, 500, 1},
-		"an error that may not be stored":   {nil, 404, 1},
-		"varies on everything":              {[]string{"Cache-Control", "max-age=60", "Vary", "*"}, 200, 1},
-		"it goes on and on":                 {[]string{"Content-Type", "text/event-stream"}, 200, 1},
-		"never fresh, and larger than kept": {[]string{"Cache-Control", "max-age=0", "Etag", `"1"`}, 200, 80 << 10},
+		"private":     {[]string{"Cache-Control", "private"}, 200, 1},
+		"never fresh": {[]string{"Cache-Control", "max-age=0", "Etag", `"1"`}, 200, 1},
+		"no-cache":    {[]string{"Cache-Control", "no-cache", "Etag", `"1"`}, 200, 1},
+		"larger than the limit of stored responses": {[]string{"Cache-Control", "max-age=60", "Content-Length", "100000"}, 200, 1},
+		"it turns out to be larger":                 {[]string{"Cache-Control", "max-age=60"}, 200, 80 << 10},
+		"an error of the origin":                    {nil, 500, 1},
+		"an error that may not be stored":           {nil, 404, 1},
+		"varies on everything":                      {[]string{"Cache-Control", "max-age=60", "Vary", "*"}, 200, 1},
+		"it goes on and on":                         {[]string{"Content-Type", "text/event-stream"}, 200, 1},
+		"never fresh, and larger than kept":         {[]string{"Cache-Control", "max-age=0", "Etag", `"1"`}, 200, 80 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			origin := gatewaytest.NewOrigin(t, nil)

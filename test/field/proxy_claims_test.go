@@ -79,7 +79,7 @@ func TestOneClientDoesNotChooseWhatAllOthersAreServed(t *testing.T) {
 					other := g.Get(path, "Host", "shop.example", "X-Forwarded-For", "203.0.113.10")
 					body := strings.ToLower(other.Body)
 					if strings.Contains(body, "evil") || strings.Contains(body, "666") || strings.Contains(body, "x-forwarded-proto=https") {
-						t.Errorf("another client was served what the first one chose: %s\n%s", other.Header["Cache-Status"], other.Body)
+						t.Errorf("another client got the response that the first one chose: %s\n%s", other.Header["Cache-Status"], other.Body)
 					}
 				}
 			})

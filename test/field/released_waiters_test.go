@@ -105,7 +105,7 @@ func (r *release) test(t *testing.T) {
 	}
 	n := int(calls.Load())
 	if odd > n {
-		t.Errorf("%d clients get something else than what is to come", odd)
+		t.Errorf("%d clients get something else than the new response", odd)
 	}
 	if n > r.most {
 		t.Errorf("%d clients make %d calls; %d are enough", clients, n, r.most)

@@ -299,12 +299,12 @@ func TestSilentUploadIsEnded(t *testing.T) {
 	addr := g.Public()
 	const host = "Host: a.example"
 	for name, text := range map[string]string{
-		"before the body":               joined("POST /upload HTTP/1.1", host, "Content-Length: 10"),
-		"within a small body":           joined("POST /upload HTTP/1.1", host, "Content-Length: 10") + "12345",
-		"within a large body":           joined("POST /upload HTTP/1.1", host, "Content-Length: 1000000") + "12345",
-		"before the first chunk":        joined("POST /upload HTTP/1.1", host, "Transfer-Encoding: chunked"),
-		"between chunks":                joined("POST /upload HTTP/1.1", host, "Transfer-Encoding: chunked") + "5\r\n12345\r\n",
-		"before a body nobody asks for": joined("POST /plain HTTP/1.1", host, "Content-Length: 10"),
+		"before the body":                             joined("POST /upload HTTP/1.1", host, "Content-Length: 10"),
+		"within a small body":                         joined("POST /upload HTTP/1.1", host, "Content-Length: 10") + "12345",
+		"within a large body":                         joined("POST /upload HTTP/1.1", host, "Content-Length: 1000000") + "12345",
+		"before the first chunk":                      joined("POST /upload HTTP/1.1", host, "Transfer-Encoding: chunked"),
+		"between chunks":                              joined("POST /upload HTTP/1.1", host, "Transfer-Encoding: chunked") + "5\r\n12345\r\n",
+		"before a body that the origin does not read": joined("POST /plain HTTP/1.1", host, "Content-Length: 10"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -67,7 +67,7 @@ func TestCutOff(t *testing.T) {
 	if p := c.Purge(Purge{URL: "http://" + Host + own.Path, Wait: "50ms"}); p.Err != nil || p.Status > http.StatusAccepted {
 		t.Errorf("the second purge: status %d\n%s", p.Status, p.Text)
 	}
-	t.Logf("while b was cut off it served of what is in its memory: %v", meanwhile)
+	t.Logf("while b was cut off it served from its memory: %v", meanwhile)
 
 	proxy.Heal()
 	healed := time.Now()

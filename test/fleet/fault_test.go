@@ -43,7 +43,7 @@ var faults = []struct {
 	{"ended in mid-reply", func(f *faulty) { f.proxy.CloseAfter(400) }, func(f *faulty) { f.proxy.Heal() }, false},
 	{"refusing connections", func(f *faulty) { f.proxy.Refuse() }, func(f *faulty) { f.proxy.Heal() }, false},
 	{"answering with another key's value", func(f *faulty) { f.proxy.Replace(f.anotherReply()) }, func(f *faulty) { f.proxy.Heal() }, false},
-	{"answering what is no reply", func(f *faulty) { f.proxy.Replace([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, func(f *faulty) { f.proxy.Heal() }, false},
+	{"answering with bytes that are no reply", func(f *faulty) { f.proxy.Replace([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, func(f *faulty) { f.proxy.Heal() }, false},
 }
 
 // anotherReply is Redis's reply to the lookup of another object.

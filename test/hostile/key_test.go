@@ -440,7 +440,7 @@ func TestK11_HopByHopAbuse(t *testing.T) {
 		}
 	}
 	if strings.Contains(a.body, "dropped") || strings.Contains(a.body, "\r\nConnection") {
-		t.Errorf("the origin was sent what ends at the gateway:\n%s", a.body)
+		t.Errorf("the origin got fields that end at the gateway:\n%s", a.body)
 	}
 	if a := g.get("/k11", ""); a.hit() {
 		t.Error("a request with Authorization was made storable by Connection")

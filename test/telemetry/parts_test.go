@@ -122,10 +122,10 @@ func TestSpansOfParts(t *testing.T) {
 	spans = c.await("a write", func(s []span) bool {
 		return len(named(s, "write.apply", ptrace.SpanKindInternal)) == 1 && len(named(s, "PUT /w/{id}", ptrace.SpanKindServer)) == 1
 	})
-	accepted := one(t, "what has queued it", named(spans, "PUT /w/{id}", ptrace.SpanKindServer))
+	accepted := one(t, "the request that queued the write", named(spans, "PUT /w/{id}", ptrace.SpanKindServer))
 	apply := named(spans, "write.apply", ptrace.SpanKindInternal)[0]
 	if !apply.ParentSpanID().IsEmpty() || !apply.linksTo(accepted.TraceID(), accepted.SpanID()) {
-		t.Error("the write is no root that is linked to what has queued it")
+		t.Error("the write is no root span with a link to the request that queued it")
 	}
 	call := one(t, "the write's call", named(below(spans, apply), "PUT", ptrace.SpanKindClient))
 	if got := call.attribute("url.full"); !strings.HasSuffix(fmt.Sprint(got), "/w/1") {

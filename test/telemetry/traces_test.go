@@ -134,7 +134,7 @@ func TestSpansMakeTheTreeThatTheRequestMade(t *testing.T) {
 			}
 			one(t, "the leader's lookup in Redis", named(below(spans, leader), "GET", ptrace.SpanKindClient, "db.operation.name"))
 			one(t, "the fill's lease", named(below(spans, fill), "ACQUIRE", ptrace.SpanKindClient))
-			one(t, "what the fill has shared", named(below(spans, fill), "SET", ptrace.SpanKindClient))
+			one(t, "the command that shares the response", named(below(spans, fill), "SET", ptrace.SpanKindClient))
 			wantAttributes(t, leader, map[string]any{
 				"http.request.method": "GET", "url.scheme": "http", "url.path": "/slow", "http.route": "/*", "http.response.status_code": int64(200), "server.address": "x.test",
 				"client.address": "127.0.0.1", "network.protocol.version": "1.1", "penstock.route": "cached", "penstock.cache.coalesced": false, "penstock.cache.stored": true,
@@ -156,7 +156,7 @@ func TestSpansMakeTheTreeThatTheRequestMade(t *testing.T) {
 			local := one(t, "the hit in memory", with(spans, "penstock.cache.tier", "memory"))
 			one(t, "its lookup", below(spans, shared))
 			if len(below(spans, local)) != 0 {
-				t.Error("a hit in memory has asked somebody")
+				t.Error("a hit in memory has called Redis or the origin")
 			}
 			if ttl, ok := local.attribute("penstock.cache.ttl").(float64); !ok || ttl < 500 || ttl > 600 {
 				t.Errorf("its time to live is %v", local.attribute("penstock.cache.ttl"))

@@ -63,7 +63,7 @@ func FuzzNotice(f *testing.F) {
 			t.Fatal("a purge of nothing")
 		}
 		if _, err := decodeTargets(targets); err != nil && (n.Soft || n.Targets[0].Kind != store.TargetAll) {
-			t.Fatalf("what can't be read purges %v, soft %v", n.Targets, n.Soft)
+			t.Fatalf("an unreadable notice purges %v, soft %v", n.Targets, n.Soft)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestAPausedInstanceReadsWhatItMissed(t *testing.T) {
 	link.Delay(200 * time.Millisecond)
 	for end := time.Now().Add(30 * time.Second); b.fate(born, "missed") != store.Hard; time.Sleep(time.Millisecond) {
 		if doubts := b.epochs.Doubts(); !doubts && b.fate(born, "missed") != store.Hard {
-			t.Fatal("it serves what was purged without asking the origin")
+			t.Fatal("it serves a purged response without asking the origin")
 		}
 		if time.Now().After(end) {
 			t.Fatal("it does not read the purge")

@@ -133,10 +133,10 @@ func TestPurgeReachesAll(t *testing.T) {
 			}
 			for _, n := range nodes {
 				if got := n.fate(born, fmt.Sprint(i, soft)); got != want {
-					t.Errorf("what was born before a purge by %s is %v on %s, want %v", from.client.Instance(), got, n.client.Instance(), want)
+					t.Errorf("a response from before a purge by %s is %v on %s, want %v", from.client.Instance(), got, n.client.Instance(), want)
 				}
 				if n.fate(born, "another") != store.Alive || n.fate(r.Epoch, fmt.Sprint(i, soft)) != store.Alive {
-					t.Errorf("on %s: what has another tag, or was born after it, is not alive", n.client.Instance())
+					t.Errorf("on %s: a response with another tag, or from after the purge, is not alive", n.client.Instance())
 				}
 				if n.epochs.Now() != r.Epoch {
 					t.Errorf("%s is at %v, want %v", n.client.Instance(), n.epochs.Now(), r.Epoch)
@@ -230,7 +230,7 @@ func TestCutOffAndBack(t *testing.T) {
 		t.Fatalf("a purge that b can't hear of: %+v, %v", r, err)
 	}
 	if b.fate(born, "x") != store.Alive || b.fate(b.epochs.Now(), "x") != store.Alive {
-		t.Error("what is cut off serves its memory, and fills it")
+		t.Error("an instance that is cut off serves its memory, and fills it")
 	}
 	if st := b.State(); st.Connected || st.Current || st.Err == nil {
 		t.Errorf("cut off: %+v", st)
@@ -239,7 +239,7 @@ func TestCutOffAndBack(t *testing.T) {
 	door.Heal()
 	b.awaitCurrent(t, true)
 	if b.fate(born, "x") != store.Hard || b.fate(late, "x") != store.Hard {
-		t.Error("b is current, and has not applied what it missed")
+		t.Error("b is current, but did not apply the purges that it missed")
 	}
 	if !slices.Contains(b.objects(), object.Value) {
 		t.Error("b was not told to delete the object")
@@ -310,7 +310,7 @@ func TestStartWithoutRedis(t *testing.T) {
 		return nil
 	})
 	if f, _ := epochs.SubjectFate(born, subject()); f != store.Hard {
-		t.Errorf("what was filled before anything was known of the fleet's purges is %v", f)
+		t.Errorf("a response from before the first contact with the fleet's purges is %v", f)
 	}
 }
 
@@ -323,7 +323,7 @@ func TestRestartedEmpty(t *testing.T) {
 	for _, n := range nodes {
 		eventually(t, func() error {
 			if n.fate(born) != store.Hard || !n.Current() {
-				return errors.New("what was stored before Redis lost the history is alive")
+				return errors.New("a response from before Redis lost the history is alive")
 			}
 			return nil
 		})
@@ -420,7 +420,7 @@ func TestOlderState(t *testing.T) {
 	}
 	eventually(t, func() error {
 		if c.fate(early, "lost") != store.Hard {
-			return errors.New("c serves what lost purges had hit")
+			return errors.New("c serves a response that lost purges had removed")
 		}
 		return nil
 	})
@@ -460,7 +460,7 @@ func TestOlderStateOfAnEarlierEra(t *testing.T) {
 	for _, i := range []*node{a, b} {
 		eventually(t, func() error {
 			if f := i.fate(born, "y"); f != store.Hard {
-				return fmt.Errorf("what was stored before the purge is %v", f)
+				return fmt.Errorf("a response from before the purge is %v", f)
 			}
 			return nil
 		})
@@ -541,7 +541,7 @@ func TestTrimmedStream(t *testing.T) {
 		t.Errorf("missed purges: %v, %v, soft %v", b.fate(born, "0"), b.fate(born, "499"), b.fate(born, "soft"))
 	}
 	if b.fate(born, "untouched") != store.Alive {
-		t.Error("the state of the history tells what was not purged")
+		t.Error("the state of the history tells of purges that were not made")
 	}
 	if !slices.Equal(b.objects(), []string{object.Value}) {
 		t.Errorf("objects to delete: %q", b.objects())
@@ -567,7 +567,7 @@ func TestForgottenObjects(t *testing.T) {
 	door.Heal()
 	b.awaitCurrent(t, true)
 	if b.fate(born) != store.Hard {
-		t.Error("what may be one of the objects is served")
+		t.Error("a response that may be one of the purged objects is served")
 	}
 	if c := joinWith(t, s.URL(), "c", l); c.fate(born) != store.Alive {
 		t.Error("an instance that starts has nothing stored that it could have had to delete")
@@ -599,7 +599,7 @@ func TestFullMarksLeaveFloors(t *testing.T) {
 		t.Errorf("the floors of 84 tags hit %d of 100 others", 100-alive)
 	}
 	if b.fate(b.epochs.Now(), "0") != store.Alive {
-		t.Error("floors hit what is new")
+		t.Error("floors hit a new response")
 	}
 }
 

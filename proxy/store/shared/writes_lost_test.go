@@ -259,7 +259,7 @@ func TestOlderDump(t *testing.T) {
 	cancel()
 	<-held
 	if r, err := w.Find(t.Context(), before.ID); err != nil || r.Phase != write.Queued {
-		t.Errorf("what the dump has: %+v, %v", r, err)
+		t.Errorf("the write that the dump has: %+v, %v", r, err)
 	}
 }
 

@@ -147,7 +147,7 @@ func FuzzResponse(f *testing.F) {
 		br := bufio.NewReader(bytes.NewReader(p))
 		want, err := http.ReadResponse(br, &http.Request{Method: method})
 		if err != nil {
-			t.Fatalf("net/http refuses what was taken: %v", err)
+			t.Fatalf("net/http refuses a response that was accepted: %v", err)
 		}
 		all, err := io.ReadAll(want.Body)
 		if err != nil || string(all) != body {

@@ -18,16 +18,16 @@ func TestStockPrunes(t *testing.T) {
 	}
 	st.prune(time.Now())
 	if st.Size() != 2 {
-		t.Error("pruned what is alive")
+		t.Error("a live connection was closed")
 	}
 	st.ready[0].conn.(*Conn).Conn.Close()
 	st.prune(time.Now())
 	if st.Size() != 1 {
-		t.Error("kept what is dead")
+		t.Error("a dead connection was kept")
 	}
 	st.prune(time.Now().Add(2 * time.Minute))
 	if st.Size() != 0 || end.Open.Load() != 0 {
-		t.Error("kept what is too old")
+		t.Error("a connection that is too old was kept")
 	}
 	st.fill(t.Context())
 	st.drain()

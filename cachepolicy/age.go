@@ -21,7 +21,7 @@ func dateOf(h http.Header, received time.Time) time.Time {
 // §4.2.3. If the previous cache marked the response as stale, its age is at least its lifetime.
 func initialAge(a *Answer) time.Duration {
 	if servedStale(a.Header) {
-		return max(agedFor(a), ToldLifetime(a.Header, a.Received))
+		return max(agedFor(a), DownstreamLifetime(a.Header, a.Received))
 	}
 	return agedFor(a)
 }

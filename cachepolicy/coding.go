@@ -57,9 +57,9 @@ func foldCoding(name string) string {
 	return name
 }
 
-// Reads reports whether the client can read a response with the given status and fields. It can if
-// the gateway can decode the response, or if q accepts its content coding (RFC 9110 §12.5.3).
-func Reads(q *Request, status int, h http.Header) bool {
+// CanDecode reports whether the client can read a response with the given status and fields. It can
+// if the gateway can decode the response, or if q accepts its content coding (RFC 9110 §12.5.3).
+func CanDecode(q *Request, status int, h http.Header) bool {
 	coding := FixedCoding(status, h)
 	return coding == "" || acceptsCodings(q.Header[acceptEncoding], coding)
 }

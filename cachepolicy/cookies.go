@@ -112,7 +112,7 @@ func hidesCookie(value string) bool {
 // hasCredentials reports whether the origin may have answered q for one user only.
 func (r *Rules) hasCredentials(q *Request) bool {
 	for name := range q.Header {
-		if name != "Cookie" && (givesAccess(name) || Identifies(name)) {
+		if name != "Cookie" && (givesAccess(name) || IdentifiesUser(name)) {
 			return true
 		}
 	}

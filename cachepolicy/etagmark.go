@@ -101,16 +101,16 @@ func OriginTags(lines []string) []string {
 	return []string{strings.Join(members, ", ")}
 }
 
-// Names reports whether the If-None-Match lines name the tag itself, or "*".
-func Names(lines []string, tag string) bool { return anyTag(lines, tag, weakMatch) }
+// ListsTag reports whether the If-None-Match lines name the tag itself, or "*".
+func ListsTag(lines []string, tag string) bool { return anyTag(lines, tag, weakMatch) }
 
-// NamedTag returns the entity tag for a 304 to a request with these If-None-Match lines. own is the
-// tag of the response, and origin is the origin's tag from which own was made. If the lines name
-// own, NamedTag returns it. Otherwise it returns the tag that the lines name for another form of
-// the same response, because a client, or a cache with several forms, must find the tag of its
-// stored form (RFC 9111 §4.3.4).
-func NamedTag(lines []string, origin, own string) string {
-	if Names(lines, own) {
+// MatchedTag returns the entity tag for a 304 to a request with these If-None-Match lines. own is
+// the tag of the response, and origin is the origin's tag from which own was made. If the lines
+// name own, MatchedTag returns it. Otherwise it returns the tag that the lines name for another
+// form of the same response, because a client, or a cache with several forms, must find the tag of
+// its stored form (RFC 9111 §4.3.4).
+func MatchedTag(lines []string, origin, own string) string {
+	if ListsTag(lines, own) {
 		return own
 	}
 	for _, line := range lines {

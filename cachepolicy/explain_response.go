@@ -17,8 +17,8 @@ type Ground struct {
 	Says   string // its effect, or why it has no effect
 }
 
-// Ruled is the result of the rules for a response.
-type Ruled struct {
+// RuleResult is the result of the rules for a response.
+type RuleResult struct {
 	Grounds []Ground
 	// Lifetime is the freshness lifetime before jitter. Named is the lifetime before Rules.TTLMin
 	// and TTLMax.
@@ -31,7 +31,7 @@ type Ruled struct {
 
 // ExplainResponse lists the statements that Settle considers for the answer a to q, with and
 // without effect. It decides nothing: each line is the result of one of Settle's own steps.
-func (r *Rules) ExplainResponse(q *Request, a *Answer) Ruled {
+func (r *Rules) ExplainResponse(q *Request, a *Answer) RuleResult {
 	c := r.control(a.Header)
 	e := ruling{rules: r, q: q, a: a, c: &c}
 	e.Named, e.Source = r.namedLifetime(a.Status, a.Header, &c, a.Received)
@@ -41,12 +41,12 @@ func (r *Rules) ExplainResponse(q *Request, a *Answer) Ruled {
 	e.directives()
 	e.fields()
 	e.life()
-	return e.Ruled
+	return e.RuleResult
 }
 
 // ruling collects the grounds of one response.
 type ruling struct {
-	Ruled
+	RuleResult
 	rules *Rules
 	q     *Request
 	a     *Answer

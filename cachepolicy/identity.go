@@ -31,9 +31,9 @@ func byLength(names ...string) (list [maxIdentity][]string) {
 	return list
 }
 
-// Identifies reports whether the field with the given name, in any case, identifies a user. It
+// IdentifiesUser reports whether the field with the given name, in any case, identifies a user. It
 // allocates nothing.
-func Identifies(name string) bool {
+func IdentifiesUser(name string) bool {
 	if len(name) < maxIdentity && slices.ContainsFunc(identities[len(name)], func(n string) bool { return strings.EqualFold(n, name) }) {
 		return true
 	}
@@ -76,7 +76,7 @@ func (r *Rules) CountedIdentity(q *Request) (names []string) {
 }
 
 func (r *Rules) countsIdentity(name string, lines []string) bool {
-	return Identifies(name) && namesUser(name, lines) && !slices.Contains(r.KeyHeaders, name) && (r.Forwards == nil || r.Forwards(name))
+	return IdentifiesUser(name) && namesUser(name, lines) && !slices.Contains(r.KeyHeaders, name) && (r.Forwards == nil || r.Forwards(name))
 }
 
 // namesUser reports whether the lines of an identity field name a user. nginx writes NONE for a

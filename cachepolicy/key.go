@@ -134,7 +134,7 @@ func givesAccess(name string) bool {
 	case "Authorization", "Cookie":
 		return true
 	}
-	return Identifies(name)
+	return IdentifiesUser(name)
 }
 
 // appendCookie appends the count and the values of the cookies with that name, in the order sent.

@@ -110,7 +110,7 @@ func changedCredentials(r *config.Route) (names []string) {
 		fields = slices.AppendSeq(slices.Clone(r.Headers.Request.Remove), maps.Keys(r.Headers.Request.Set))
 	}
 	for _, name := range fields {
-		if (name == "Cookie" || name == "Authorization" || cachepolicy.Identifies(name)) && !slices.Contains(names, name) {
+		if (name == "Cookie" || name == "Authorization" || cachepolicy.IdentifiesUser(name)) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

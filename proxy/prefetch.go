@@ -49,7 +49,7 @@ func newPrefetcher(now func() time.Time) *prefetcher {
 // nothing if req has credentials, because the pages may be for that client alone.
 func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.Pages, req *http.Request, u *url.URL, n int) {
 	for name := range req.Header {
-		if name == "Authorization" || name == "Cookie" || cachepolicy.Identifies(name) {
+		if name == "Authorization" || name == "Cookie" || cachepolicy.IdentifiesUser(name) {
 			return
 		}
 	}

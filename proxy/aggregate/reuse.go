@@ -48,7 +48,7 @@ const (
 // isCredential reports whether a field identifies the client, so that a response to it may be
 // personal without saying so.
 func isCredential(name string) bool {
-	return name == "Authorization" || name == "Cookie" || cachepolicy.Identifies(name)
+	return name == "Authorization" || name == "Cookie" || cachepolicy.IdentifiesUser(name)
 }
 
 // add takes a part's response into account. passed are the client's fields that the part was

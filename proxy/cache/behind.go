@@ -30,7 +30,7 @@ func (x *request) fromQueue() (reply *Reply, pending bool) {
 	switch {
 	case w.Method == http.MethodDelete:
 		return &Reply{failure: &deliver.Failure{Status: http.StatusNotFound, Detail: "it is being deleted"}, outcome: out}, true
-	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.Reads(&x.q, http.StatusOK, w.Header):
+	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.CanDecode(&x.q, http.StatusOK, w.Header):
 		return &Reply{Entry: w.Entry(), tier: tierQueue, outcome: out}, true
 	}
 	return nil, true

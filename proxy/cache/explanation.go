@@ -105,7 +105,7 @@ type Response struct {
 	Rewritten bool
 	Page      *ErrorPage // the error page in its place
 	Verdict   cachepolicy.Verdict
-	Ruled     cachepolicy.Ruled
+	Ruled     cachepolicy.RuleResult
 	Remedies  []cachepolicy.Remedy
 	Cacheable bool // true if the response is cacheable once the remedies, if any, are applied
 }

@@ -135,7 +135,7 @@ func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer)
 // 304.
 func (ask *asking) tellsTag(m *cachepolicy.Meta, tag string) bool {
 	lines := ask.header["If-None-Match"]
-	return len(lines) == 0 || cachepolicy.Names(lines, tag) || cachepolicy.Evaluate(&ask.request, m) != cachepolicy.NotModified
+	return len(lines) == 0 || cachepolicy.ListsTag(lines, tag) || cachepolicy.Evaluate(&ask.request, m) != cachepolicy.NotModified
 }
 
 // represent returns the representation of e that q prefers, or nil if it has not been made yet. It
@@ -214,7 +214,7 @@ func (ask *asking) learn(c *Cache, rules *cachepolicy.Rules, variants []*store.E
 		}
 	}
 	for _, e := range variants {
-		if rules.HearsIdentity(&e.Meta) && q.Fields.Any(cachepolicy.Identifies) {
+		if rules.HearsIdentity(&e.Meta) && q.Fields.Any(cachepolicy.IdentifiesUser) {
 			return false // rare: the handler knows which of these fields count
 		}
 		if rules.HearsCookies(&e.Meta) {

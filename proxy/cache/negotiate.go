@@ -71,7 +71,7 @@ func (x *request) reads(resp *http.Response) bool {
 	if !entry.BodyAllowed(resp.StatusCode) {
 		return true
 	}
-	if !cachepolicy.Reads(&x.q, resp.StatusCode, resp.Header) {
+	if !cachepolicy.CanDecode(&x.q, resp.StatusCode, resp.Header) {
 		return false
 	}
 	coding := compress.HeaderCoding(resp.Header)

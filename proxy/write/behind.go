@@ -189,7 +189,7 @@ func Credentials(h http.Header) Digest {
 		some = some || len(h[name]) > 0
 	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if cachepolicy.Identifies(name) && !slices.Contains(credentialFields[:], name) {
+		if cachepolicy.IdentifiesUser(name) && !slices.Contains(credentialFields[:], name) {
 			parts = append(parts, []byte(name), lines(h[name]))
 			some = true
 		}
@@ -213,7 +213,7 @@ func lines(values []string) []byte {
 func Redacted(h http.Header) http.Header {
 	out := h.Clone()
 	for name := range out {
-		if slices.Contains(credentialFields[:], name) || cachepolicy.Identifies(name) {
+		if slices.Contains(credentialFields[:], name) || cachepolicy.IdentifiesUser(name) {
 			out[name] = []string{"(not shown)"}
 		}
 	}

@@ -134,7 +134,7 @@ func (d *Delivery) precondition(facts *cachepolicy.Meta, rep *store.Representati
 func (d *Delivery) nameTag(origin string) {
 	h := d.Writer.Header()
 	if lines, own := d.Request.Header["If-None-Match"], h["Etag"]; len(lines) > 0 && len(own) == 1 {
-		if tag := cachepolicy.NamedTag(lines, origin, own[0]); tag != own[0] {
+		if tag := cachepolicy.MatchedTag(lines, origin, own[0]); tag != own[0] {
 			h["Etag"] = []string{tag}
 		}
 	}

@@ -30,7 +30,7 @@ func (d *Delivery) toldAge(h http.Header) time.Duration {
 	if d.Provenance.Decision.TTL > 0 {
 		return age
 	}
-	return max(age, cachepolicy.ToldLifetime(h, d.received))
+	return max(age, cachepolicy.DownstreamLifetime(h, d.received))
 }
 
 // Seconds returns an age in the whole seconds of the Age field (RFC 9111 §1.2.2).

@@ -28,7 +28,7 @@ func TestPolicyAndCodecsAgree(t *testing.T) {
 					if !fixed || applied == compress.Unknown {
 						continue
 					}
-					if got, want := cachepolicy.Reads(q, status, h), compress.Accepts([]string{accept}, applied); got != want {
+					if got, want := cachepolicy.CanDecode(q, status, h), compress.Accepts([]string{accept}, applied); got != want {
 						t.Error(fmt.Sprintf("Accept-Encoding %q, %s:", accept, coding), got, want)
 					}
 				}

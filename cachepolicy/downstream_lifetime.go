@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// ToldLifetime returns the longest freshness lifetime that a cache or browser behind the gateway
-// may read from the fields of a response: max-age, s-maxage, the lifetimes of targeted fields (RFC
-// 9213), Expires, or a heuristic if all of these are missing. If the gateway's own rules have made a
-// response stale, the gateway sends it with at least this Age, so that no cache treats it as fresh
-// (RFC 9111 §4.2.1).
-func ToldLifetime(h http.Header, received time.Time) time.Duration {
+// DownstreamLifetime returns the longest freshness lifetime that a cache or browser behind the
+// gateway may read from the fields of a response: max-age, s-maxage, the lifetimes of targeted
+// fields (RFC 9213), Expires, or a heuristic if all of these are missing. If the gateway's own
+// rules have made a response stale, the gateway sends it with at least this Age, so that no cache
+// treats it as fresh (RFC 9111 §4.2.1).
+func DownstreamLifetime(h http.Header, received time.Time) time.Duration {
 	told, explicit := time.Duration(0), false
 	for name, lines := range h {
 		if !strings.HasSuffix(name, "Cache-Control") && name != "Surrogate-Control" {

@@ -27,6 +27,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 		j.leader.unattend() // its reader keeps the fill attended from now on
 	}
 	j.attended.allow(graceFor(resp.ContentLength, keep))
+	j.flight.Expect(resp.ContentLength)
 	j.flight.Announce(l, keep)
 	code.start()
 	j.leader.give(reply)

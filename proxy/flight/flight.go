@@ -180,6 +180,15 @@ func (g *Group[K, H]) clock() func() time.Time {
 	return time.Now
 }
 
+// Expect tells f the size that the body is announced to have, so that small bodies take no more
+// memory than they need. A size of 0 or less means that it is not known. A body of another size is
+// written all the same. Only the leader may call Expect, before its first Write.
+func (f *Flight[K, H]) Expect(size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expected = size
+}
+
 // Announce declares that the head is final and may be shared, and wakes the followers. keep is the
 // number of body bytes that may be retained. Only the leader may call it, once. After End it has no
 // effect.

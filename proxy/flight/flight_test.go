@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,34 @@ func TestSegments(t *testing.T) {
 	}
 	if len(segments) > len(body)/segmentSize+2 {
 		t.Errorf("%d segments", len(segments))
+	}
+}
+
+func TestExpectedSizeTakesNoMore(t *testing.T) {
+	for _, tt := range []struct{ expected, written, taken int }{
+		{expected: 1000, written: 1000, taken: 1000},
+		{expected: 6000, written: 6000, taken: 6000},
+		{expected: 1000, written: 400, taken: 1000},           // the body breaks off
+		{expected: 1000, written: 1200, taken: 1000 + 2*1000}, // it is longer than announced
+		{expected: 0, written: 1000, taken: firstSegment},     // its size is not known
+		{expected: -1, written: 6000, taken: firstSegment + 2*firstSegment},
+	} {
+		var g Group[string, int]
+		f := lead(t, &g)
+		f.Expect(int64(tt.expected))
+		f.Announce(0, 1<<30)
+		body := noise(tt.written)
+		for p := range slices.Chunk(body, 300) {
+			write(t, f, p)
+		}
+		taken := 0
+		for _, s := range f.segments {
+			taken += cap(s)
+		}
+		segments, size, whole := f.Body()
+		if taken != tt.taken || !whole || size != int64(tt.written) || !bytes.Equal(bytes.Join(segments, nil), body) {
+			t.Errorf("%d of %d bytes: took %d, want %d; Body: %d bytes, whole %v", tt.written, tt.expected, taken, tt.taken, size, whole)
+		}
 	}
 }
 

@@ -38,7 +38,8 @@ type spool struct {
 	pendingCutOff bool // true if pending followers were cut off as slow readers
 
 	keep     int64
-	over     bool // true if the body exceeds keep: the flight is detached and drops segments
+	expected int64 // the size that the body is announced to have; 0: not known
+	over     bool  // true if the body exceeds keep: the flight is detached and drops segments
 	segments [][]byte
 	dropped  int   // number of segments dropped before segments[0]
 	size     int64 // bytes written, including dropped ones
@@ -130,13 +131,18 @@ func (s *spool) push(p []byte) int {
 }
 
 // nextSize returns the capacity of the next segment: twice the last one, at least n, within the
-// limits.
+// limits. It does not exceed the rest of a body of known size, so that the last segment has no
+// spare room that body would have to clip.
 func (s *spool) nextSize(n int) int {
 	size := firstSegment
 	if last := len(s.segments) - 1; last >= 0 {
 		size = 2 * cap(s.segments[last])
 	}
-	return min(max(size, n), segmentSize)
+	size = min(max(size, n), segmentSize)
+	if left := s.expected - s.size; left > 0 {
+		size = int(min(int64(size), left))
+	}
+	return size
 }
 
 // awaitReaders blocks while the slowest reader is more than a window behind.

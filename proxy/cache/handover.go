@@ -15,11 +15,12 @@ const maxInterim = 16
 // cannot delay the others. A nil handover belongs to a refresh: it drops all replies. It may be
 // used concurrently.
 type handover struct {
-	reply   chan *Reply  // has room for the only reply
-	interim chan interim // has room for maxInterim
+	changed chan struct{} // tells the client that there is something for it; has room for one signal
 
-	mu   sync.Mutex
-	over bool // true if the reply was given or the client has left
+	mu      sync.Mutex
+	reply   *Reply    // until the client takes it
+	interim []interim // until the client takes them; at most maxInterim
+	over    bool      // true if the reply was given or the client has left
 	// attended is set while the leader counts as a client of the fill. The leader stops counting if
 	// it has left, or if it has a reader of the body, which counts from then on.
 	attended *attendance
@@ -31,8 +32,14 @@ type interim struct {
 	header http.Header
 }
 
-func newHandover() *handover {
-	return &handover{reply: make(chan *Reply, 1), interim: make(chan interim, maxInterim)}
+func newHandover() *handover { return &handover{changed: make(chan struct{}, 1)} }
+
+// signal wakes the client. The caller holds the lock.
+func (h *handover) signal() {
+	select {
+	case h.changed <- struct{}{}:
+	default: // the last signal still stands
+	}
 }
 
 // give passes reply to the client. It drops reply if there is no client, or if the client has left
@@ -46,7 +53,8 @@ func (h *handover) give(reply *Reply) {
 	over := h.over
 	h.over = true
 	if !over {
-		h.reply <- reply // the channel has room for the first reply
+		h.reply = reply
+		h.signal()
 	}
 	h.mu.Unlock()
 	if over {
@@ -86,10 +94,22 @@ func (h *handover) tell(status int, header http.Header) {
 	if h == nil {
 		return
 	}
-	select {
-	case h.interim <- interim{status, header}:
-	default:
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.interim) < maxInterim {
+		h.interim = append(h.interim, interim{status, header})
+		h.signal()
 	}
+}
+
+// take returns what has arrived for the client since the last call. The interim responses arrived
+// before the reply.
+func (h *handover) take() (*Reply, []interim) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reply, interim := h.reply, h.interim
+	h.reply, h.interim = nil, nil
+	return reply, interim
 }
 
 // wait passes interim responses to deliver until the reply arrives, and returns the reply. It
@@ -97,14 +117,14 @@ func (h *handover) tell(status int, header http.Header) {
 func (h *handover) wait(ctx context.Context, deliver func(status int, h http.Header)) *Reply {
 	for {
 		select {
-		case i := <-h.interim:
-			deliver(i.status, i.header)
-		case reply := <-h.reply:
-			for len(h.interim) > 0 { // they arrived before the reply
-				i := <-h.interim
+		case <-h.changed:
+			reply, interim := h.take()
+			for _, i := range interim {
 				deliver(i.status, i.header)
 			}
-			return reply
+			if reply != nil {
+				return reply
+			}
 		case <-ctx.Done():
 			h.leave()
 			return nil
@@ -118,9 +138,7 @@ func (h *handover) leave() {
 	h.over = true
 	h.mu.Unlock()
 	h.unattend()
-	select {
-	case reply := <-h.reply:
+	if reply, _ := h.take(); reply != nil {
 		reply.drop()
-	default:
 	}
 }

@@ -55,12 +55,12 @@ func (res *Resource) page(a *answer, effect cachepolicy.Effect) *ErrorPage {
 }
 
 // substitute returns page as the answer in place of a, and discards a. If the page cannot be
-// fetched, it logs a warning and returns a and false.
+// fetched, it logs a warning and returns nil.
 //
 // The client gets the page with the page's own fields. The gateway's store uses the facts of the
 // returned answer instead: they carry the lifetime from CacheFor, counted from the time at which a
 // was received.
-func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *answer) (*answer, bool) {
+func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *answer) *answer {
 	instead := &http.Response{StatusCode: a.status(), Header: make(http.Header)}
 	content := []byte(page.Body)
 	var tags []string
@@ -68,7 +68,7 @@ func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *
 		got, err := c.fetchPage(ctx, x, page)
 		if err != nil {
 			c.Log.Warn("an error page could not be fetched; the error itself is sent", "route", x.res.Rules.Route, "page", page.Serve, "error", err)
-			return a, false
+			return nil
 		}
 		instead.Header, content = got.Header.Clone(), got.Body
 		tags = append(entry.WithoutRules(got.Tags), store.PageTag(x.r.Host, page.URL.EscapedPath(), page.URL.RawQuery))
@@ -80,7 +80,7 @@ func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *
 	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: page.policy(instead.Header), Sent: a.facts.Sent, Received: a.facts.Received}
 	page.describe(instead.Header)
 	instead.ContentLength, instead.Body = int64(len(content)), io.NopCloser(bytes.NewReader(content))
-	return &answer{facts: facts, resp: instead, tags: tags}, true
+	return &answer{facts: facts, resp: instead, tags: tags}
 }
 
 // policy returns the fields that decide how the gateway stores the page. h holds the page's own

@@ -15,11 +15,11 @@ import (
 )
 
 // fill asks the origin and carries out Settle's verdict on its answer. It always ends the flight.
-func (c *Cache) fill(ctx context.Context, j *job) {
+func (c *Cache) fill(base context.Context, j *job) {
 	j.ev.Start = c.Now()
 	defer c.filled(j.ev)
-	ctx, cancel := context.WithCancelCause(observe.NewContext(ctx, j.ev))
-	held := &holder{cancel: func() { cancel(nil) }}
+	ctx, cancel := context.WithCancelCause(observe.NewContext(base, j.ev))
+	held := &holder{cancel: cancel}
 	defer held.release()
 	defer c.rescue(j)
 	j.attend(func() { cancel(errDeserted) })
@@ -41,9 +41,9 @@ func (c *Cache) fill(ctx context.Context, j *job) {
 		result := c.share(ctx, j)
 		c.release(ctx, j.lease, result)
 	}()
-	ctx = c.WithInterim(ctx, j.leader.tell)
+	call := c.WithInterim(ctx, j.leader.tell)
 	for range maxCalls {
-		if !c.settle(ctx, j, held) {
+		if !c.settle(call, j, held) {
 			return
 		}
 	}
@@ -121,10 +121,12 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 	}
 	came := a // before a page replaces it
 	if page := x.res.page(a, v.Effect); page != nil {
-		var substituted bool
-		a, substituted = c.substitute(ctx, x, page, a)
+		instead := c.substitute(ctx, x, page, a)
+		if instead != nil {
+			a = instead
+		}
 		v = x.res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), c.Random())
-		if j.to.lifted = a.tags; substituted {
+		if j.to.lifted = a.tags; instead != nil {
 			v.Meta.Flags |= cachepolicy.FlagSubstitute
 		}
 	}
@@ -201,7 +203,12 @@ func (c *Cache) landEntry(j *job, e *store.Entry, instead *answer, out cachepoli
 	}
 	out.TTL, out.HasTTL = d.TTL, true
 	if instead != nil || e.Reusable(c.Now()) {
-		j.flight.Announce(&landing{entry: e, decision: d, outcome: out, instead: instead, fill: j.ev.SpanContext()}, 0)
+		l := &landing{entry: e, decision: d, outcome: out, fill: j.ev.SpanContext()}
+		if instead != nil {
+			failed := *instead // a copy, so that the answer of a fill needs no memory of its own
+			l.instead = &failed
+		}
+		j.flight.Announce(l, 0)
 		j.flight.End(flight.Shared, nil)
 	} else {
 		c.unshareable.add(j.key)

@@ -9,7 +9,7 @@ import (
 // holder owns the context of a call to the origin. The context ends with the fill. If the body goes
 // to one client alone, the context ends with the body instead.
 type holder struct {
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	given  bool
 }
 
@@ -22,14 +22,14 @@ func (h *holder) keep(resp *http.Response) {
 // release ends the context unless keep has passed it on.
 func (h *holder) release() {
 	if !h.given {
-		h.cancel()
+		h.cancel(nil)
 	}
 }
 
 // heldBody is a body that ends its call's context when it is closed.
 type heldBody struct {
 	io.ReadCloser
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	untie  func() bool // nil: no client's context ends the call
 }
 
@@ -37,13 +37,13 @@ type heldBody struct {
 // read that waits for a silent origin would not notice that the client has left.
 func tie(ctx context.Context, resp *http.Response) {
 	if body, ok := resp.Body.(*heldBody); ok {
-		body.untie = context.AfterFunc(ctx, body.cancel)
+		body.untie = context.AfterFunc(ctx, func() { body.cancel(nil) })
 	}
 }
 
 // Close closes the body and ends the call.
 func (b *heldBody) Close() error {
-	defer b.cancel()
+	defer b.cancel(nil)
 	if b.untie != nil {
 		b.untie()
 	}

@@ -70,7 +70,9 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	}
 	substituted := false
 	if page := x.res.page(a, v.Effect); page != nil {
-		a, substituted = c.substitute(x.ctx, &x.request, page, a)
+		if instead := c.substitute(x.ctx, &x.request, page, a); instead != nil {
+			a, substituted = instead, true
+		}
 	}
 	if a.err != nil {
 		return &Reply{failure: deliver.FailureOf(a.err), outcome: out}

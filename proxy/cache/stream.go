@@ -31,7 +31,7 @@ func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cach
 	j.flight.Announce(l, keep)
 	code.start()
 	j.leader.give(reply)
-	size, err := deliver.CopyBody(&outgrowing{Writer: j.flight, left: keep, outgrown: func() { j.attended.allow(0); c.yield(j) }}, resp.Body)
+	size, err := deliver.CopyBody(&growing{cache: c, job: j, left: keep}, resp.Body)
 	j.ev.BytesFromOrigin += size
 	if err == nil && size != announcedSize(resp, &v.Meta, size) {
 		err = io.ErrUnexpectedEOF
@@ -78,21 +78,23 @@ func graceFor(size, keep int64) time.Duration {
 	return streamGrace
 }
 
-// outgrowing is a writer that calls outgrown when more was written than may be stored.
-type outgrowing struct {
-	io.Writer
-	left     int64
-	outgrown func()
+// growing writes the body of a fill to its flight. If the body exceeds what may be stored, the fill
+// gives its lease back and goes on only while it has readers.
+type growing struct {
+	cache *Cache
+	job   *job
+	left  int64 // that may still be stored; negative: the body exceeds it
 }
 
-// Write writes to the underlying Writer.
-func (w *outgrowing) Write(p []byte) (int, error) {
+// Write writes to the flight.
+func (w *growing) Write(p []byte) (int, error) {
 	if w.left >= 0 {
 		if w.left -= int64(len(p)); w.left < 0 {
-			w.outgrown()
+			w.job.attended.allow(0)
+			w.cache.yield(w.job)
 		}
 	}
-	return w.Writer.Write(p)
+	return w.job.flight.Write(p)
 }
 
 // streamed returns the outcome for a response of size bytes (-1: unknown) that is streamed and

@@ -53,6 +53,7 @@ type Gateway struct {
 	live       *live
 	meter      *observe.Meter
 	fills      *observe.Fills
+	refused    *observe.Refusals
 	evidence   *advice.Collector
 	started    time.Time
 	board      *board.Board
@@ -71,9 +72,9 @@ type Gateway struct {
 // Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter, fills, evidence := observe.NewMeter(), new(observe.Fills), advice.NewCollector(cfg.Cache.Memory.Size)
+	meter, fills, refused, evidence := observe.NewMeter(), new(observe.Fills), new(observe.Refusals), advice.NewCollector(cfg.Cache.Memory.Size)
 	slow := board.NewSlow(o.Now)
-	o.Sink = observe.Tee(meter, slow, fills, evidence, tracing(o.Tracer), o.Sink)
+	o.Sink = observe.Tee(meter, slow, fills, refused, evidence, tracing(o.Tracer), o.Sink)
 	if o.Sampler == nil && o.Tracer != nil {
 		o.Sampler = o.Tracer
 	}
@@ -81,7 +82,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter, fills: fills, evidence: evidence, started: o.Now()}
+	g := &Gateway{options: o, live: l, meter: meter, fills: fills, refused: refused, evidence: evidence, started: o.Now()}
 	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())

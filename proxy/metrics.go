@@ -22,7 +22,7 @@ func (g *Gateway) AddMetrics(source observe.Source) {
 // Metrics reads all metrics.
 func (g *Gateway) Metrics() []observe.Family {
 	g.metricsMu.Lock()
-	sources := append([]observe.Source{g.meter, g.fills, g.live, observe.SourceFunc(g.ownMetrics)}, g.sources...)
+	sources := append([]observe.Source{g.meter, g.fills, g.refused, g.live, observe.SourceFunc(g.ownMetrics)}, g.sources...)
 	g.metricsMu.Unlock()
 	return observe.Gather(sources...)
 }

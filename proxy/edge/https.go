@@ -49,7 +49,7 @@ func HTTPSStage(mode HTTPSMode) (Stage, error) {
 		return Stage{}, err
 	}
 	return Stage{
-		Name: "require_https", Wrap: wrap,
+		Name: httpsStage, Wrap: wrap,
 		OnHit: Check(func(at *Located) bool { return at.Scheme == "https" }),
 		Explain: func(at *Located, e *Explanation) {
 			switch {
@@ -95,7 +95,9 @@ func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 }
 
 func rejectHTTP(w http.ResponseWriter, r *http.Request) {
-	WriteError(w, r, http.StatusForbidden, requestDenied, httpsOnly)
+	refuse(w, r, httpsStage, "plain_http", http.StatusForbidden, httpsOnly)
 }
+
+const httpsStage = "require_https"
 
 const httpsOnly = "this resource is served over HTTPS only"

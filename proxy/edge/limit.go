@@ -3,6 +3,8 @@ package edge
 import (
 	"io"
 	"net/http"
+
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // limited is a request body with a limit. It keeps the original body, so that a route's own limit
@@ -24,9 +26,11 @@ func limit(w http.ResponseWriter, body io.ReadCloser, n int64) io.ReadCloser {
 	return &limited{ReadCloser: http.MaxBytesReader(w, body, n), inner: body}
 }
 
+const bodyLimitStage = "limits.body_bytes"
+
 // BodyLimitStage returns the stage of LimitBody(n), for n above 0. A connection answers no request with content, so the stage is indifferent to hits.
 func BodyLimitStage(n int64) Stage {
-	return Stage{Name: "limits.body_bytes", Wrap: LimitBody(n), OnHit: Indifferent(), Explain: func(at *Located, e *Explanation) {
+	return Stage{Name: bodyLimitStage, Wrap: LimitBody(n), OnHit: Indifferent(), Explain: func(at *Located, e *Explanation) {
 		if at.BodySize > n {
 			e.Refuse(bodyTooLarge.status, bodyTooLarge.detail)
 		}
@@ -43,6 +47,8 @@ func LimitBody(n int64) func(http.Handler) http.Handler {
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ContentLength > n {
+				ev := observe.FromContext(r.Context())
+				ev.RefusedBy, ev.Refusal = bodyLimitStage, "too_large"
 				bodyTooLarge.answer(w, r)
 				return
 			}

@@ -178,7 +178,7 @@ func (t *entry) appendJSON(b []byte) []byte {
 	return append(b, '}', '\n')
 }
 
-// appendOrigin appends the fields about the upstream.
+// appendOrigin appends the fields about the upstream, a refusal and errors.
 func (e *Event) appendOrigin(b []byte) []byte {
 	if e.Upstream != "" {
 		b = appendText(b, "upstream", e.Upstream)
@@ -188,6 +188,8 @@ func (e *Event) appendOrigin(b []byte) []byte {
 		b = appendSeconds(b, "first_byte", e.FirstByte)
 		b = appendInt(b, "bytes_from_origin", e.BytesFromOrigin)
 	}
+	b = appendText(b, "refused_by", e.RefusedBy)
+	b = appendText(b, "refusal", e.Refusal)
 	b = appendText(b, "proxy_status", e.ProxyStatus)
 	if e.Err != nil {
 		b = appendText(b, "error", e.Err.Error())

@@ -27,6 +27,7 @@ type Event struct {
 	Path               string            // canonical, before any rewrite
 	Host               string            // canonical: lower case, no default port, no trailing dot
 	Captured           map[string]string // captures of the route's path pattern in escaped form; nil if they are not needed
+	RefusedBy, Refusal string            // the stage that refused the request, and its reason; "" if no stage did. Both come from fixed lists
 	Upgrade            string            // the protocol of a requested upgrade, in lower case; "" without one
 	RawHost, RawTarget string            // Host and target from net/http, before canonicalization
 	PeerTrusted        bool              // the peer is a trusted proxy

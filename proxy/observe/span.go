@@ -175,6 +175,8 @@ func (e *Event) appendOutcome(attrs []attribute.KeyValue) []attribute.KeyValue {
 	text("penstock.cache.forward", e.ForwardFor)
 	text("penstock.cache.key_hash", e.KeyHash)
 	text("penstock.cache.coding", e.Coding)
+	text("penstock.refused_by", e.RefusedBy)
+	text("penstock.refusal", e.Refusal)
 	text("penstock.upstream", e.Upstream)
 	if e.Tier != "" {
 		attrs = append(attrs, attribute.Float64("penstock.cache.age", e.Age.Seconds()), attribute.Float64("penstock.cache.ttl", e.TTL.Seconds()))

@@ -54,6 +54,8 @@ var mayImport = map[string][]string{
 	"proxy/cache/entry":   {"cachepolicy", "compress", "proxy/store"},
 	"proxy/cache/deliver": {"cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 
+	"proxy/edge/addresses": {},
+
 	"proxy/upstream/fault": {},
 	"proxy/upstream/hop":   {"proxy/upstream/fault"},
 	"proxy/upstream/link":  {"proxy/upstream/fault"},
@@ -62,7 +64,7 @@ var mayImport = map[string][]string{
 	"proxy/upstream/std":   {"proxy/upstream/fault", "proxy/upstream/hop", "proxy/upstream/link", "proxy/upstream/send"},
 
 	"proxy": {
-		"config", "cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/edge", "proxy/fleet", "proxy/upstream", "proxy/cache", "proxy/wire",
+		"config", "cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/edge", "proxy/edge/addresses", "proxy/fleet", "proxy/upstream", "proxy/cache", "proxy/wire",
 		"proxy/write", "proxy/rawjson", "proxy/aggregate", "proxy/batch", "proxy/paginate", "proxy/route", "proxy/explain", "proxy/admin", "proxy/advice", "proxy/cost", "proxy/board",
 	},
 	"cmd/penstock":           {"proxy", "proxy/admin", "proxy/explain", "proxy/observe", "config", "cmd/penstock/demo", "cmd/penstock/listen", "cmd/penstock/stats", "cmd/penstock/telemetry", "proxy/write/file"},

@@ -25,6 +25,8 @@ type Route struct {
 	MergeSlashes bool `key:"merge_slashes"`
 	// RequireHTTPS says how the gateway treats plain HTTP requests.
 	RequireHTTPS RequireHTTPS `key:"require_https" enum:"off|redirect|reject"`
+	// Allow says from which IP addresses clients may use the route.
+	Allow Allow `key:"allow"`
 	// CacheControl are rules about the Cache-Control of responses. The first matching rule writes
 	// the field for clients and determines the TTL.
 	CacheControl []CacheControlRule `key:"cache_control"`

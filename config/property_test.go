@@ -256,6 +256,12 @@ func (u *Upstream) agree() {
 
 func (r *Route) agree(i int) {
 	r.Match.Path = fmt.Sprintf("/a/b/%d%s", i, r.Match.Path)
+	if len(r.Allow.DenyIPs) > 0 {
+		r.Allow.IPs = nil
+	}
+	if len(r.Allow.DenyFiles) > 0 {
+		r.Allow.Files = nil
+	}
 	if r.Rewrite.Path != "" {
 		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""
 	}

@@ -244,6 +244,8 @@ func readPrefix(n *node) (any, *problem) {
 	}
 	prefix, err := netip.ParsePrefix(n.text)
 	switch {
+	case strings.Contains(n.text, "%"):
+		return nil, problemf("%s has a zone, which is a name on one machine", n.quoted()).or("leave out %% and what follows it")
 	case err != nil:
 		return nil, problemf("%s is not a network", n.quoted()).or("such as 10.0.0.0/8 or ::1")
 	case prefix.Addr().Is4In6():

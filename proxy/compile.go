@@ -100,7 +100,7 @@ func compileRoute(cfg *config.Config, r *config.Route, next *generation, s *Snap
 		pages: pages, rules: res.Rules, resource: res, keyed: keyFollowsFromURL(r, res),
 	}
 	rt.KeyQuery = rt.keyQuery
-	stages, err := compileStages(cfg, r, rt, s)
+	stages, err := compileStages(cfg, r, rt, next, s)
 	if err != nil {
 		return nil, err
 	}

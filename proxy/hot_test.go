@@ -53,6 +53,12 @@ func (t *tally) Hit(*observe.Hit)                     { t.hits++ }
 // wiredGateway is a gateway in front of an origin that answers with size bytes of text, and what its connections are wrapped by.
 func wiredGateway(t testing.TB, size int, sink observe.Sink) (*proxy.Gateway, *wire.Server) {
 	t.Helper()
+	return wiredGatewayWith(t, size, sink, "")
+}
+
+// wiredGatewayWith is wiredGateway with further keys of the route for all paths.
+func wiredGatewayWith(t testing.TB, size int, sink observe.Sink, keys string) (*proxy.Gateway, *wire.Server) {
+	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Cache-Control", "public, max-age=3600")
@@ -63,7 +69,7 @@ func wiredGateway(t testing.TB, size int, sink observe.Sink) (*proxy.Gateway, *w
 	t.Cleanup(origin.Close)
 	cfg, err := config.Parse("t.yaml", []byte("version: 1\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\nroutes:\n"+
 		"  - {name: text, match: {path: \"/text/*\"}, upstream: o, cache: {enabled: true}, compress: {encodings: [gzip], min_size: 100}}\n"+
-		"  - {name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}}\n"), nil, nil)
+		"  - {name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}"+keys+"}\n"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,34 +140,49 @@ func requestText(path string, fields []string) string {
 func TestHitsOfConnectionsAllocateNothing(t *testing.T) {
 	for _, c := range hitCases {
 		t.Run(c.name, func(t *testing.T) {
-			var told tally
-			g, server := wiredGateway(t, c.size, &told)
-			warm(t, g, c.path, c.fields...)
-			client := &repeater{request: requestText(c.path, c.fields)}
-			conn, buf := server.Wrap(client, client).Plain(), make([]byte, 4096)
-			talk := func() {
-				client.left = 100
-				if n, err := conn.Read(buf); err != io.EOF {
-					t.Fatalf("net/http was given %q, %v", buf[:n], err)
-				}
-			}
-			for range 12 {
-				talk() // the first thousand of a route are looked at closely
-			}
-			// AllocsPerRun also counts what the gateway's background work allocates meanwhile. A hit that
-			// allocates does so in each round.
-			least := math.Inf(1)
-			for range 5 {
-				told.hits = 0
-				least = min(least, testing.AllocsPerRun(20, talk))
-				if told.hits != 21*100 {
-					t.Errorf("%d hits were told", told.hits)
-				}
-			}
-			if least >= 1 && !underRace {
-				t.Errorf("100 hits allocate %v times", least)
-			}
+			hitsAllocateNothing(t, c.size, c.path, c.fields, "")
 		})
+	}
+}
+
+// TestHitsThatStagesCheckAllocateNothing: stages that are asked about each hit allocate nothing.
+func TestHitsThatStagesCheckAllocateNothing(t *testing.T) {
+	for _, keys := range []string{
+		", allow: {ips: [192.0.2.0/24, \"2001:db8::/32\"], deny_ips: [192.0.2.128/25, 10.0.0.0/8]}",
+	} {
+		t.Run(keys, func(t *testing.T) { hitsAllocateNothing(t, 1<<10, "/a?n=1", nil, keys) })
+	}
+}
+
+// hitsAllocateNothing asks for hits of a gateway whose route has the keys.
+func hitsAllocateNothing(t *testing.T, size int, path string, fields []string, keys string) {
+	t.Helper()
+	var told tally
+	g, server := wiredGatewayWith(t, size, &told, keys)
+	warm(t, g, path, fields...)
+	client := &repeater{request: requestText(path, fields)}
+	conn, buf := server.Wrap(client, client).Plain(), make([]byte, 4096)
+	talk := func() {
+		client.left = 100
+		if n, err := conn.Read(buf); err != io.EOF {
+			t.Fatalf("net/http was given %q, %v", buf[:n], err)
+		}
+	}
+	for range 12 {
+		talk() // the first thousand of a route are looked at closely
+	}
+	// AllocsPerRun also counts what the gateway's background work allocates meanwhile. A hit that
+	// allocates does so in each round.
+	least := math.Inf(1)
+	for range 5 {
+		told.hits = 0
+		least = min(least, testing.AllocsPerRun(20, talk))
+		if told.hits != 21*100 {
+			t.Errorf("%d hits were told", told.hits)
+		}
+	}
+	if least >= 1 && !underRace {
+		t.Errorf("100 hits allocate %v times", least)
 	}
 }
 

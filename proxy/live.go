@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/edge/addresses"
 	"github.com/penstock/penstock/proxy/fleet"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/upstream"
@@ -27,7 +28,8 @@ type live struct {
 	size     config.MemoryStore
 	cache    *cache.Cache
 	prefetch *prefetcher
-	pools    map[string]*pool // replaced under poolsMu, by commit alone
+	lists    *addresses.Watcher // of the files of addresses that routes name
+	pools    map[string]*pool   // replaced under poolsMu, by commit alone
 	// poolsMu lets other goroutines read pools while the gateway runs.
 	poolsMu sync.Mutex
 	random  func() float64
@@ -83,7 +85,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	}
 	member.Connect(&made)
 	return &live{
-		fleet: member, size: cfg.Cache.Memory, cache: cache.New(made), prefetch: newPrefetcher(o.Now), pools: make(map[string]*pool),
+		fleet: member, size: cfg.Cache.Memory, cache: cache.New(made), prefetch: newPrefetcher(o.Now), lists: addresses.NewWatcher(o.Log), pools: make(map[string]*pool),
 		random: random, now: o.Now, log: o.Log,
 	}, nil
 }
@@ -101,8 +103,9 @@ func fillTold(sink observe.Sink) func(*observe.Event) {
 type generation struct {
 	live  *live
 	pools map[string]*pool
-	fresh []*pool      // pools that the running configuration does not have
-	queue *write.Queue // set if this configuration is the first that needs a queue
+	fresh []*pool                    // pools that the running configuration does not have
+	queue *write.Queue               // set if this configuration is the first that needs a queue
+	lists map[string]*addresses.List // by path
 	// batches has the routes with a batch that are compiled so far.
 	batches map[string]*batchRoute
 }
@@ -112,7 +115,7 @@ func (l *live) prepare(cfg *config.Config) (*generation, error) {
 	if err := l.fleet.Keeps(cfg.Cache); err != nil {
 		return nil, err
 	}
-	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams)), batches: make(map[string]*batchRoute)}
+	next := &generation{live: l, pools: make(map[string]*pool, len(cfg.Upstreams)), lists: make(map[string]*addresses.List), batches: make(map[string]*batchRoute)}
 	for name, u := range cfg.Upstreams {
 		p, err := l.pool(name, u, next)
 		if err != nil {
@@ -184,6 +187,9 @@ func (n *generation) commit() {
 		n.live.queue = n.queue
 		n.queue.Start()
 	}
+	if !n.live.dry {
+		n.live.lists.Watch(n.lists)
+	}
 	old := n.live.pools
 	n.live.poolsMu.Lock()
 	n.live.pools = n.pools
@@ -219,6 +225,7 @@ func (l *live) close(ctx context.Context) error {
 		p.Close()
 	}
 	l.fleet.Close()
+	l.lists.Close()
 	return err
 }
 

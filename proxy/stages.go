@@ -39,7 +39,14 @@ func (rt *compiledRoute) keyQuery(raw string) string {
 // compileStages returns the stages that a request to the route passes before the cache, in order. A
 // new stage is added here. The stage itself says how it treats hits, and what `penstock explain`
 // tells about it.
-func compileStages(cfg *config.Config, r *config.Route, rt *compiledRoute, s *Snapshot) (stages []edge.Stage, err error) {
+func compileStages(cfg *config.Config, r *config.Route, rt *compiledRoute, next *generation, s *Snapshot) (stages []edge.Stage, err error) {
+	allow, err := compileAllow(r, next)
+	if err != nil {
+		return nil, err
+	}
+	if allow != nil {
+		stages = append(stages, edge.AllowStage(allow))
+	}
 	if r.RequireHTTPS != config.RequireHTTPSOff {
 		https, err := edge.HTTPSStage(edge.HTTPSMode(r.RequireHTTPS))
 		if err != nil {

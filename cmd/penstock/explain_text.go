@@ -84,7 +84,7 @@ func (p *page) routes(e *explain.Explanation) {
 
 func (p *page) refused(no *explain.Refusal) {
 	p.line("answer", "%d %s, by %s", no.Status, http.StatusText(no.Status), no.By)
-	for _, more := range []struct{ name, text string }{{"", no.Detail}, {"Location: ", no.Location}, {"Allow: ", no.Allow}} {
+	for _, more := range []struct{ name, text string }{{"", no.Detail}, {"Location: ", no.Location}, {"Allow: ", no.Allow}, {"Stage: ", no.Stage}, {"Why: ", no.Why}} {
 		if more.text != "" {
 			p.line("answer", "%s%s", more.name, more.text)
 		}

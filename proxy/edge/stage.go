@@ -105,6 +105,8 @@ type Refusal struct {
 	Status   int
 	Detail   string // its content
 	Location string
+	Stage    string // the name of the stage that refuses the request
+	Why      string // what operators should know beyond Detail; "" if Detail says all
 }
 
 // Refuse notes that the stage would answer with an error, as WriteError writes it to a client that
@@ -134,6 +136,7 @@ func Explain(stages []Stage, at *Located) *Explanation {
 			s.Explain(at, e)
 		}
 		if e.Refused != nil {
+			e.Refused.Stage = stages[i].Name
 			break
 		}
 	}

@@ -259,7 +259,7 @@ func (s *Subject) explainRoute(e *Explanation, rt *route.Route, w http.ResponseW
 	said := edge.Explain(stages, at)
 	e.Unexplained = said.Unexplained
 	if no := said.Refused; no != nil {
-		e.Refused = &Refusal{By: beforeCache, Status: no.Status, Detail: no.Detail, Location: no.Location}
+		e.Refused = &Refusal{By: beforeCache, Status: no.Status, Detail: no.Detail, Location: no.Location, Stage: no.Stage, Why: no.Why}
 		return
 	}
 	if at.Query != r.URL.RawQuery {

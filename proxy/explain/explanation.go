@@ -53,6 +53,10 @@ type Refusal struct {
 	Detail   string `json:"detail,omitempty"`
 	Location string `json:"location,omitempty"`
 	Allow    string `json:"allow,omitempty"`
+	// Stage is the name of the route's stage that refuses the request, if one does, and Why tells
+	// its reason if the detail, which clients see, does not.
+	Stage string `json:"stage,omitempty"`
+	Why   string `json:"why,omitempty"`
 }
 
 // Route is a route and the reason why it was chosen or not.

@@ -50,8 +50,9 @@ var mayImport = map[string][]string{
 	"proxy/wire":     {"proxy/observe", "proxy/stall"},
 	"proxy/cache":    {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge"},
 
-	"proxy/fleet":         {"cachepolicy", "config", "proxy/cache", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
+	"proxy/fleet":         {"cachepolicy", "config", "proxy/cache", "proxy/cache/tiers", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
 	"proxy/cache/entry":   {"cachepolicy", "compress", "proxy/store"},
+	"proxy/cache/tiers":   {"cachepolicy", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 	"proxy/cache/deliver": {"cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 
 	"proxy/edge/addresses": {},
@@ -226,7 +227,7 @@ func TestLibrariesStayInTheirPackage(t *testing.T) {
 // TestOnlyTheCacheAsks keeps decisions in one place: Decide and Settle are the cache's two questions.
 func TestOnlyTheCacheAsks(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.pkg == "proxy/cache" || f.pkg == "cachepolicy" {
+		if f.pkg == "proxy/cache" || f.pkg == "proxy/cache/tiers" || f.pkg == "proxy/cache/fill" || f.pkg == "cachepolicy" {
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {

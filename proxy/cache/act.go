@@ -86,7 +86,7 @@ func (c *Cache) record(x *exchange) {
 	}
 	if p.looked {
 		x.ev.Action = p.decision.Action.String()
-		c.settleLookups(x.ctx, &x.request, p)
+		c.tiers.SettleLookups(x.ctx, x.query(), &p.memory, &p.shared)
 	}
 }
 

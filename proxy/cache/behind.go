@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
@@ -31,7 +32,7 @@ func (x *request) fromQueue() (reply *Reply, pending bool) {
 	case w.Method == http.MethodDelete:
 		return &Reply{failure: &deliver.Failure{Status: http.StatusNotFound, Detail: "it is being deleted"}, outcome: out}, true
 	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.CanDecode(&x.q, http.StatusOK, w.Header):
-		return &Reply{Entry: w.Entry(), tier: tierQueue, outcome: out}, true
+		return &Reply{Entry: w.Entry(), tier: tiers.Queue, outcome: out}, true
 	}
 	return nil, true
 }
@@ -48,7 +49,7 @@ func (c *Cache) Apply(res *Resource, r *http.Request) (status int, header http.H
 	if err != nil {
 		return 0, nil, err
 	}
-	to := c.place(&x.request)
+	to := c.tiers.Destination(&x.res.Policy, x.key)
 	a := &x.answer
 	c.call(a, &x.request, x.outgoingBody(x.ctx, x.passHeader()), nil)
 	v := res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), 0)

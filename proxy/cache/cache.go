@@ -12,7 +12,7 @@
 // readers.
 //
 // There are two tiers: the memory of the process and, if the operator configures it, a tier that
-// all instances share ([Shared]). The shared tier is asked if the memory has no answer, and a
+// all instances share ([tiers.Shared]). The shared tier is asked if the memory has no answer, and a
 // response found there is copied into the memory. The instance that holds a lease fills for all
 // instances, and the others take the response that it has shared. Without a lease or without the
 // tier each instance goes to the origin by itself. A request spends no more time on the shared tier
@@ -34,6 +34,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -41,8 +42,8 @@ import (
 
 // Config holds the parts of a Cache.
 type Config struct {
-	Store  store.Store // the tier within the process
-	Shared Shared      // the tier of all instances; nil: no such tier
+	Store  store.Store  // the tier within the process
+	Shared tiers.Shared // the tier of all instances; nil: no such tier
 	// SharedBudget bounds the time that one request may spend on Shared in all.
 	SharedBudget time.Duration
 	Epochs       *store.Epochs // the history of purges; nil: there are no purges
@@ -73,17 +74,15 @@ type Config struct {
 // concurrently, with any number of Resources.
 type Cache struct {
 	Config
+	tiers       *tiers.Tiers
 	flights     flight.Group[flightKey, *landing]
 	coded       flight.Group[uint64, struct{}] // coded bodies of running fills
 	unshareable *unshareable
-	doomed      *doomed
 	setbacks    *setbacks
-	revisions   revisions
 	pending     *pending
 	deriving    sync.Map       // derivation → struct{}: codings in progress
 	coders      chan struct{}  // holds one element for each coding in the background
 	server      deliver.Server // writes the responses
-	serial      atomic.Uint64
 	waiting     atomic.Int64
 
 	base    context.Context // the parent of the contexts of fills and refreshes, which belong to no client
@@ -106,7 +105,10 @@ func New(cfg Config) *Cache {
 	}
 	return &Cache{
 		Config: cfg, base: base, stop: stop,
-		unshareable: newUnshareable(cfg.Now), doomed: newDoomed(), setbacks: new(setbacks), pending: new(pending),
+		tiers: &tiers.Tiers{
+			Store: cfg.Store, Shared: cfg.Shared, SharedBudget: cfg.SharedBudget, Epochs: cfg.Epochs, Now: cfg.Now, Random: cfg.Random, Log: cfg.Log,
+		},
+		unshareable: newUnshareable(cfg.Now), setbacks: new(setbacks), pending: new(pending),
 		server: deliver.Server{Name: cfg.Name, Now: cfg.Now, Log: cfg.Log, WriteError: cfg.WriteError},
 		coders: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
@@ -168,3 +170,6 @@ func (c *Cache) LeaveTunnels() { c.server.Tunnels.Leave() }
 
 // CloseTunnels ends all upgraded connections. New ones are refused afterwards.
 func (c *Cache) CloseTunnels() { c.server.Tunnels.Close() }
+
+// Drop removes all responses stored under k, and keeps pending fills from storing theirs there.
+func (c *Cache) Drop(ctx context.Context, k cachepolicy.Key) { c.tiers.Drop(ctx, k) }

@@ -48,7 +48,7 @@ func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
 	if !ok || coding == compress.Identity {
 		return nil
 	}
-	spool, _, err := c.coded.Join(c.serial.Add(1), 0)
+	spool, _, err := c.coded.Join(c.tiers.NextSeq(), 0)
 	if err != nil {
 		return nil
 	}

@@ -37,9 +37,9 @@ func (c *Cache) combine(ctx context.Context, j *job, resp *http.Response, v *cac
 		})
 		return false
 	}
-	e := j.x.res.Combined(j.stored, body, part, v, j.to.tagsAfter(j.stored))
+	e := j.x.res.Combined(j.stored, body, part, v, j.to.TagsAfter(j.stored))
 	if e.Representations[0].Body.Size <= j.x.res.MaxObject {
-		j.kept, out.Stored = e, c.keep(ctx, j.to, e) || c.shares(j.x.res)
+		j.kept, out.Stored = e, c.tiers.Keep(ctx, j.to, e) || c.tiers.Shares(&j.x.res.Policy)
 	}
 	c.landEntry(j, e, nil, out)
 	return false

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -48,7 +49,7 @@ func (g *explaining) explain() {
 	x, e, p := g.x, g.e, &g.x.plan
 	e.Params = x.res.Rules.Params(x.q.RawQuery)
 	e.Asks = x.res.Rules.ExplainRequest(&x.q)
-	g.c.plan(p, &x.request, &x.budget, moment{now: e.Now})
+	g.c.plan(p, &x.request, &x.budget, tiers.Moment{Now: e.Now})
 	if p.keyed {
 		e.Key = x.key
 	}
@@ -62,23 +63,23 @@ func (g *explaining) explain() {
 // lookedUp records the stored response that the plan uses, and the other variants under the key.
 func (g *explaining) lookedUp(p *Plan) {
 	f := &p.memory
-	if p.tier == tierShared {
+	if p.tier == tiers.Redis {
 		f = &p.shared
 	}
-	if f.object == nil {
+	if f.Object == nil {
 		return
 	}
-	alive := g.c.alive(g.x.key, f.ruled, g.c.Now())
-	for _, v := range f.object.Variants {
+	alive := g.c.tiers.Alive(g.x.key, f.Ruled, g.c.Now())
+	for _, v := range f.Object.Variants {
 		vary := v.Vary.Describe(&g.x.q)
 		switch {
-		case v != f.stored || alive == nil:
-			g.e.Other = append(g.e.Other, Variant{Vary: vary, Purged: g.c.alive(g.x.key, v, g.c.Now()) == nil})
-		case f.entry == nil:
+		case v != f.Stored || alive == nil:
+			g.e.Other = append(g.e.Other, Variant{Vary: vary, Purged: g.c.tiers.Alive(g.x.key, v, g.c.Now()) == nil})
+		case f.Entry == nil:
 			g.e.Other = append(g.e.Other, Variant{Vary: vary, Cookie: true})
 		default:
-			doubted := g.c.Epochs != nil && g.c.Epochs.Doubts()
-			g.e.Stored = &Stored{Tier: p.tier, Entry: f.entry, Soft: f.entry != f.ruled && !doubted, Doubted: doubted, Vary: vary}
+			doubted := g.c.tiers.Epochs != nil && g.c.tiers.Epochs.Doubts()
+			g.e.Stored = &Stored{Tier: p.tier, Entry: f.Entry, Soft: f.Entry != f.Ruled && !doubted, Doubted: doubted, Vary: vary}
 		}
 	}
 }

@@ -24,8 +24,8 @@ func (c *Cache) fill(base context.Context, j *job) {
 	defer c.rescue(j)
 	j.attend(func() { cancel(errDeserted) })
 	defer j.attended.close()
-	j.to = c.place(j.x)
-	j.to.tags, j.to.fence = j.tags, j.fence
+	j.to = c.tiers.Destination(&j.x.res.Policy, j.x.key)
+	j.to.RequestTags, j.to.Fence = j.tags, j.fence
 	lease, landed := c.holdLease(ctx, j)
 	if landed {
 		return
@@ -34,7 +34,7 @@ func (c *Cache) fill(base context.Context, j *job) {
 	defer context.AfterFunc(ctx, func() { j.flight.End(flight.Retry, context.Cause(ctx)) })()
 	if j.lease = lease; lease != nil {
 		j.ev.Lease = observe.LeaseHeld
-		j.to.fence = lease.Token()
+		j.to.Fence = lease.Token()
 	}
 	j.result = store.Failed
 	defer func() {
@@ -105,7 +105,7 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		j.leader.give(&Reply{failure: &deliver.Failure{Gone: true, Err: errDeserted}})
 		return false
 	}
-	j.to.lifted = a.tags
+	j.to.NamedTags = a.tags
 	c.setbacks.note(x.key.Hash, &a.facts)
 	v := x.res.Rules.Settle(&x.q, entry.MetaOf(j.stored), &a.facts, c.Now(), c.Random())
 	if delivers(v.Effect) && j.narrow(a) {
@@ -117,7 +117,7 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 		c.supersede(ctx, j, a, v.Reason)
 	}
 	if v.Effect == cachepolicy.Drop {
-		c.Drop(ctx, x.key)
+		c.tiers.Drop(ctx, x.key)
 	}
 	came := a // before a page replaces it
 	if page := x.res.page(a, v.Effect); page != nil {
@@ -126,11 +126,11 @@ func (c *Cache) settle(ctx context.Context, j *job, held *holder) (again bool) {
 			a = instead
 		}
 		v = x.res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), c.Random())
-		if j.to.lifted = a.tags; instead != nil {
+		if j.to.NamedTags = a.tags; instead != nil {
 			v.Meta.Flags |= cachepolicy.FlagSubstitute
 		}
 	}
-	v.Meta.Seq = c.serial.Add(1)
+	v.Meta.Seq = c.tiers.NextSeq()
 	return c.carryOut(ctx, j, held, &taken{came: came, a: a, v: &v})
 }
 
@@ -149,7 +149,7 @@ func (c *Cache) carryOut(ctx context.Context, j *job, held *holder, t *taken) (a
 			j.ev.Cache = observe.CacheRevalidated
 		}
 		j.personal = j.x.res.Rules.Personal(a.facts.Header)
-		j.kept = c.freshen(ctx, j.to, j.stored, t.v)
+		j.kept = c.tiers.Freshen(ctx, j.to, j.stored, t.v)
 		c.landEntry(j, j.kept, nil, out)
 	case useCombine:
 		again = c.combine(ctx, j, a.resp, t.v, out)
@@ -189,7 +189,7 @@ func delivers(effect cachepolicy.Effect) bool {
 func (c *Cache) supersede(ctx context.Context, j *job, a *answer, why cachepolicy.Reason) {
 	x, old := j.x, j.replaces
 	if a.err == nil && old != nil && x.res.Rules.Supersedes(&x.q, &old.Meta, a.facts.Status, why, c.Now()) {
-		c.Drop(ctx, x.key)
+		c.tiers.Drop(ctx, x.key)
 	}
 }
 
@@ -258,5 +258,5 @@ func (c *Cache) refused(j *job, came, a *answer, held *holder, out cachepolicy.C
 // failed shares the failure with all waiting requests.
 func (c *Cache) failed(j *job, f *deliver.Failure) {
 	j.flight.End(flight.Failed, f)
-	j.leader.give(&Reply{failure: f, outcome: cachepolicy.CacheStatus{Forward: j.forwardOf(j.d)}, call: callOf(j.ev)})
+	j.leader.give(&Reply{failure: f, outcome: cachepolicy.CacheStatus{Forward: j.ForwardOf(j.d)}, call: callOf(j.ev)})
 }

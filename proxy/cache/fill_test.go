@@ -244,7 +244,7 @@ func TestWhoHasAllFindsItStored(t *testing.T) {
 				resp.StatusCode, resp.ContentLength = test.status, test.size
 				return resp, nil
 			})
-			b.Store = slowStore{b.Store}
+			b.tiers.Store = slowStore{b.tiers.Store}
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				b.Handler(b.res).ServeHTTP(w, r.WithContext(observe.NewContext(r.Context(), &observe.Event{Scheme: "http"})))
 			}))
@@ -327,19 +327,3 @@ type closing struct{ n *int }
 
 func (c *closing) Read([]byte) (int, error) { return 0, io.EOF }
 func (c *closing) Close() error             { *c.n++; return nil }
-
-func TestDoomed(t *testing.T) {
-	d := newDoomed()
-	a, b := [16]byte{1}, [16]byte{2}
-	begun := d.now()
-	d.add(a)
-	if !d.since(a, begun) || d.since(b, begun) || d.since(a, d.now()) || d.of(a) == 0 || d.of(b) != 0 {
-		t.Error("one object's invalidation is another's, or lost")
-	}
-	for i := range doomedMost {
-		d.add([16]byte{3, byte(i), byte(i >> 8), byte(i >> 16)})
-	}
-	if !d.since(a, begun) || len(d.at) > doomedMost {
-		t.Error("an invalidation was forgotten")
-	}
-}

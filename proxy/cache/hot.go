@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -88,7 +89,7 @@ func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer)
 	if place.Resource.OnHold(place.Key) {
 		return false
 	}
-	object, err := m.cache.Store.Peek(context.Background(), place.Key)
+	object, err := m.cache.tiers.Store.Peek(context.Background(), place.Key)
 	if err != nil {
 		return false
 	}
@@ -98,15 +99,15 @@ func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer)
 	if !ask.learn(m.cache, place.Resource.Rules, object.Variants, q) {
 		return false
 	}
-	at := moment{now: q.Now, chance: m.cache.Random()}
-	f := m.cache.examine(place.Resource, place.Key, &ask.request, object, at)
-	e, d := f.entry, f.decision
-	if e == nil || !e.Complete() || !f.current {
+	at := tiers.Moment{Now: q.Now, Chance: m.cache.Random()}
+	f := m.cache.tiers.Examine(tiers.Query{Policy: &place.Resource.Policy, Key: place.Key, Request: &ask.request}, object, at)
+	e, d := f.Entry, f.Decision
+	if e == nil || !e.Complete() || !f.Current {
 		return false
 	}
 	if d.Action != cachepolicy.Serve {
 		if d.Reason == cachepolicy.ReasonEarlyRefresh {
-			a.Chance = at.chance
+			a.Chance = at.Chance
 		}
 		return false
 	}
@@ -123,8 +124,8 @@ func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer)
 			return false
 		}
 	}
-	if f.stored.Vary != "" {
-		f.stored.Pick(q.Now)
+	if f.Stored.Vary != "" {
+		f.Stored.Pick(q.Now)
 	}
 	m.write(place, e, rep, s, d, q, ask, a)
 	return true
@@ -157,7 +158,7 @@ func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Repr
 
 // write completes a with a representation of e. s is the shape of that representation.
 func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
-	m.cache.Store.CountHit(at.Key)
+	m.cache.tiers.Store.CountHit(at.Key)
 	m.cache.used(at.Key)
 	m.cache.warm(at.Resource, at.Key, e, rep)
 	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL

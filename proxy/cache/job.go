@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -15,11 +16,11 @@ import (
 // immutable.
 type job struct {
 	x *request // the leader's request
-	variation
+	tiers.Variation
 	// alone is true if recent responses under the key were for one client alone.
 	alone  bool
-	fence  uint64 // the token under which the fill stores without a lease; 0: no token
-	budget budget // for the shared tier
+	fence  uint64       // the token under which the fill stores without a lease; 0: no token
+	budget tiers.Budget // for the shared tier
 	flight *fillFlight
 	key    flightKey    // of the flight, under which other requests wait for it
 	stored *store.Entry // the response that is validated, completed or replaced; may be nil
@@ -31,11 +32,11 @@ type job struct {
 	own      bool        // true if header has the client's own Accept-Encoding
 	// conditional is true if header has the client's own conditions.
 	conditional bool
-	tags        []string     // that follow from the request
-	to          place        // for the response; set when the fill begins
-	kept        *store.Entry // the stored response, for the other instances
+	tags        []string          // that follow from the request
+	to          tiers.Destination // for the response; set when the fill begins
+	kept        *store.Entry      // the stored response, for the other instances
 	result      store.LeaseResult
-	lease       Lease          // for all instances; nil: not taken, or given back
+	lease       tiers.Lease    // for all instances; nil: not taken, or given back
 	personal    http.Header    // of a 304: the fields for the leader's client alone
 	leader      *handover      // nil: no client waits for the reply (a background refresh)
 	ev          *observe.Event // of the call
@@ -49,7 +50,7 @@ type job struct {
 func (x *exchange) job(f *fillFlight, k flightKey) *job {
 	p := &x.plan
 	j := &job{
-		x: &x.request, variation: p.variation, alone: p.alone, budget: x.budget, flight: f, key: k, stored: p.entry, replaces: p.entry, d: p.decision,
+		x: &x.request, Variation: p.Variation, alone: p.alone, budget: x.budget, flight: f, key: k, stored: p.entry, replaces: p.entry, d: p.decision,
 		header: maps.Clone(x.r.Header), tags: x.res.Tags.OfRequest(x.r), ev: x.fillEvent(),
 	}
 	j.ev.FillFor(x.ev)

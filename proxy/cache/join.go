@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -40,7 +41,7 @@ type flightKey struct {
 func (c *Cache) flightKey(x *request, known cachepolicy.Vary) flightKey {
 	return flightKey{
 		object: x.key.Hash, vary: known.For(&x.q), span: x.span(),
-		private: len(x.r.Header["Authorization"]) > 0, cookies: !x.res.Rules.Shares(&x.q, &cachepolicy.Meta{}), epoch: c.doomed.of(x.key.Hash),
+		private: len(x.r.Header["Authorization"]) > 0, cookies: !x.res.Rules.Shares(&x.q, &cachepolicy.Meta{}), epoch: c.tiers.Invalidations.Last(x.key.Hash),
 	}
 }
 
@@ -73,7 +74,7 @@ func (c *Cache) join(x *exchange) *Reply {
 
 // solo starts a flight for k that no other request joins.
 func (c *Cache) solo(k flightKey) *fillFlight {
-	k.serial = c.serial.Add(1)
+	k.serial = c.tiers.NextSeq()
 	f, _, _ := c.flights.Join(k, 1) // a new serial always leads
 	return f
 }
@@ -115,19 +116,19 @@ func (c *Cache) lead(x *exchange, f *fillFlight, k flightKey) *Reply {
 // nothing new.
 func (c *Cache) lookAgain(x *exchange) *Reply {
 	p := &x.plan
-	if c.revisions.of(x.key.Hash) == p.revision {
+	if c.tiers.Revisions.Of(x.key.Hash) == p.revision {
 		return nil
 	}
-	now := c.consultMemory(&x.request, c.moment(x))
-	if now.entry == nil {
+	now := c.tiers.ConsultMemory(x.ctx, x.query(), c.moment(x))
+	if now.Entry == nil {
 		return nil
 	}
-	switch now.decision.Action {
+	switch now.Decision.Action {
 	case cachepolicy.Serve, cachepolicy.ServeAndRefresh:
-		p.take(&now, tierMemory)
-		return x.hit(now.entry, now.decision)
+		p.take(&now, tiers.Memory)
+		return x.hit(now.Entry, now.Decision)
 	case cachepolicy.Fetch, cachepolicy.Revalidate:
-		p.take(&now, tierMemory)
+		p.take(&now, tiers.Memory)
 	}
 	return nil
 }
@@ -164,7 +165,7 @@ func (c *Cache) unawaited(x *exchange, why cachepolicy.Reason) *Reply {
 	stale := x.res.StaleDecision(e, c.Now(), why)
 	x.ev.Action = stale.Action.String()
 	return &Reply{Entry: e, decision: stale, outcome: cachepolicy.CacheStatus{
-		Forward: x.plan.forwardOf(x.plan.decision), TTL: stale.TTL, HasTTL: true, Reason: why,
+		Forward: x.plan.ForwardOf(x.plan.decision), TTL: stale.TTL, HasTTL: true, Reason: why,
 	}}
 }
 
@@ -254,7 +255,7 @@ func (c *Cache) outwait(x *exchange, f *fillFlight, k flightKey) *Reply {
 
 // fate returns the reply to a request that shares the failure of the call that it has waited for.
 func (c *Cache) fate(x *exchange, f *deliver.Failure) *Reply {
-	outcome := cachepolicy.CacheStatus{Forward: x.plan.forwardOf(x.plan.decision), Collapsed: true}
+	outcome := cachepolicy.CacheStatus{Forward: x.plan.ForwardOf(x.plan.decision), Collapsed: true}
 	if f.Page != nil {
 		return &Reply{response: f.Page.Response(), outcome: outcome}
 	}
@@ -285,7 +286,7 @@ func (c *Cache) restart(x *exchange, k flightKey, outcome flight.Outcome, err er
 // for the same variant find each other. If the origin varies on other fields with each response, x
 // goes on alone.
 func (c *Cache) regroup(x *exchange, from flightKey, l *landing) *Reply {
-	x.plan.vary, x.plan.varyMiss = l.meta().Vary, true
+	x.plan.Vary, x.plan.VaryMiss = l.meta().Vary, true
 	if k := c.flightKey(&x.request, x.plan.known()); x.regrouped || k == from {
 		return c.lead(x, c.solo(k), k)
 	}
@@ -345,12 +346,12 @@ func (c *Cache) outlived(x *exchange, l *landing) bool {
 
 // purged reports whether l is older than a purge that applies to it.
 func (c *Cache) purged(key cachepolicy.Key, l *landing) bool {
-	if c.Epochs == nil {
+	if c.tiers.Epochs == nil {
 		return false
 	}
 	if l.entry != nil { // the flight's leader judged it at its lookup, which may be long ago
-		return c.alive(key, l.entry, c.Now()) == nil
+		return c.tiers.Alive(key, l.entry, c.Now()) == nil
 	}
-	fate, _ := c.Epochs.SubjectFate(l.epoch, store.SubjectOf(key, l.draft.Tags))
+	fate, _ := c.tiers.Epochs.SubjectFate(l.epoch, store.SubjectOf(key, l.draft.Tags))
 	return fate != store.Alive
 }

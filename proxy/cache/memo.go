@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/edge"
 )
 
@@ -197,7 +198,7 @@ func (x *exchange) remember(reply *Reply) {
 	if len(x.r.Header["Range"]) > 0 || !reply.Entry.Complete() {
 		return
 	}
-	if m == nil || reply.decision.Action != cachepolicy.Serve || reply.tier != "" || x.plan.tier != tierMemory || !plainRequest(x) {
+	if m == nil || reply.decision.Action != cachepolicy.Serve || reply.tier != "" || x.plan.tier != tiers.Memory || !plainRequest(x) {
 		return
 	}
 	if !x.res.Rules.KeyedByURL() {

@@ -42,7 +42,7 @@ func (j *job) asksOwn() bool {
 	if j.stored != nil {
 		return j.stored.Vary.Holds("Accept-Encoding")
 	}
-	return j.alone || j.vary.Holds("Accept-Encoding")
+	return j.alone || j.Vary.Holds("Accept-Encoding")
 }
 
 // negotiate sets the Accept-Encoding of the call.

@@ -33,11 +33,11 @@ func (x *request) upgradeHeader(protocol string) http.Header {
 // forward makes x's own call to the origin. stored is the response that the answer may freshen. It
 // may be nil.
 func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, out cachepolicy.CacheStatus) *Reply {
-	to := c.place(&x.request)
-	to.tags = x.res.Tags.OfRequest(x.r)
+	to := c.tiers.Destination(&x.res.Policy, x.key)
+	to.RequestTags = x.res.Tags.OfRequest(x.r)
 	a := &x.answer
 	c.call(a, &x.request, x.outgoingBody(c.WithInterim(x.ctx, x.interim), header), stored)
-	to.lifted = a.tags
+	to.NamedTags = a.tags
 	if a.err != nil && x.body.TooLate(x.ctx) {
 		return late(a.err)
 	}
@@ -49,7 +49,7 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 	}
 	v := x.res.Rules.Settle(&x.q, entry.MetaOf(stored), &a.facts, c.Now(), c.Random())
 	c.wonder(x, a)
-	v.Meta.Seq = c.serial.Add(1)
+	v.Meta.Seq = c.tiers.NextSeq()
 	out.ForwardStatus = a.facts.Status
 	out.Stored = c.written(x, to, a, &v)
 	switch v.Effect {
@@ -59,9 +59,9 @@ func (c *Cache) forward(x *exchange, header http.Header, stored *store.Entry, ou
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		return &Reply{Entry: stored, decision: d, outcome: out}
 	case cachepolicy.Freshen:
-		c.freshen(x.ctx, to, stored, &v)
+		c.tiers.Freshen(x.ctx, to, stored, &v)
 	case cachepolicy.Drop:
-		c.Drop(x.ctx, x.key)
+		c.tiers.Drop(x.ctx, x.key)
 	case cachepolicy.Store:
 		// With Through the response is already stored. A transient one is about to change.
 		if x.res.Through == nil && !x.plan.transient {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -45,39 +46,25 @@ type Plan struct {
 	alone bool
 	// revision is the key's revision before the lookup.
 	revision uint32
-	memory   sighting
-	shared   sighting
-	variation
-}
-
-// variation holds the known facts about the fields that the responses under a key vary on.
-type variation struct {
-	vary cachepolicy.Vary
-	// varyMiss is true if responses are stored under the key, but no variant for this request.
-	varyMiss bool
-}
-
-// moment is the time of a decision, with the random draws in [0,1) for it.
-type moment struct {
-	now    time.Time
-	chance float64 // for an early refresh
-	jitter float64 // for a lifetime that is counted anew
+	memory   tiers.Sighting
+	shared   tiers.Sighting
+	tiers.Variation
 }
 
 // moment returns the present moment. If the connection has made a draw for x, moment reuses it: a
 // second draw would make early refreshes too rare.
-func (c *Cache) moment(x *exchange) moment {
-	at := moment{now: c.Now(), chance: x.ev.Chance, jitter: c.Random()}
-	if at.chance == 0 {
-		at.chance = c.Random()
+func (c *Cache) moment(x *exchange) tiers.Moment {
+	at := tiers.Moment{Now: c.Now(), Chance: x.ev.Chance, Jitter: c.Random()}
+	if at.Chance == 0 {
+		at.Chance = c.Random()
 	}
 	return at
 }
 
 // plan decides how x is answered at a moment, and writes the decision to p. It keeps the variation
 // that p already knows. The shared tier is asked within b.
-func (c *Cache) plan(p *Plan, x *request, b *budget, at moment) {
-	*p = Plan{variation: p.variation}
+func (c *Cache) plan(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
+	*p = Plan{Variation: p.Variation}
 	if x.upgrade != "" {
 		p.protocol = x.upgrade
 		p.outcome = cachepolicy.CacheStatus{Forward: cachepolicy.ForwardBypass, Reason: cachepolicy.ReasonUpgrade}
@@ -100,7 +87,7 @@ func (c *Cache) plan(p *Plan, x *request, b *budget, at moment) {
 	if !held && forwards(p.decision) && p.asksQueue(x) {
 		return
 	}
-	c.choose(p, x, at.now)
+	c.choose(p, x, at.Now)
 }
 
 // asksQueue plans the answer that a queued write gives to x, and reports whether there is such a
@@ -127,43 +114,43 @@ func forwards(d cachepolicy.Decision) bool {
 }
 
 // consult looks x up. The shared tier is asked if memory does not have the answer.
-func (c *Cache) consult(p *Plan, x *request, b *budget, at moment) {
-	p.looked, p.revision = true, c.revisions.of(x.key.Hash)
-	found := c.consultMemory(x, at)
-	p.memory = found.sighting
-	p.take(&found, tierMemory)
-	if p.decision.Action != cachepolicy.Fetch && p.decision.Action != cachepolicy.Revalidate || !c.shares(x.res) {
+func (c *Cache) consult(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
+	p.looked, p.revision = true, c.tiers.Revisions.Of(x.key.Hash)
+	found := c.tiers.ConsultMemory(x.ctx, x.query(), at)
+	p.memory = found.Sighting
+	p.take(&found, tiers.Memory)
+	if p.decision.Action != cachepolicy.Fetch && p.decision.Action != cachepolicy.Revalidate || !c.tiers.Shares(&x.res.Policy) {
 		return
 	}
 	// If responses under this key are for one client alone, the shared tier has no copies of them.
 	if c.unshareable.has(c.flightKey(x, p.known())) {
 		return
 	}
-	found = c.consultShared(x.ctx, x, b, at)
-	p.shared = found.sighting
-	if s := found.entry; s != nil && (p.entry == nil || s.Received.After(p.entry.Received)) {
-		p.take(&found, tierShared)
+	found = c.tiers.ConsultShared(x.ctx, x.query(), b, at)
+	p.shared = found.Sighting
+	if s := found.Entry; s != nil && (p.entry == nil || s.Received.After(p.entry.Received)) {
+		p.take(&found, tiers.Redis)
 	}
 }
 
 // take sets p to a tier's finding.
-func (p *Plan) take(f *finding, tier string) {
-	p.entry, p.decision, p.tier = f.entry, f.decision, tier
-	if f.varyMiss {
-		p.varyMiss = true
+func (p *Plan) take(f *tiers.Finding, tier string) {
+	p.entry, p.decision, p.tier = f.Entry, f.Decision, tier
+	if f.VaryMiss {
+		p.VaryMiss = true
 	}
-	if f.vary != "" {
-		p.vary = f.vary
+	if f.Vary != "" {
+		p.Vary = f.Vary
 	}
 }
 
 // known returns the list of fields that responses under the key are known to vary on. If the
 // lookups found no newer list, it returns that of the stored response.
 func (p *Plan) known() cachepolicy.Vary {
-	if p.vary == "" && p.entry != nil {
+	if p.Vary == "" && p.entry != nil {
 		return p.entry.Vary
 	}
-	return p.vary
+	return p.Vary
 }
 
 // choose picks the step that follows from the decision.
@@ -185,18 +172,10 @@ func (c *Cache) choose(p *Plan, x *request, now time.Time) {
 		return
 	}
 	p.alone = x.res.Coalesce.Enabled && c.unshareable.has(c.flightKey(x, p.known()))
-	p.step, p.outcome = stepFill, cachepolicy.CacheStatus{Forward: p.forwardOf(d), Reason: d.Reason}
+	p.step, p.outcome = stepFill, cachepolicy.CacheStatus{Forward: p.ForwardOf(d), Reason: d.Reason}
 	if x.q.Method == http.MethodHead {
 		p.step = stepHead
 	}
-}
-
-// forwardOf returns the reason why a request goes to the origin, in the words of RFC 9211.
-func (v *variation) forwardOf(d cachepolicy.Decision) cachepolicy.Forward {
-	if v.varyMiss && d.Reason == cachepolicy.ReasonMiss {
-		return cachepolicy.ForwardVaryMiss
-	}
-	return d.Reason.Forward()
 }
 
 // hitOutcome returns the content of Cache-Status for a stored response.

@@ -41,8 +41,8 @@ func counted(t *testing.T) (*bench, *countingStore, *atomic.Int64) {
 	b := newBench(t, func(*http.Request) (*http.Response, error) {
 		return text(fmt.Sprint(calls.Add(1)), "Cache-Control", "max-age=60"), nil
 	})
-	s := &countingStore{Store: b.Store}
-	b.Store = s
+	s := &countingStore{Store: b.tiers.Store}
+	b.tiers.Store = s
 	return b, s, calls
 }
 

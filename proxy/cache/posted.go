@@ -11,20 +11,20 @@ import (
 
 // storePosted arranges that the response to a POST is stored as the response to a GET of the same
 // URL, after it has been relayed whole (RFC 9110 §9.3.3). It runs after the POST has invalidated
-// that URL, so that this invalidation does not doom the response.
+// that URL, so that this invalidation does not remove the response.
 func (c *Cache) storePosted(x *exchange, a *answer, v *cachepolicy.Verdict) {
 	resp := a.resp
 	key, ok := x.res.Rules.URLKey(&x.q, selfURL(&x.q))
 	if !ok || resp.ContentLength > x.res.MaxObject {
 		return
 	}
-	to := c.place(&x.request)
-	to.key = key
+	to := c.tiers.Destination(&x.res.Policy, x.key)
+	to.Key = key
 	d, _ := x.res.Draft(resp.StatusCode, resp.Header.Clone(), resp.ContentLength, &v.Meta, x.res.Tags.Joined(a.tags, x.res.Tags.OfRequest(x.r)))
 	meta := v.Meta
 	ctx := context.WithoutCancel(x.ctx)
 	resp.Body = &tee{ReadCloser: resp.Body, most: x.res.MaxObject, whole: func(body []byte) {
-		c.keep(ctx, to, d.Entry(&meta, store.NewBody(body)))
+		c.tiers.Keep(ctx, to, d.Entry(&meta, store.NewBody(body)))
 	}}
 }
 

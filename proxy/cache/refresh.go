@@ -45,9 +45,9 @@ func (c *Cache) refresh(x *exchange) {
 // overtaken reports whether another refresh has ended since x's lookup and replaced the response
 // that x found by a fresh one.
 func (c *Cache) overtaken(x *exchange) bool {
-	if c.revisions.of(x.key.Hash) == x.plan.revision {
+	if c.tiers.Revisions.Of(x.key.Hash) == x.plan.revision {
 		return false
 	}
-	now := c.consultMemory(&x.request, c.moment(x))
-	return now.entry != nil && now.entry.Seq != x.plan.entry.Seq && now.decision.Action == cachepolicy.Serve
+	now := c.tiers.ConsultMemory(x.ctx, x.query(), c.moment(x))
+	return now.Entry != nil && now.Entry.Seq != x.plan.entry.Seq && now.Decision.Action == cachepolicy.Serve
 }

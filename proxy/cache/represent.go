@@ -6,6 +6,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -42,7 +43,7 @@ func (c *Cache) represent(x *exchange, e *store.Entry) entry.Form {
 // supply makes the coding want. It makes it at once if that is quick, and otherwise in the
 // background for later clients. It returns nil if the coding is not there yet.
 func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store.Representation {
-	to := c.place(&x.request)
+	to := c.tiers.Destination(&x.res.Policy, x.key)
 	switch {
 	case e.Representations[0].Body.Size <= codeAtOnce:
 		return c.derive(x.ctx, to, e, want, false)
@@ -60,13 +61,13 @@ func (c *Cache) warm(res *Resource, key cachepolicy.Key, e *store.Entry, rep *st
 	if rep.Best || rep.Coding == compress.Identity || rep == &e.Representations[0] || e.Uses.Add(1)%hotUses != 0 {
 		return
 	}
-	c.codeLater(c.placeOf(res, key), e, rep.Coding, true)
+	c.codeLater(c.tiers.Destination(&res.Policy, key), e, rep.Coding, true)
 }
 
 // codeLater makes a coding in the background. At most as many codings are made at once as there are
 // processors, because each takes the memory of a whole body. If all are busy, it does nothing: a
 // later request asks again.
-func (c *Cache) codeLater(to place, e *store.Entry, coding compress.Coding, best bool) {
+func (c *Cache) codeLater(to tiers.Destination, e *store.Entry, coding compress.Coding, best bool) {
 	select {
 	case c.coders <- struct{}{}:
 	default:
@@ -91,25 +92,25 @@ type derivation struct {
 // derive makes e's body under coding, keeps it beside the others and returns it. It returns nil if
 // another goroutine is making it, if it cannot be made, or if it is not smaller. An encoding that
 // fails or saves nothing is noted, so that it is not tried again.
-func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding compress.Coding, best bool) *store.Representation {
-	d := derivation{e.Seq, to.key.Hash, coding, best}
+func (c *Cache) derive(ctx context.Context, to tiers.Destination, e *store.Entry, coding compress.Coding, best bool) *store.Representation {
+	d := derivation{e.Seq, to.Key.Hash, coding, best}
 	if _, busy := c.deriving.LoadOrStore(d, struct{}{}); busy {
 		return nil
 	}
 	defer c.deriving.Delete(d)
 	// Another goroutine may have made it since the lookup.
-	if now := c.again(ctx, to.key, e.Seq); now != nil {
+	if now := c.tiers.BySeq(ctx, to.Key, e.Seq); now != nil {
 		if rep := entry.RepresentationUnder(now, coding); rep != nil && (rep.Best || !best) {
 			return rep
 		}
 	}
 	first := &e.Representations[0]
-	body, err := to.res.Transcoded(first, coding, best)
+	body, err := to.Policy.Transcoded(first, coding, best)
 	if err != nil {
-		c.Log.Warn("changing the coding of a stored response failed", "route", to.res.Rules.Route, "coding", coding.String(), "error", err)
+		c.Log.Warn("changing the coding of a stored response failed", "route", to.Policy.Rules.Route, "coding", coding.String(), "error", err)
 	}
 	if coding != compress.Identity && (err != nil || first.Coding == compress.Identity && int64(len(body)) >= first.Body.Size) {
-		c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return entry.WithoutCoding(e, coding) })
+		c.tiers.Replace(ctx, to, e, func(e *store.Entry) *store.Entry { return entry.WithoutCoding(e, coding) })
 		return nil
 	}
 	if err != nil {
@@ -117,5 +118,5 @@ func (c *Cache) derive(ctx context.Context, to place, e *store.Entry, coding com
 	}
 	rep := entry.CodedRepresentation(e.Status, first.Header(), coding, store.NewBody(body))
 	rep.Best = best
-	return entry.RepresentationUnder(c.replace(ctx, to, e, func(e *store.Entry) *store.Entry { return entry.WithRepresentation(e, rep) }), coding)
+	return entry.RepresentationUnder(c.tiers.Replace(ctx, to, e, func(e *store.Entry) *store.Entry { return entry.WithRepresentation(e, rep) }), coding)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -41,7 +42,7 @@ type exchange struct {
 	// plan says how the request is answered. Its entry and decision are updated when the request
 	// leads a flight.
 	plan   Plan
-	budget budget
+	budget tiers.Budget
 	// regrouped is true once the request has left a flight for that of its own variant. It does so
 	// at most once.
 	regrouped bool
@@ -96,6 +97,11 @@ func (x *request) locate(at *edge.Located) {
 	x.key, x.keyless = rules.Key(q)
 }
 
+// query returns x as lookups see it.
+func (x *request) query() tiers.Query {
+	return tiers.Query{Policy: &x.res.Policy, Key: x.key, Request: &x.q}
+}
+
 // keylessOutcome returns the outcome of a request that has no key.
 func (x *request) keylessOutcome() cachepolicy.CacheStatus {
 	if !x.res.Rules.Enabled {
@@ -130,10 +136,3 @@ func (x *request) outgoingBody(ctx context.Context, header http.Header) *http.Re
 	}
 	return out
 }
-
-// Names of the tiers in which a response was found.
-const (
-	tierMemory = "memory"
-	tierShared = "redis"
-	tierQueue  = "queue"
-)

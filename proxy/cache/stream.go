@@ -15,8 +15,8 @@ import (
 // whole.
 func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
 	defer deliver.Discard(resp)
-	l := newLanding(j.x.res, resp, &v.Meta, j.x.res.Tags.Joined(j.to.lifted, j.tags))
-	l.epoch, l.fill = j.to.epoch, j.ev.SpanContext()
+	l := newLanding(j.x.res, resp, &v.Meta, j.x.res.Tags.Joined(j.to.NamedTags, j.tags))
+	l.epoch, l.fill = j.to.Epoch, j.ev.SpanContext()
 	out, keep := c.streamed(j.x, &v.Meta, resp.ContentLength, out)
 	l.outcome = out
 	code := c.newCoder(ctx, j, l)
@@ -106,7 +106,7 @@ func (c *Cache) streamed(x *request, m *cachepolicy.Meta, size int64, out cachep
 	if size > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
 	}
-	out.Stored = size >= 0 && keep > 0 && (x.res.Tiers.Memory || c.shares(x.res))
+	out.Stored = size >= 0 && keep > 0 && (x.res.Tiers.Memory || c.tiers.Shares(&x.res.Policy))
 	out.TTL, out.HasTTL = m.Lifetime-m.Age(c.Now()), true
 	return out, keep
 }
@@ -144,7 +144,7 @@ func (c *Cache) complete(ctx context.Context, j *job, l *landing, code *coder, s
 		return
 	}
 	j.kept = l.kept(segments, n, code.finish(size))
-	l.Stored = c.keep(ctx, j.to, j.kept) || c.shares(j.x.res)
+	l.Stored = c.tiers.Keep(ctx, j.to, j.kept) || c.tiers.Shares(&j.x.res.Policy)
 	code.end()
 	j.flight.End(flight.Shared, nil)
 	j.flight.Nudge(j.key)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -33,7 +34,7 @@ type Through struct {
 // The stored response is the one that a GET with the write's own fields would have received, under
 // that GET's key and by its rules: another client gets it only if RFC 9111 allows that. If no
 // representation is stored, the next read asks the origin.
-func (c *Cache) written(x *exchange, began place, a *answer, v *cachepolicy.Verdict) (stored bool) {
+func (c *Cache) written(x *exchange, began tiers.Destination, a *answer, v *cachepolicy.Verdict) (stored bool) {
 	y := c.reading(x, a, v)
 	if y == nil {
 		c.invalidate(x, v)
@@ -53,10 +54,10 @@ func (c *Cache) written(x *exchange, began place, a *answer, v *cachepolicy.Verd
 // fence returns a token for the new representation. With it, the representation holds its place in
 // the shared tier against fills that began earlier. It returns 0 if no token is available.
 func (c *Cache) fence(y *exchange) uint64 {
-	if !c.shares(y.res) {
+	if !c.tiers.Shares(&y.res.Policy) {
 		return 0
 	}
-	token, err := c.Shared.Fence(y.ctx, y.key)
+	token, err := c.tiers.Shared.Fence(y.ctx, y.key)
 	if err != nil {
 		c.Log.Debug("no token for the content of a write", "route", y.res.Rules.Route, "error", err)
 	}
@@ -93,8 +94,8 @@ type represented struct {
 // represent the resource or may not be stored. It also returns nil if another client has changed
 // the same resource since x began, because the order of the two changes is then unknown. It reads
 // the body and puts it back, so that the caller can still relay the answer.
-func (c *Cache) representation(x, y *exchange, a *answer, began place) *represented {
-	if y.res != x.res || c.Epochs == nil || !cachepolicy.Represents(&x.q, &a.facts, x.res.Through.Response) || a.resp.ContentLength > y.res.MaxObject {
+func (c *Cache) representation(x, y *exchange, a *answer, began tiers.Destination) *represented {
+	if y.res != x.res || c.tiers.Epochs == nil || !cachepolicy.Represents(&x.q, &a.facts, x.res.Through.Response) || a.resp.ContentLength > y.res.MaxObject {
 		return nil
 	}
 	facts := a.facts
@@ -109,12 +110,12 @@ func (c *Cache) representation(x, y *exchange, a *answer, began place) *represen
 	if !whole {
 		return nil
 	}
-	v.Meta.Seq = c.serial.Add(1)
+	v.Meta.Seq = c.tiers.NextSeq()
 	d, _ := y.res.Draft(facts.Status, facts.Header, int64(len(body)), &v.Meta, y.res.Tags.Joined(a.tags, y.res.Tags.OfRequest(y.r)))
 	rep := &represented{entry: d.Entry(&v.Meta, store.NewBody(body)), applied: c.Applied()}
 	// This check comes after the moment is noted: a purge that the check misses is later than that
 	// moment.
-	if fate, _ := c.Epochs.SubjectFate(began.epoch, store.SubjectOf(y.key, d.Tags)); fate != store.Alive || c.doomed.since(y.key.Hash, began.begun) {
+	if fate, _ := c.tiers.Epochs.SubjectFate(began.Epoch, store.SubjectOf(y.key, d.Tags)); fate != store.Alive || c.tiers.Invalidations.Since(y.key.Hash, began.Begun) {
 		return nil
 	}
 	return rep
@@ -138,12 +139,12 @@ func readWhole(resp *http.Response, most int64) ([]byte, bool) {
 
 // adopt stores rep in all tiers, as of the moment at which the write was made known.
 func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch, fence uint64) bool {
-	to := place{res: y.res, key: y.key, begun: c.doomed.now(), epoch: at, fence: fence}
-	c.keep(y.ctx, to, rep.entry)
-	if !c.shares(y.res) {
+	to := tiers.Destination{Policy: &y.res.Policy, Key: y.key, Begun: c.tiers.Invalidations.Now(), Epoch: at, Fence: fence}
+	c.tiers.Keep(y.ctx, to, rep.entry)
+	if !c.tiers.Shares(&y.res.Policy) {
 		return true
 	}
-	if err := c.Shared.Put(y.ctx, y.key, rep.entry, y.res.MaxVariants); err != nil && !errors.Is(err, store.ErrTooLarge) {
+	if err := c.tiers.Shared.Put(y.ctx, y.key, rep.entry, y.res.MaxVariants); err != nil && !errors.Is(err, store.ErrTooLarge) {
 		c.Log.Debug("the content of a write was not shared", "route", y.res.Rules.Route, "error", err)
 	}
 	return true

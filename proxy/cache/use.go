@@ -35,7 +35,7 @@ type taken struct {
 // decision out, and an explanation prints it.
 func (j *job) useOf(t *taken, now time.Time) (use, cachepolicy.CacheStatus) {
 	v := t.v
-	out := cachepolicy.CacheStatus{Forward: j.forwardOf(j.d), ForwardStatus: t.came.facts.Status, Reason: v.Reason}
+	out := cachepolicy.CacheStatus{Forward: j.ForwardOf(j.d), ForwardStatus: t.came.facts.Status, Reason: v.Reason}
 	switch v.Effect {
 	case cachepolicy.KeepStale:
 		out.TTL, out.HasTTL = j.x.res.StaleDecision(j.stored, now, v.Reason).TTL, true

@@ -8,7 +8,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/store/shared"
 )
@@ -23,7 +23,7 @@ type redis struct {
 	hot    *shared.Hot // nil if nothing is preloaded
 }
 
-var _ cache.Shared = (*redis)(nil)
+var _ tiers.Shared = (*redis)(nil)
 
 // openRedis begins to share, on behalf of m. An unreachable Redis is no error: it is used as soon
 // as it answers.
@@ -75,7 +75,7 @@ func (r *redis) join(ctx context.Context) bool {
 }
 
 // Acquire returns a lease, or a Waiter for the end of another instance's lease.
-func (r *redis) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (cache.Lease, cache.Waiter, error) {
+func (r *redis) Acquire(ctx context.Context, k cachepolicy.Key, flight string) (tiers.Lease, tiers.Waiter, error) {
 	lease, wait, err := r.leases.Acquire(ctx, k, flight)
 	switch {
 	case err != nil:

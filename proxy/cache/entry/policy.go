@@ -50,7 +50,7 @@ func (p *Policy) OnHold(k cachepolicy.Key) bool { return p.Queue != nil && p.Que
 
 // Changes reports whether a queued write is going to change the response stored under k. A fill
 // asks after its response has arrived and before it stores that response. A write that is accepted
-// later dooms the stored response.
+// later removes the stored response.
 func (p *Policy) Changes(ctx context.Context, k cachepolicy.Key) bool {
 	return p.Queue != nil && p.Queue.Changes(ctx, k)
 }

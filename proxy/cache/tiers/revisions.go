@@ -1,4 +1,4 @@
-package cache
+package tiers
 
 import (
 	"encoding/binary"
@@ -14,8 +14,8 @@ func (r *revisions) slot(object [16]byte) *atomic.Uint32 {
 	return &r[binary.LittleEndian.Uint16(object[:2])%uint16(len(r))]
 }
 
-// of returns the present revision of an object.
-func (r *revisions) of(object [16]byte) uint32 { return r.slot(object).Load() }
+// Of returns the present revision of an object.
+func (r *revisions) Of(object [16]byte) uint32 { return r.slot(object).Load() }
 
 // bump increments the revision of an object. It is called after a response was stored.
 func (r *revisions) bump(object [16]byte) { r.slot(object).Add(1) }

@@ -12,59 +12,20 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
-
-// Shared is the tier that the instances of a fleet have in common. All methods may be called
-// concurrently. A call takes at most the tier's own timeout. An error means that the tier cannot be
-// asked, and the request goes on without it.
-type Shared interface {
-	// Usable reports whether the tier is worth asking: it answers, and this instance knows all of
-	// the tier's purges.
-	Usable() bool
-	// Get returns the responses that are stored under k, with at least the variant that q selects.
-	// It returns store.ErrMiss if there is no such variant.
-	Get(ctx context.Context, k cachepolicy.Key, q *cachepolicy.Request) (*store.Object, error)
-	// Put stores e. It returns store.ErrFenced if a newer fill has stored its response already.
-	Put(ctx context.Context, k cachepolicy.Key, e *store.Entry, maxVariants int) error
-	// Delete removes all responses that are stored under k.
-	Delete(ctx context.Context, k cachepolicy.Key) error
-	// Fence returns a token that is greater than the tokens of all leases on the object so far.
-	// Responses from fills under these leases are then too late to be stored.
-	Fence(ctx context.Context, k cachepolicy.Key) (uint64, error)
-	// Acquire takes the lease on one fill of an object. If another instance holds it, Acquire
-	// returns a Waiter for the end of that lease instead.
-	Acquire(ctx context.Context, k cachepolicy.Key, flight string) (Lease, Waiter, error)
-}
-
-// Lease is the right of one instance to fill for all instances.
-type Lease interface {
-	// Token orders the fills of an object: a later lease has a greater token.
-	Token() uint64
-	// Release gives the lease back and tells the waiting instances the result r.
-	Release(ctx context.Context, r store.LeaseResult) error
-}
-
-// Waiter waits for the end of another instance's lease and returns the result of its fill.
-type Waiter interface {
-	For(ctx context.Context) store.LeaseResult
-}
-
-// shares reports whether requests of res may use the shared tier.
-func (c *Cache) shares(res *Resource) bool {
-	return res.Tiers.Shared && c.Shared != nil && c.Shared.Usable()
-}
 
 // holdLease takes the lease on j's fill for all instances. There are three results:
 //   - the lease, which the caller must release
 //   - true, if all waiting requests have their answer: the response of another instance, a stale
 //     response or an error. Then the fill has nothing left to do.
 //   - neither, if the fill goes on without a lease
-func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
+func (c *Cache) holdLease(ctx context.Context, j *job) (tiers.Lease, bool) {
 	res := j.x.res
-	if !res.Coalesce.Enabled || !res.Coalesce.AcrossInstances || j.x.impatient || !c.shares(res) || j.key.private || c.unshareable.has(j.key) {
+	if !res.Coalesce.Enabled || !res.Coalesce.AcrossInstances || j.x.impatient || !c.tiers.Shares(&res.Policy) || j.key.private || c.unshareable.has(j.key) {
 		return nil, false
 	}
 	j.ev.Lease = observe.LeaseFailed // until the lease is held or shared
@@ -72,7 +33,7 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 	generation := j.flight.Generation()
 	until := time.Now().Add(c.leaseWait(j, generation))
 	for {
-		lease, wait, ok := c.acquire(ctx, j.x, &b, j.key.name(generation))
+		lease, wait, ok := c.tiers.Acquire(ctx, j.x.key, &b, j.key.name(generation))
 		switch {
 		case !ok:
 			return nil, false
@@ -85,7 +46,7 @@ func (c *Cache) holdLease(ctx context.Context, j *job) (Lease, bool) {
 			return lease, false
 		}
 		result, late := c.awaitLease(ctx, j, wait, until)
-		b = budget{} // the wait was for the fill, not for the tier
+		b = tiers.Budget{} // the wait was for the fill, not for the tier
 		switch {
 		case ctx.Err() != nil:
 			return nil, false
@@ -122,7 +83,7 @@ func (c *Cache) leaseWait(j *job, generation int) time.Duration {
 // awaitLease waits for the end of another instance's lease and returns the result. late is true if
 // the lease has not ended at the time until. Meanwhile the leader counts as waiting for another
 // request's call, as its followers do.
-func (c *Cache) awaitLease(ctx context.Context, j *job, wait Waiter, until time.Time) (r store.LeaseResult, late bool) {
+func (c *Cache) awaitLease(ctx context.Context, j *job, wait tiers.Waiter, until time.Time) (r store.LeaseResult, late bool) {
 	if j.leader != nil {
 		c.waiting.Add(1)
 		defer c.waiting.Add(-1)
@@ -151,7 +112,7 @@ func (c *Cache) landStale(j *job) bool {
 	now := c.Now()
 	a := &answer{facts: cachepolicy.Answer{Failure: cachepolicy.FailureTimeout, Sent: now, Received: now, Stored: entry.HeaderOf(j.stored)}}
 	c.setbacks.note(j.x.key.Hash, &a.facts)
-	c.landEntry(j, j.stored, a, cachepolicy.CacheStatus{Forward: j.forwardOf(j.d), Reason: cachepolicy.ReasonTimeout})
+	c.landEntry(j, j.stored, a, cachepolicy.CacheStatus{Forward: j.ForwardOf(j.d), Reason: cachepolicy.ReasonTimeout})
 	return true
 }
 
@@ -172,27 +133,12 @@ func (c *Cache) goAlone(j *job) {
 	j.flight.Watch(j.attended.change)
 }
 
-// acquire is Shared.Acquire within the budget b. ok is false if the tier failed or the budget is
-// used up. The fill then goes on without the other instances.
-func (c *Cache) acquire(ctx context.Context, x *request, b *budget, name string) (Lease, Waiter, bool) {
-	bounded, cancel, err := b.bound(ctx, c.SharedBudget)
-	if err != nil {
-		return nil, nil, false
-	}
-	defer cancel()
-	ev := observe.FromContext(ctx)
-	step := ev.Step(observe.StepRedis, "ACQUIRE")
-	lease, wait, err := c.Shared.Acquire(bounded, x.key, name)
-	ev.EndStep(step, err)
-	return lease, wait, err == nil
-}
-
 // landShared answers all waiting requests with the response that another instance has stored
 // meanwhile. It returns false if there is no newer response or it may not be used.
-func (c *Cache) landShared(ctx context.Context, j *job, b *budget) bool {
-	found := c.consultShared(ctx, j.x, b, moment{now: c.Now(), jitter: c.Random()})
-	c.promote(ctx, j.x, &found.sighting)
-	e, d := found.entry, found.decision
+func (c *Cache) landShared(ctx context.Context, j *job, b *tiers.Budget) bool {
+	found := c.tiers.ConsultShared(ctx, j.x.query(), b, tiers.Moment{Now: c.Now(), Jitter: c.Random()})
+	c.tiers.Promote(ctx, j.x.query(), &found.Sighting)
+	e, d := found.Entry, found.Decision
 	if e == nil || j.stored != nil && !e.Received.After(j.stored.Received) || d.Action != cachepolicy.Serve {
 		return false
 	}
@@ -200,13 +146,13 @@ func (c *Cache) landShared(ctx context.Context, j *job, b *budget) bool {
 	out := cachepolicy.CacheStatus{Hit: true, TTL: d.TTL, HasTTL: true}
 	j.flight.Announce(&landing{entry: e, decision: d, outcome: out, fill: j.ev.SpanContext()}, 0)
 	j.flight.End(flight.Shared, nil)
-	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, tier: tierShared})
+	j.leader.give(&Reply{Entry: e, decision: d, outcome: out, tier: tiers.Redis})
 	return true
 }
 
 // release gives lease back. It does so even if ctx has ended, so that the other instances learn the
 // result of a cancelled fill.
-func (c *Cache) release(ctx context.Context, lease Lease, r store.LeaseResult) {
+func (c *Cache) release(ctx context.Context, lease tiers.Lease, r store.LeaseResult) {
 	if lease == nil {
 		return
 	}
@@ -230,14 +176,14 @@ func (c *Cache) yield(j *job) {
 // fill calls it after this instance's own clients have their reply.
 func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 	e := j.kept
-	if e == nil || !c.shares(j.x.res) || c.doomed.since(j.x.key.Hash, j.to.begun) || j.x.res.Changes(ctx, j.x.key) {
+	if e == nil || !c.tiers.Shares(&j.x.res.Policy) || c.tiers.Invalidations.Since(j.x.key.Hash, j.to.Begun) || j.x.res.Changes(ctx, j.x.key) {
 		return j.result
 	}
-	if c.alive(j.x.key, e, c.Now()) == nil {
+	if c.tiers.Alive(j.x.key, e, c.Now()) == nil {
 		return store.Failed // a purge has hit it meanwhile: it would replace a newer response
 	}
 	step := j.ev.Step(observe.StepRedis, "SET")
-	err := c.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants)
+	err := c.tiers.Shared.Put(context.WithoutCancel(ctx), j.x.key, e, j.x.res.MaxVariants)
 	j.ev.EndStep(step, err)
 	if err != nil {
 		c.Log.Debug("a response was not shared", "route", j.x.res.Rules.Route, "error", err)
@@ -252,7 +198,7 @@ func (c *Cache) share(ctx context.Context, j *job) store.LeaseResult {
 // forgetFenced removes from memory the response that j stored there too late. Another instance has
 // a newer response, and the next request finds it.
 func (c *Cache) forgetFenced(ctx context.Context, j *job) {
-	if err := c.Store.Delete(ctx, j.x.key); err != nil {
+	if err := c.tiers.Store.Delete(ctx, j.x.key); err != nil {
 		c.Log.Debug("an outdated response was not removed", "error", err)
 	}
 }
@@ -270,21 +216,4 @@ func (k *flightKey) name(generation int) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:8])
-}
-
-// alive returns e as it is after all purges. That is e itself, e with a shortened lifetime after a
-// soft purge, e with a duty to validate if this instance may have missed a purge, or nil.
-func (c *Cache) alive(k cachepolicy.Key, e *store.Entry, now time.Time) *store.Entry {
-	if e == nil || c.Epochs == nil {
-		return e
-	}
-	switch fate, at := c.Epochs.FateOf(k, e); fate {
-	case store.Alive:
-		return e
-	case store.Soft:
-		return entry.Softened(e, at, now)
-	case store.Doubtful:
-		return entry.Doubted(e)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/route"
@@ -25,7 +26,7 @@ const memoShare = 128
 // compile returns the Snapshot of cfg. next has the resources that were prepared for it.
 func compile(cfg *config.Config, next *generation, g *Gateway) (*Snapshot, error) {
 	s := &Snapshot{
-		cache: g.live.cache, live: g.live, pools: next.pools, hosts: route.NewHosts(), memo: g.live.cache.NewMemo(cfg.Cache.Memory.Size / memoShare),
+		cache: g.live.cache, live: g.live, pools: next.pools, hosts: route.NewHosts(), memo: g.live.cache.NewHitIndex(cfg.Cache.Memory.Size / memoShare),
 		tracer: g.options.Tracer, prometheus: cfg.Telemetry.Metrics.Prometheus,
 	}
 	if q := cmp.Or(next.queue, g.live.queue); q != nil {
@@ -124,16 +125,19 @@ func compileResource(cfg *config.Config, r *config.Route, next *generation, s *S
 		return nil, err
 	}
 	res := &cache.Resource{
-		Policy: entry.Policy{
-			Rules: rules, Tiers: compileTiers(r), Tags: compileTags(r, s.live.log), MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject,
+		Route: fill.Route{
+			Policy: entry.Policy{
+				Rules: rules, Tiers: compileTiers(r), Tags: compileTags(r, s.live.log), MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: cfg.Cache.Memory.MaxObject,
+			},
+			Origin: origin, Respond: respond, Unattended: next.unattended(r.Upstream),
+			Coalesce: fill.Coalesce{
+				Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
+			},
 		},
-		Origin: origin, Respond: respond, Target: ownFields(r, s.named, target),
-		Coalesce: cache.Coalesce{
-			Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
-		},
-		Unattended: next.unattended(r.Upstream),
+		Target: ownFields(r, s.named, target),
 	}
-	if res.Errors, err = compileErrors(r, res); err != nil {
+
+	if res.Errors, err = compileErrors(r, res, s.cache); err != nil {
 		return nil, err
 	}
 	if b := next.batches[r.Name]; b != nil {
@@ -199,7 +203,7 @@ func (o *headerOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // respondWith applies a route's response header rules. On a route with a cache the rules get the
 // query of the key, because other clients share the fields that they write.
-func respondWith(rules *edge.HeaderRules, r *config.Route, keyed *cachepolicy.Rules) cache.Respond {
+func respondWith(rules *edge.HeaderRules, r *config.Route, keyed *cachepolicy.Rules) fill.Respond {
 	return func(q *cachepolicy.Request, ev *observe.Event, h http.Header) {
 		query := q.RawQuery
 		if r.Cache.Enabled {
@@ -212,7 +216,7 @@ func respondWith(rules *edge.HeaderRules, r *config.Route, keyed *cachepolicy.Ru
 	}
 }
 
-func compileHeaders(r *config.Route, rules *cachepolicy.Rules, pool http.RoundTripper) (http.RoundTripper, cache.Respond, error) {
+func compileHeaders(r *config.Route, rules *cachepolicy.Rules, pool http.RoundTripper) (http.RoundTripper, fill.Respond, error) {
 	request, err := compileOps(r.Headers.Request)
 	if err != nil {
 		return nil, nil, fmt.Errorf("headers.request: %w", err)

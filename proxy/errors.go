@@ -10,13 +10,15 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/fill"
 )
 
-// compileErrors compiles the custom error pages of a route. res is the route's resource.
-func compileErrors(r *config.Route, res *cache.Resource) ([]*cache.ErrorPage, error) {
-	var pages []*cache.ErrorPage
+// compileErrors compiles the custom error pages of a route. res is the route's resource. c fetches
+// the pages.
+func compileErrors(r *config.Route, res *cache.Resource, c *cache.Cache) ([]*fill.ErrorPage, error) {
+	var pages []*fill.ErrorPage
 	for _, e := range r.Errors {
-		page := &cache.ErrorPage{
+		page := &fill.ErrorPage{
 			Status: slices.Clone(e.Status), Serve: e.Serve, As: e.As, CacheFor: e.CacheFor, CacheControl: e.CacheControl, Body: e.Body, ContentType: e.ContentType,
 		}
 		if e.Serve != "" {
@@ -25,7 +27,7 @@ func compileErrors(r *config.Route, res *cache.Resource) ([]*cache.ErrorPage, er
 			if err != nil {
 				return nil, fmt.Errorf("errors: serve: %w", err)
 			}
-			page.URL, page.Page = u, pageResource(r, res, e.CacheFor, target)
+			page.URL, page.Fetch = u, c.PageFetcher(pageResource(r, res, e.CacheFor, target))
 		}
 		pages = append(pages, page)
 	}
@@ -38,14 +40,14 @@ func compileErrors(r *config.Route, res *cache.Resource) ([]*cache.ErrorPage, er
 func pageResource(r *config.Route, res *cache.Resource, lifetime time.Duration, target cache.Target) *cache.Resource {
 	page := *res
 	page.Rules = &cachepolicy.Rules{
-		Route: r.Name, Enabled: true, IgnoreOrigin: true, IgnoreClient: true, KeyHeaders: []string{cache.PageHeader}, SetCookie: cachepolicy.SetCookieStrip,
+		Route: r.Name, Enabled: true, IgnoreOrigin: true, IgnoreClient: true, KeyHeaders: []string{fill.PageHeader}, SetCookie: cachepolicy.SetCookieStrip,
 		TTLStatus: map[int]time.Duration{200: max(lifetime, time.Second)},
 	}
 	page.Coalesce.Enabled = true
 	if page.Coalesce.Wait == 0 {
 		page.Coalesce.Wait = pageWait
 	}
-	page.Target, page.Errors, page.Memo, page.Compress, page.AcceptEncoding, page.Upgrade = target, nil, nil, nil, "", ""
+	page.Target, page.Errors, page.Hits, page.Compress, page.AcceptEncoding, page.Upgrade = target, nil, nil, nil, "", ""
 	page.Tags.Expand = nil
 	if !page.Tiers.Memory && !page.Tiers.Shared {
 		page.Tiers.Memory = true

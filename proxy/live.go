@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
 	"github.com/penstock/penstock/proxy/fleet"
@@ -49,7 +50,7 @@ type pool struct {
 	*upstream.Pool
 	made upstream.Config
 	// unattended limits the fills from here that continue without a client.
-	unattended *cache.Allowance
+	unattended *fill.Allowance
 }
 
 // unattendedShare limits the fills without a client. They may use the upstream's connections
@@ -58,16 +59,16 @@ const unattendedShare = 4
 
 // newAllowance returns the allowance of an upstream with that configuration, or nil if its
 // connections have no limit.
-func newAllowance(c *upstream.Config) *cache.Allowance {
+func newAllowance(c *upstream.Config) *fill.Allowance {
 	if c.Limits.Max <= 0 {
 		return nil
 	}
-	return cache.NewAllowance(c.Limits.Max * len(c.Targets) / unattendedShare)
+	return fill.NewAllowance(c.Limits.Max * len(c.Targets) / unattendedShare)
 }
 
 // unattended returns the allowance of the upstream of that name. It is nil if the route has no
 // single upstream, because its calls go to several.
-func (g *generation) unattended(name string) *cache.Allowance {
+func (g *generation) unattended(name string) *fill.Allowance {
 	if p := g.pools[name]; p != nil {
 		return p.unattended
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/proxy/aggregate"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/rawjson"
 	"github.com/penstock/penstock/proxy/store"
@@ -106,7 +107,7 @@ func partResource(cfg *config.Config, r *config.Route, name string, next *genera
 	if slices.Contains(p.Headers, "Cookie") {
 		rules.KeyHeaders = []string{"Cookie"} // a response to one client's cookies is not for another client
 	}
-	return &cache.Resource{
+	return &cache.Resource{Route: fill.Route{
 		Policy: entry.Policy{
 			Rules: rules, Tiers: compileTiers(r), MaxVariants: r.Cache.Vary.MaxVariants, MaxObject: min(cfg.Cache.Memory.MaxObject, p.MaxBody),
 			Tags: entry.Tags{
@@ -115,11 +116,12 @@ func partResource(cfg *config.Config, r *config.Route, name string, next *genera
 			},
 		},
 		Origin: bound(r, next.pools[p.Upstream]),
-		Coalesce: cache.Coalesce{
+		Coalesce: fill.Coalesce{
 			Enabled: true, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 		},
 		Unattended: next.unattended(p.Upstream),
-	}
+	}}
+
 }
 
 // partName returns the name of a part in keys and metrics.

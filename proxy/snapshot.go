@@ -21,7 +21,7 @@ type Snapshot struct {
 	live    *live
 	guard   edge.GuardConfig
 	named   map[string]bool // see edge.GuardConfig
-	memo    *cache.Memo     // of hits that connections answer
+	memo    *cache.HitIndex // of hits that connections answer
 	hosts   *route.Hosts
 	writes  write.Store // of writes that are applied later; nil if there is no queue
 	pools   map[string]*pool

@@ -72,9 +72,9 @@ func (rt *compiledRoute) arrange(stages []edge.Stage, s *Snapshot) {
 	hits, res := edge.HitsOf(stages), rt.resource
 	rt.stages, rt.handler = stages, edge.Chain(stages, s.cache.Handler(res))
 	rt.firstHits = hits.First && res.Tiers.Memory
-	res.Memo, res.MayHit = nil, hits.Check
+	res.Hits, res.MayHit = nil, hits.Check
 	if hits.Repeated && res.Rules.Enabled {
-		res.Memo = s.memo
+		res.Hits = s.memo
 	}
 }
 

@@ -45,13 +45,16 @@ var mayImport = map[string][]string{
 	"proxy/admin": {
 		"cachepolicy", "config", "proxy/advice", "proxy/board", "proxy/cost", "proxy/edge", "proxy/explain", "proxy/observe", "proxy/route", "proxy/store", "proxy/write",
 	},
-	"proxy/explain":  {"cachepolicy", "compress", "proxy/advice", "proxy/cache", "proxy/cache/entry", "proxy/edge", "proxy/observe", "proxy/route", "proxy/store", "proxy/upstream"},
+	"proxy/explain":  {"cachepolicy", "compress", "proxy/advice", "proxy/cache", "proxy/cache/entry", "proxy/cache/fill", "proxy/edge", "proxy/observe", "proxy/route", "proxy/store", "proxy/upstream"},
 	"proxy/upstream": {"proxy/observe", "proxy/stall"},
 	"proxy/wire":     {"proxy/observe", "proxy/stall"},
 	"proxy/cache":    {"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/edge"},
 
-	"proxy/fleet":         {"cachepolicy", "config", "proxy/cache", "proxy/cache/tiers", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
-	"proxy/cache/entry":   {"cachepolicy", "compress", "proxy/store"},
+	"proxy/fleet":       {"cachepolicy", "config", "proxy/cache", "proxy/cache/tiers", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
+	"proxy/cache/entry": {"cachepolicy", "compress", "proxy/store"},
+	"proxy/cache/fill": {
+		"cachepolicy", "compress", "proxy/store", "proxy/flight", "proxy/observe", "proxy/cache/tiers", "proxy/cache/entry", "proxy/cache/deliver",
+	},
 	"proxy/cache/tiers":   {"cachepolicy", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 	"proxy/cache/deliver": {"cachepolicy", "compress", "proxy/store", "proxy/observe", "proxy/cache/entry"},
 

@@ -7,46 +7,15 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
-	"github.com/penstock/penstock/proxy/flight"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// Reply describes the response to deliver and the reason for it. Exactly one of Entry, landing,
-// response and failure is set.
-type Reply struct {
-	Entry    *store.Entry
-	landing  *landing         // a running fill, whose body the client reads while it grows
-	response *http.Response   // for this client alone
-	failure  *deliver.Failure // an error response of the gateway itself
-	// source reads the body of landing. The leader's source is opened before the first byte
-	// arrives, so that no byte is dropped before the leader reads.
-	source   *deliver.Source
-	leads    bool        // true if this request's own call produced landing
-	personal http.Header // of a 304 that confirmed Entry: the fields for this client alone
-	// substituted is true if response is a custom error page. The client's conditions have not been
-	// evaluated for it.
-	substituted bool
-	call        *call  // the call that a fill made for this reply; nil: no call, or the client made its own
-	tier        string // the tier of Entry, if it is not the first tier of the lookup
-	decision    cachepolicy.Decision
-	outcome     cachepolicy.CacheStatus
-}
-
-type fillFlight = flight.Flight[flightKey, *landing]
-
-// drop releases a reply that no client takes.
-func (r *Reply) drop() {
-	deliver.Discard(r.response)
-	if r.source != nil {
-		r.source.Close()
-	}
-}
-
 // do returns the reply to x: from the store, from a fill that x leads or follows, or from the
 // origin for this client alone.
-func (c *Cache) do(x *exchange) *Reply {
+func (c *Cache) do(x *request) *fill.Reply {
 	for {
-		c.plan(&x.plan, &x.request, &x.budget, c.moment(x))
+		c.plan(&x.plan, &x.located, &x.budget, c.moment(x))
 		if reply := c.act(x); reply != nil {
 			return reply
 		}
@@ -55,7 +24,7 @@ func (c *Cache) do(x *exchange) *Reply {
 
 // act carries out the plan of x. It returns nil if x followed a flight whose result x may not use.
 // The caller then makes a new plan.
-func (c *Cache) act(x *exchange) *Reply {
+func (c *Cache) act(x *request) *fill.Reply {
 	p := &x.plan
 	c.record(x)
 	switch p.step {
@@ -79,22 +48,22 @@ func (c *Cache) act(x *exchange) *Reply {
 }
 
 // record notes the result of the plan's lookup in the Event and in the tiers.
-func (c *Cache) record(x *exchange) {
+func (c *Cache) record(x *request) {
 	p := &x.plan
 	if p.keyed && x.ev.KeyHash == "" {
-		x.ev.KeyHash, x.ev.Key = keyText(x.key), binary.BigEndian.Uint64(x.key.Hash[:8])
+		x.ev.KeyHash, x.ev.Key = keyText(x.Key), binary.BigEndian.Uint64(x.Key.Hash[:8])
 	}
 	if p.looked {
 		x.ev.Action = p.decision.Action.String()
-		c.tiers.SettleLookups(x.ctx, x.query(), &p.memory, &p.shared)
+		c.tiers.SettleLookups(x.Ctx, x.Query(), &p.memory, &p.shared)
 	}
 }
 
 // serve answers x with the stored response. It starts a refresh if the decision calls for one.
-func (c *Cache) serve(x *exchange) *Reply {
+func (c *Cache) serve(x *request) *fill.Reply {
 	p := &x.plan
 	p.entry.Pick(c.Now())
-	c.used(x.key)
+	c.used(x.Key)
 	if p.decision.Action == cachepolicy.ServeAndRefresh {
 		c.refresh(x)
 	}
@@ -104,51 +73,51 @@ func (c *Cache) serve(x *exchange) *Reply {
 // used reports a hit to Used. It reports one in UsedSample hits, chosen at random, and does nothing
 // if Used is nil.
 func (c *Cache) used(k cachepolicy.Key) {
-	if c.Used != nil && c.Random()*float64(c.UsedSample) < 1 {
-		c.Used(k, c.UsedSample)
+	if c.reportUse != nil && c.random()*float64(c.usedSample) < 1 {
+		c.reportUse(k, c.usedSample)
 	}
 }
 
-func (x *exchange) hit(e *store.Entry, d cachepolicy.Decision) *Reply {
-	x.reply = Reply{Entry: e, decision: d, outcome: hitOutcome(d)}
+func (x *request) hit(e *store.Entry, d cachepolicy.Decision) *fill.Reply {
+	x.reply = fill.Reply{Entry: e, Decision: d, Status: hitOutcome(d)}
 	return &x.reply
 }
 
 // refusal returns the 504 for an only-if-cached request if no usable response is stored (RFC 9111
 // §5.2.1.7).
-func refusal(out cachepolicy.CacheStatus) *Reply {
-	return &Reply{
-		failure: &deliver.Failure{Status: http.StatusGatewayTimeout, Detail: "nothing usable is stored and the request allows nothing else"},
-		outcome: out,
+func refusal(out cachepolicy.CacheStatus) *fill.Reply {
+	return &fill.Reply{
+		Failure: &deliver.Failure{Status: http.StatusGatewayTimeout, Detail: "nothing usable is stored and the request allows nothing else"},
+		Status:  out,
 	}
 }
 
-// gone returns the reply to a client that has left.
-func gone(ctx context.Context) *Reply { return &Reply{failure: deliver.ClientGone(ctx)} }
-
 // deliver writes reply to w.
-func (c *Cache) deliver(w http.ResponseWriter, x *exchange, reply *Reply) {
+func (c *Cache) deliver(w http.ResponseWriter, x *request, reply *fill.Reply) {
 	x.note(reply)
 	x.delivery = deliver.Delivery{
 		Server: &c.server,
-		Client: deliver.Client{Ctx: x.ctx, Request: x.r, View: &x.q, Writer: w, Event: x.ev, Body: x.body, Codings: x.res.Codings(), Tags: x.res.Tags.Field()},
+		Client: deliver.Client{Ctx: x.Ctx, Request: x.HTTP, View: &x.View, Writer: w, Event: x.ev, Body: x.body, Codings: x.res.Codings(), Tags: x.res.Tags.Field()},
 		Provenance: deliver.Provenance{
-			Decision: reply.decision, Status: reply.outcome, Personal: reply.personal, Unconditional: reply.call != nil || reply.substituted, Own: reply.leads,
+			Decision: reply.Decision, Status: reply.Status, Personal: reply.Personal, Unconditional: reply.Call != nil || reply.Substituted, Own: reply.Leads,
 		},
 	}
 	d := &x.delivery
 	switch {
-	case reply.failure != nil:
-		d.Fail(reply.failure)
+	case reply.Failure != nil:
+		d.Fail(reply.Failure)
 	case reply.Entry != nil:
 		as := c.represent(x, reply.Entry)
 		if as.From == nil {
 			x.remember(reply)
 		}
 		d.Entry(reply.Entry, &as)
-	case reply.landing != nil:
-		d.Stream(&reply.landing.Stream, reply.source)
-	case reply.response != nil:
-		d.Relay(reply.response)
+	case reply.Inflight != nil:
+		d.Stream(&reply.Inflight.Stream, reply.Source)
+	case reply.Response != nil:
+		d.Relay(reply.Response)
 	}
 }
+
+// gone returns the reply to a client that has left.
+func gone(ctx context.Context) *fill.Reply { return &fill.Reply{Failure: deliver.ClientGone(ctx)} }

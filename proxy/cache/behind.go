@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -19,20 +20,20 @@ var queuedPass = cachepolicy.CacheStatus{Forward: cachepolicy.ForwardBypass, Rea
 // write determines. It returns a nil reply if only the origin can answer. The content of a PUT is
 // the new representation, and after a DELETE there is no representation. Only the origin knows the
 // result of a PATCH or POST: until it has applied the write, readers get its present response.
-func (x *request) fromQueue() (reply *Reply, pending bool) {
-	if x.res.Queue == nil {
+func (x *located) fromQueue() (reply *fill.Reply, pending bool) {
+	if x.Route.Queue == nil {
 		return nil, false
 	}
-	w := x.res.Queue.Newest(x.r, &x.q)
+	w := x.Route.Queue.Newest(x.HTTP, &x.View)
 	if !w.Pending {
 		return nil, false
 	}
 	out := cachepolicy.CacheStatus{Hit: true, Reason: cachepolicy.ReasonQueued}
 	switch {
 	case w.Method == http.MethodDelete:
-		return &Reply{failure: &deliver.Failure{Status: http.StatusNotFound, Detail: "it is being deleted"}, outcome: out}, true
-	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.CanDecode(&x.q, http.StatusOK, w.Header):
-		return &Reply{Entry: w.Entry(), tier: tiers.Queue, outcome: out}, true
+		return &fill.Reply{Failure: &deliver.Failure{Status: http.StatusNotFound, Detail: "it is being deleted"}, Status: out}, true
+	case w.Method == http.MethodPut && len(w.Header["Content-Range"]) == 0 && cachepolicy.CanDecode(&x.View, http.StatusOK, w.Header):
+		return &fill.Reply{Entry: w.Entry(), Tier: tiers.Queue, Status: out}, true
 	}
 	return nil, true
 }
@@ -45,21 +46,21 @@ const drainMost = 256 << 10
 // the response calls for. It returns the response's status and fields, and discards the body. r is
 // in canonical form, and its context carries an observe.Event.
 func (c *Cache) Apply(res *Resource, r *http.Request) (status int, header http.Header, err error) {
-	x, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
+	x, err := newRequest(res, r, observe.FromContext(r.Context()), nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	to := c.tiers.Destination(&x.res.Policy, x.key)
+	to := c.tiers.Destination(&x.res.Policy, x.Key)
 	a := &x.answer
-	c.call(a, &x.request, x.outgoingBody(x.ctx, x.passHeader()), nil)
-	v := res.Rules.Settle(&x.q, nil, &a.facts, c.Now(), 0)
-	if a.err != nil {
-		return 0, nil, a.err
+	c.fills.Call(a, &x.Request, x.OutgoingWithBody(x.Ctx, x.PassHeader()), nil)
+	v := res.Rules.Settle(&x.View, nil, &a.Facts, c.Now(), 0)
+	if a.Err != nil {
+		return 0, nil, a.Err
 	}
-	defer deliver.Discard(a.resp)
+	defer deliver.Discard(a.Response)
 	c.written(x, to, a, &v)
-	_, _ = io.Copy(io.Discard, io.LimitReader(a.resp.Body, drainMost)) // the body is no longer needed
-	return a.facts.Status, a.resp.Header, nil
+	_, _ = io.Copy(io.Discard, io.LimitReader(a.Response.Body, drainMost)) // the body is no longer needed
+	return a.Facts.Status, a.Response.Header, nil
 }
 
 // Forget invalidates the stored responses of the URL of an accepted write, whose readers must see

@@ -24,18 +24,16 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
-	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -73,96 +71,58 @@ type Config struct {
 // Cache answers requests from a store and fills the store from origins. It may be used
 // concurrently, with any number of Resources.
 type Cache struct {
-	Config
-	tiers       *tiers.Tiers
-	flights     flight.Group[flightKey, *landing]
-	coded       flight.Group[uint64, struct{}] // coded bodies of running fills
-	unshareable *unshareable
-	setbacks    *setbacks
-	pending     *pending
-	deriving    sync.Map       // derivation → struct{}: codings in progress
-	coders      chan struct{}  // holds one element for each coding in the background
-	server      deliver.Server // writes the responses
-	waiting     atomic.Int64
+	Now    func() time.Time     // the clock
+	Filled func(*observe.Event) // called after each fill; may be nil
+	random func() float64
+	log    *slog.Logger
+	name   string
+	// applied returns the moment up to which this instance has applied all purges; nil: there are
+	// no purges.
+	applied    func() store.Epoch
+	reportUse  func(k cachepolicy.Key, uses int)
+	usedSample int
+	rewritten  func(name string) bool
 
-	base    context.Context // the parent of the contexts of fills and refreshes, which belong to no client
-	stop    context.CancelFunc
-	mu      sync.Mutex // guards closed against new fills
-	closed  bool
-	filling sync.WaitGroup
+	tiers    *tiers.Tiers
+	tasks    *fill.Tasks
+	fills    *fill.Filler
+	server   deliver.Server // writes the responses
+	deriving sync.Map       // derivation → struct{}: codings in progress
+	coders   chan struct{}  // holds one element for each coding in the background
 }
-
-var errClosed = errors.New("the gateway is shutting down")
 
 // New returns a Cache. The caller must call Close to end its background work.
 func New(cfg Config) *Cache {
-	base, stop := context.WithCancel(context.Background())
 	if cfg.WithInterim == nil {
 		cfg.WithInterim = func(ctx context.Context, _ func(int, http.Header)) context.Context { return ctx }
 	}
 	if cfg.Applied == nil && cfg.Epochs != nil {
 		cfg.Applied = cfg.Epochs.Now
 	}
-	return &Cache{
-		Config: cfg, base: base, stop: stop,
+	c := &Cache{
+		Now: cfg.Now, Filled: cfg.Filled, random: cfg.Random, log: cfg.Log, name: cfg.Name, applied: cfg.Applied, reportUse: cfg.Used, usedSample: cfg.UsedSample,
+		rewritten: cfg.Rewritten, tasks: fill.NewTasks(), coders: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		server: deliver.Server{Name: cfg.Name, Now: cfg.Now, Log: cfg.Log, WriteError: cfg.WriteError},
 		tiers: &tiers.Tiers{
 			Store: cfg.Store, Shared: cfg.Shared, SharedBudget: cfg.SharedBudget, Epochs: cfg.Epochs, Now: cfg.Now, Random: cfg.Random, Log: cfg.Log,
 		},
-		unshareable: newUnshareable(cfg.Now), setbacks: new(setbacks), pending: new(pending),
-		server: deliver.Server{Name: cfg.Name, Now: cfg.Now, Log: cfg.Log, WriteError: cfg.WriteError},
-		coders: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	c.fills = fill.New(fill.Config{Now: cfg.Now, Random: cfg.Random, Log: cfg.Log, Filled: cfg.Filled, WithInterim: cfg.WithInterim, Tiers: c.tiers, Tasks: c.tasks})
+	return c
 }
 
 // Close waits for fills and refreshes to end until ctx is done, then cancels the rest and waits for
 // them. It ends upgraded connections at once. It returns ctx.Err() if it had to cancel.
 func (c *Cache) Close(ctx context.Context) error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
 	c.CloseTunnels()
-	ended := make(chan struct{})
-	go func() { c.filling.Wait(); close(ended) }()
-	defer c.stop()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		c.stop()
-		<-ended
-		return ctx.Err()
-	}
-}
-
-// enter announces work for which Close waits. If it returns true, the caller must call filling.Done
-// at the end of the work. It returns false once the cache is closed.
-func (c *Cache) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.filling.Add(1)
-	}
-	return !c.closed
-}
-
-// background runs f on a goroutine for which Close waits. Once the cache is closed it does nothing
-// and returns false.
-func (c *Cache) background(f func(ctx context.Context)) bool {
-	if !c.enter() {
-		return false
-	}
-	go func() {
-		defer c.filling.Done()
-		f(c.base)
-	}()
-	return true
+	return c.tasks.Close(ctx)
 }
 
 // Flights returns the number of running fills.
-func (c *Cache) Flights() int { return c.flights.Len() }
+func (c *Cache) Flights() int { return c.fills.Flights.Len() }
 
 // Waiting returns the number of requests that wait for the answer to another request's call.
-func (c *Cache) Waiting() int { return int(c.waiting.Load()) }
+func (c *Cache) Waiting() int { return int(c.fills.Waiting.Load()) }
 
 // LeaveTunnels sends a close frame with the status 1001 to both sides of each WebSocket, so that
 // both sides can end the connection in order (RFC 6455 section 7.4.1).

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
@@ -21,24 +22,24 @@ func (c *Cache) Explainer(res *Resource) http.Handler {
 		if !ok {
 			return
 		}
-		x, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
+		x, err := newRequest(res, r, observe.FromContext(r.Context()), nil)
 		x.ev = new(observe.Event) // the explanation must not change the client's Event
-		e := &Explanation{Rules: res.Rules, Request: x.q, Now: c.Now()}
+		e := &Explanation{Rules: res.Rules, Request: x.View, Now: c.Now()}
 		question.Found = e
 		if err != nil {
 			e.Refusal, e.Status, e.Whole = err.Error(), http.StatusBadRequest, true
 		} else {
-			e.Target = x.target.RequestURI()
+			e.Target = x.Target.RequestURI()
 			(&explaining{c, x, question, e}).explain()
 		}
-		e.CacheStatus = string(cachepolicy.AppendCacheStatus(nil, c.Name, e.Outcome))
+		e.CacheStatus = string(cachepolicy.AppendCacheStatus(nil, c.name, e.Outcome))
 	})
 }
 
 // explaining holds the state of one explanation.
 type explaining struct {
 	c *Cache
-	x *exchange
+	x *request
 	q *Inquiry
 	e *Explanation
 }
@@ -47,11 +48,11 @@ type explaining struct {
 // without chance, because the explanation gives an early refresh as a probability.
 func (g *explaining) explain() {
 	x, e, p := g.x, g.e, &g.x.plan
-	e.Params = x.res.Rules.Params(x.q.RawQuery)
-	e.Asks = x.res.Rules.ExplainRequest(&x.q)
-	g.c.plan(p, &x.request, &x.budget, tiers.Moment{Now: e.Now})
+	e.Params = x.res.Rules.Params(x.View.RawQuery)
+	e.Asks = x.res.Rules.ExplainRequest(&x.View)
+	g.c.plan(p, &x.located, &x.budget, tiers.Moment{Now: e.Now})
 	if p.keyed {
-		e.Key = x.key
+		e.Key = x.Key
 	}
 	if p.looked {
 		g.lookedUp(p)
@@ -69,12 +70,12 @@ func (g *explaining) lookedUp(p *Plan) {
 	if f.Object == nil {
 		return
 	}
-	alive := g.c.tiers.Alive(g.x.key, f.Ruled, g.c.Now())
+	alive := g.c.tiers.Alive(g.x.Key, f.Ruled, g.c.Now())
 	for _, v := range f.Object.Variants {
-		vary := v.Vary.Describe(&g.x.q)
+		vary := v.Vary.Describe(&g.x.View)
 		switch {
 		case v != f.Stored || alive == nil:
-			g.e.Other = append(g.e.Other, Variant{Vary: vary, Purged: g.c.tiers.Alive(g.x.key, v, g.c.Now()) == nil})
+			g.e.Other = append(g.e.Other, Variant{Vary: vary, Purged: g.c.tiers.Alive(g.x.Key, v, g.c.Now()) == nil})
 		case f.Entry == nil:
 			g.e.Other = append(g.e.Other, Variant{Vary: vary, Cookie: true})
 		default:
@@ -99,7 +100,7 @@ func (g *explaining) acted(p *Plan) {
 	case stepQueued:
 		e.Decision = cachepolicy.Decision{Action: cachepolicy.Serve, Reason: cachepolicy.ReasonQueued}
 		if p.queued.Entry == nil {
-			e.Whole, e.Status = true, p.queued.failure.Status
+			e.Whole, e.Status = true, p.queued.Failure.Status
 			return
 		}
 		g.served(p.queued.Entry)
@@ -108,7 +109,7 @@ func (g *explaining) acted(p *Plan) {
 		g.served(p.entry)
 		g.learn(p.entry)
 	case stepBackOff:
-		e.HeldDown, e.Decision = true, p.stale
+		e.BacksOff, e.Decision = true, p.stale
 		g.served(p.entry)
 	case stepRefuse:
 		e.Whole, e.Status = true, http.StatusGatewayTimeout
@@ -133,10 +134,10 @@ func (g *explaining) delivered(stored *store.Entry) int {
 	if status := g.conditional(&stored.Meta); status != stored.Status {
 		return status
 	}
-	if len(g.x.r.Header["Range"]) == 0 && stored.Complete() || deliver.NeedsDecoding(stored, g.x.r.Header["Accept-Encoding"]) {
+	if len(g.x.HTTP.Header["Range"]) == 0 && stored.Complete() || deliver.NeedsDecoding(stored, g.x.HTTP.Header["Accept-Encoding"]) {
 		return stored.Status
 	}
-	switch cachepolicy.PlanBody(&g.x.q, &stored.Meta, stored.Representations[0].Body.Size).Kind {
+	switch cachepolicy.PlanBody(&g.x.View, &stored.Meta, stored.Representations[0].Body.Size).Kind {
 	case cachepolicy.Unsatisfiable:
 		return http.StatusRequestedRangeNotSatisfiable
 	case cachepolicy.Partial:
@@ -148,7 +149,7 @@ func (g *explaining) delivered(stored *store.Entry) int {
 // conditional returns the status of a response, or the status that the request's conditions lead
 // to.
 func (g *explaining) conditional(m *cachepolicy.Meta) int {
-	switch cachepolicy.Evaluate(&g.x.q, m) {
+	switch cachepolicy.Evaluate(&g.x.View, m) {
 	case cachepolicy.NotModified:
 		return http.StatusNotModified
 	case cachepolicy.Failed:
@@ -171,59 +172,59 @@ func (g *explaining) learn(stored *store.Entry) {
 	}
 	facts := &cachepolicy.Answer{Status: stored.Status, Header: entry.HeaderOf(stored), Sent: stored.Received, Received: stored.Received}
 	r := &Response{Status: stored.Status, Header: facts.Header, Rule: -1, Verdict: cachepolicy.Verdict{Effect: cachepolicy.Store, Meta: stored.Meta}, Cacheable: true}
-	r.Ruled = g.x.res.Rules.ExplainResponse(&g.x.q, facts)
+	r.Ruled = g.x.res.Rules.ExplainResponse(&g.x.View, facts)
 	g.e.Response = r
 }
 
 // filled follows the steps of a fill.
 func (g *explaining) filled(stored *store.Entry) {
 	x, e := g.x, g.e
-	j := x.job(nil, flightKey{})
-	e.Target = j.outgoing(x.ctx).URL.RequestURI()
+	j := x.job(nil, fill.FlightKey{})
+	e.Target = j.Outgoing(x.Ctx).URL.RequestURI()
 	e.Asked = make(http.Header)
-	copyFields(e.Asked, j.header, conditionals[:]...)
+	fill.CopyFields(e.Asked, j.Header, fill.Conditionals[:]...)
 	e.Outcome.Reason = cachepolicy.ReasonNone // the answer determines it
-	a := g.answer(j.stored, j.outgoing(x.ctx))
+	a := g.answer(j.Stored, j.Outgoing(x.Ctx))
 	if a == nil {
 		g.answered(g.assumed(), nil)
 		return
 	}
-	v := g.answered(a, j.stored)
-	if g.q.Fetch && delivers(v.Effect) && j.narrow(a) {
-		j.ask()
-		a = g.answer(j.stored, j.outgoing(x.ctx))
-		v = g.answered(a, j.stored)
+	v := g.answered(a, j.Stored)
+	if g.q.Fetch && fill.Delivers(v.Effect) && j.Narrow(a) {
+		j.Prepare()
+		a = g.answer(j.Stored, j.Outgoing(x.Ctx))
+		v = g.answered(a, j.Stored)
 	}
 	came := a
-	if page := x.res.page(a, v.Effect); page != nil {
+	if page := x.res.Page(a, v.Effect); page != nil {
 		e.Response.Page = page
-		a = page.supposed(a)
-		v = x.res.Rules.Settle(&x.q, nil, &a.facts, e.Now, 0)
+		a = page.Supposed(a)
+		v = x.res.Rules.Settle(&x.View, nil, &a.Facts, e.Now, 0)
 	}
-	g.used(j, stored, &taken{came: came, a: a, v: &v})
+	g.used(j, stored, &fill.Settled{Received: came, Answer: a, Verdict: &v})
 }
 
 // used explains the fill j's use of an answer. stored is the response that the fill began with.
-func (g *explaining) used(j *job, stored *store.Entry, t *taken) {
-	e, a := g.e, t.a
-	how, out := j.useOf(t, e.Now)
-	e.Whole = how != useNone && how != useCombine
+func (g *explaining) used(j *fill.Job, stored *store.Entry, t *fill.Settled) {
+	e, a := g.e, t.Answer
+	how, out := j.UseOf(t, e.Now)
+	e.Whole = how != fill.UseNone && how != fill.UseCombine
 	switch how {
-	case useFailure:
-		e.Status = deliver.FailureOf(a.err).Status
+	case fill.UseFailure:
+		e.Status = deliver.FailureOf(a.Err).Status
 		return
-	case useMisplaced304:
+	case fill.UseMisplaced304:
 		e.Status = http.StatusBadGateway
 		return
-	case useStale, useFreshen:
+	case fill.UseStale, fill.UseFreshen:
 		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
-	case useStream, useStreamAlone:
-		e.Status, e.Coding = g.conditional(&t.v.Meta), g.answerCoding(a)
-		size := a.resp.ContentLength
+	case fill.UseStream, fill.UseStreamAlone:
+		e.Status, e.Coding = g.conditional(&t.Verdict.Meta), g.answerCoding(a)
+		size := a.Response.ContentLength
 		if size < 0 && !g.q.Fetch {
 			size = 0 // only the head is given: the content counts as small
 		}
-		out, _ = g.c.streamed(j.x, &t.v.Meta, size, out)
+		out, _ = g.c.fills.Streamed(j.Request, &t.Verdict.Meta, size, out)
 	default:
 		e.Status, e.Coding = g.relayed(a), g.answerCoding(a)
 	}
@@ -231,11 +232,11 @@ func (g *explaining) used(j *job, stored *store.Entry, t *taken) {
 }
 
 // relayed returns the status of a fill's answer that is relayed.
-func (g *explaining) relayed(a *answer) int {
-	if deliver.Unchanged(&g.x.q, a.resp, g.e.Now) {
+func (g *explaining) relayed(a *fill.Answer) int {
+	if deliver.Unchanged(&g.x.View, a.Response, g.e.Now) {
 		return http.StatusNotModified
 	}
-	return a.facts.Status
+	return a.Facts.Status
 }
 
 // passed follows the steps of forward.
@@ -248,19 +249,19 @@ func (g *explaining) passed(stored *store.Entry) {
 	}
 	v := g.answered(a, stored)
 	out := &e.Outcome
-	out.ForwardStatus, e.Whole = a.facts.Status, true
+	out.ForwardStatus, e.Whole = a.Facts.Status, true
 	if v.Effect == cachepolicy.KeepStale {
 		d := g.x.res.StaleDecision(stored, e.Now, v.Reason)
 		out.TTL, out.HasTTL, out.Reason = d.TTL, true, v.Reason
 		e.Status, e.Coding = g.delivered(stored), g.storedCoding(stored)
 		return
 	}
-	if page := x.res.page(a, v.Effect); page != nil {
+	if page := x.res.Page(a, v.Effect); page != nil {
 		e.Response.Page = page
-		a = page.supposed(a)
+		a = page.Supposed(a)
 	}
-	e.Status = a.status()
-	if a.err == nil {
+	e.Status = a.Status()
+	if a.Err == nil {
 		e.Coding = g.answerCoding(a)
 	}
 }
@@ -269,82 +270,71 @@ var errNoFetch = errors.New("only a GET or HEAD without content and upgrade is s
 
 // answer returns the origin's answer if the Inquiry asks for a fetch, or the answer given in the
 // Inquiry. It returns nil if neither is possible. Then the answer is not known.
-func (g *explaining) answer(stored *store.Entry, out *http.Request) *answer {
+func (g *explaining) answer(stored *store.Entry, out *http.Request) *fill.Answer {
 	x := g.x
 	switch {
-	case g.q.Fetch && (x.q.HasBody || x.plan.protocol != "" || x.q.Method != http.MethodGet && x.q.Method != http.MethodHead):
+	case g.q.Fetch && (x.View.HasBody || x.plan.protocol != "" || x.View.Method != http.MethodGet && x.View.Method != http.MethodHead):
 		g.e.Response = &Response{Err: errNoFetch, Rule: -1}
 		return nil
 	case g.q.Fetch:
-		a := new(answer)
-		g.c.ask(a, &x.request, out.WithContext(g.c.WithInterim(observe.NewContext(x.ctx, x.ev), func(int, http.Header) {})), stored)
-		a.discard()
+		a := new(fill.Answer)
+		g.c.fills.Ask(a, &x.Request, out.WithContext(g.c.fills.WithInterim(observe.NewContext(x.Ctx, x.ev), func(int, http.Header) {})), stored)
+		a.Discard()
 		return a
 	case g.q.Response != nil:
 		given := *g.q.Response
 		given.Header, given.Body = given.Header.Clone(), http.NoBody
-		return &answer{resp: &given, facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now, Stored: entry.HeaderOf(stored)}}
+		return &fill.Answer{Response: &given, Facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now, Stored: entry.HeaderOf(stored)}}
 	}
 	return nil
 }
 
 // assumed returns a 200 without any caching fields.
-func (g *explaining) assumed() *answer {
+func (g *explaining) assumed() *fill.Answer {
 	resp := &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), ContentLength: -1, Body: http.NoBody}
-	return &answer{resp: resp, facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now}}
+	return &fill.Answer{Response: resp, Facts: cachepolicy.Answer{Sent: g.e.Now, Received: g.e.Now}}
 }
 
 // passedRequest returns the request as forward sends it to the origin. stored is the response that
 // the answer to a HEAD may update.
 func (g *explaining) passedRequest(stored *store.Entry) *http.Request {
 	if protocol := g.x.plan.protocol; protocol != "" {
-		return g.x.outgoing(g.x.ctx, g.x.upgradeHeader(protocol))
+		return g.x.Outgoing(g.x.Ctx, g.x.upgradeHeader(protocol))
 	}
-	return g.x.outgoing(g.x.ctx, g.x.headHeader(stored))
+	return g.x.Outgoing(g.x.Ctx, g.x.headHeader(stored))
 }
 
 // plainRequest returns the origin request of a fill without a stored response.
 func (g *explaining) plainRequest() *http.Request {
-	if g.x.q.Method == http.MethodHead {
+	if g.x.View.Method == http.MethodHead {
 		return g.passedRequest(nil)
 	}
 	x := *g.x
 	x.plan.entry, x.plan.decision = nil, cachepolicy.Decision{Action: cachepolicy.Fetch}
-	return x.job(nil, flightKey{}).outgoing(x.ctx)
+	return x.job(nil, fill.FlightKey{}).Outgoing(x.Ctx)
 }
 
 // answered explains a and returns Settle's verdict on it. It applies the route's changes to a as if
 // a had just arrived.
-func (g *explaining) answered(a *answer, stored *store.Entry) cachepolicy.Verdict {
+func (g *explaining) answered(a *fill.Answer, stored *store.Entry) cachepolicy.Verdict {
 	x, e := g.x, g.e
-	r := &Response{Rule: -1, Fetched: g.q.Fetch, Err: a.err}
+	r := &Response{Rule: -1, Fetched: g.q.Fetch, Err: a.Err}
 	if e.Response != nil {
 		r.Err = e.Response.Err // the reason for not asking the origin
 	}
-	r.Assumed = !r.Fetched && g.q.Response == nil || r.Err != nil && a.err == nil
-	if a.resp != nil {
-		before := a.resp.Header.Clone()
+	r.Assumed = !r.Fetched && g.q.Response == nil || r.Err != nil && a.Err == nil
+	if a.Response != nil {
+		before := a.Response.Header.Clone()
 		if x.res.Respond != nil {
-			x.res.Respond(&x.q, observe.FromContext(x.ctx), before)
+			x.res.Respond(&x.View, observe.FromContext(x.Ctx), before)
 		}
-		r.Rule, r.Rewritten = x.res.Rules.ExplainCacheControl(&x.q, a.resp.StatusCode, before)
-		a.receive(&x.request)
+		r.Rule, r.Rewritten = x.res.Rules.ExplainCacheControl(&x.View, a.Response.StatusCode, before)
+		a.Receive(&x.Request)
 	}
-	r.Status, r.Header = a.facts.Status, a.facts.Header
-	r.Verdict = x.res.Rules.Settle(&x.q, entry.MetaOf(stored), &a.facts, e.Now, 0)
-	r.Ruled = x.res.Rules.ExplainResponse(&x.q, &a.facts)
-	r.Remedies, r.Cacheable = x.res.Rules.Remedies(&x.q, &a.facts)
+	r.Status, r.Header = a.Facts.Status, a.Facts.Header
+	r.Verdict = x.res.Rules.Settle(&x.View, entry.MetaOf(stored), &a.Facts, e.Now, 0)
+	r.Ruled = x.res.Rules.ExplainResponse(&x.View, &a.Facts)
+	r.Remedies, r.Cacheable = x.res.Rules.Remedies(&x.View, &a.Facts)
 	e.Response = r
 	return r.Verdict
-}
-
-// supposed is substitute without the fetch: it assumes that the page is available.
-func (p *ErrorPage) supposed(a *answer) *answer {
-	instead := &http.Response{StatusCode: a.status(), Header: make(http.Header), ContentLength: int64(len(p.Body)), Body: http.NoBody}
-	if p.As != 0 {
-		instead.StatusCode = p.As
-	}
-	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: p.policy(instead.Header), Sent: a.facts.Sent, Received: a.facts.Received}
-	p.describe(instead.Header)
-	return &answer{facts: facts, resp: instead}
 }

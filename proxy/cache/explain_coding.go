@@ -3,6 +3,7 @@ package cache
 import (
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -22,7 +23,7 @@ func (g *explaining) storedCoding(e *store.Entry) Coding {
 	first := &e.Representations[0]
 	k := Coding{Known: true, Sent: first.Coding, Held: entry.HeldCodings(e) & g.x.res.Offered(e), Derivable: e.Derivable & g.x.res.Offered(e), Preferred: g.x.res.Encodings(), Accepted: true}
 	if e.Derivable != 0 {
-		if want, ok := compress.Canonical(g.x.r.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
+		if want, ok := compress.Canonical(g.x.HTTP.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
 			k.Sent = want
 		} else {
 			k.Accepted = false
@@ -33,16 +34,16 @@ func (g *explaining) storedCoding(e *store.Entry) Coding {
 }
 
 // answerCoding returns the coding of a response from the origin.
-func (g *explaining) answerCoding(a *answer) Coding {
-	res, h := g.x.res, a.resp.Header
+func (g *explaining) answerCoding(a *fill.Answer) Coding {
+	res, h := g.x.res, a.Response.Header
 	coding := compress.HeaderCoding(h)
 	k := Coding{Known: true, Sent: coding, Held: compress.SetOf(coding), Preferred: res.Encodings(), Accepted: true}
-	k.Derivable = res.Derivable(a.resp.StatusCode, h, a.resp.ContentLength, coding)
-	if want, ok := compress.Canonical(g.x.r.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
+	k.Derivable = res.Derivable(a.Response.StatusCode, h, a.Response.ContentLength, coding)
+	if want, ok := compress.Canonical(g.x.HTTP.Header["Accept-Encoding"]).Pick(k.Held|k.Derivable, k.Preferred); ok {
 		k.Sent = want
 	} else {
 		k.Accepted = false
 	}
-	k.Why = res.WhyNoCoding(a.resp.StatusCode, h, a.resp.ContentLength, coding)
+	k.Why = res.WhyNoCoding(a.Response.StatusCode, h, a.Response.ContentLength, coding)
 	return k
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -51,8 +52,8 @@ type Explanation struct {
 	Decision cachepolicy.Decision
 	// Early is the share of such requests that refresh the stored response before it becomes stale.
 	Early float64
-	// HeldDown is true if the origin failed a moment ago and is therefore not asked now.
-	HeldDown bool
+	// BacksOff is true if the origin failed a moment ago and is therefore not asked now.
+	BacksOff bool
 	// Alone is true if earlier responses for this key were for one client alone. Requests then do
 	// not wait for another request's call.
 	Alone bool
@@ -103,7 +104,7 @@ type Response struct {
 	// is true if the rule changed the header.
 	Rule      int
 	Rewritten bool
-	Page      *ErrorPage // the error page in its place
+	Page      *fill.ErrorPage // the error page in its place
 	Verdict   cachepolicy.Verdict
 	Ruled     cachepolicy.RuleResult
 	Remedies  []cachepolicy.Remedy

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
@@ -72,13 +73,13 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 	defer func() { ev.EndPart(err) }()
 	r := req.WithContext(ctx)
 	r.Header = req.Header.Clone()
-	x, err := newExchange(res, r, ev, nil)
+	x, err := newRequest(res, r, ev, nil)
 	if err != nil {
 		return nil, &FetchError{Code: http.StatusBadRequest, Kind: "http_request_error", Detail: err.Error(), Err: err}
 	}
 	x.interim = func(int, http.Header) {}
 	reply := c.do(x)
-	w := &taker{header: make(http.Header), limit: limit}
+	w := &responseBuffer{header: make(http.Header), limit: limit}
 	defer func() {
 		if p := recover(); p != nil {
 			if p != http.ErrAbortHandler {
@@ -87,12 +88,12 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 			got, err = nil, w.brokenOff(ev.Err)
 		}
 	}()
-	if f := reply.failure; f != nil {
+	if f := reply.Failure; f != nil {
 		return nil, fetchErrorOf(ctx, f)
 	}
 	c.deliver(w, x, reply)
-	if reply.response != nil && reply.call == nil {
-		c.filled(ev) // the request was passed, so no fill has reported the call
+	if reply.Response != nil && reply.Call == nil {
+		c.fills.ReportFilled(ev) // the request was passed, so no fill has reported the call
 	}
 	if w.over {
 		return nil, ErrContentTooLarge
@@ -100,10 +101,21 @@ func (c *Cache) Fetch(ctx context.Context, res *Resource, req *http.Request, lim
 	return c.fetched(w, reply), nil
 }
 
+// PageFetcher returns the function that fetches the error pages whose resource is res.
+func (c *Cache) PageFetcher(res *Resource) func(context.Context, *http.Request) (*fill.PageContent, error) {
+	return func(ctx context.Context, r *http.Request) (*fill.PageContent, error) {
+		got, err := c.Fetch(ctx, res, r, res.MaxObject)
+		if err != nil {
+			return nil, err
+		}
+		return &fill.PageContent{Status: got.Status, Header: got.Header, Body: got.Body, Tags: got.Tags}, nil
+	}
+}
+
 // fetched returns the taken response with the facts about its reuse.
-func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
+func (c *Cache) fetched(w *responseBuffer, reply *fill.Reply) *Fetched {
 	got := &Fetched{Status: w.status, Header: w.header, Body: w.body}
-	switch reply.outcome.Reason {
+	switch reply.Status.Reason {
 	case cachepolicy.ReasonUnreachable, cachepolicy.ReasonTimeout, cachepolicy.ReasonInvalidResponse, cachepolicy.ReasonOverload, cachepolicy.ReasonOriginError:
 		got.Stale = reply.Entry != nil
 	}
@@ -111,10 +123,10 @@ func (c *Cache) fetched(w *taker, reply *Reply) *Fetched {
 	switch {
 	case reply.Entry != nil:
 		m, got.Tags = &reply.Entry.Meta, reply.Entry.Tags
-	case reply.landing != nil:
-		m, got.Tags = reply.landing.meta(), reply.landing.draft.Tags
+	case reply.Inflight != nil:
+		m, got.Tags = reply.Inflight.Meta(), reply.Inflight.Draft.Tags
 	default:
-		why := reply.outcome.Reason
+		why := reply.Status.Reason
 		got.Silent = why == cachepolicy.ReasonNoFreshness || why == cachepolicy.ReasonStatus || why == cachepolicy.ReasonErrorStatus
 		return got
 	}
@@ -134,8 +146,8 @@ func fetchErrorOf(ctx context.Context, f *deliver.Failure) error {
 	return &FetchError{Code: f.Status, Kind: f.ProxyError, Detail: f.Detail, Err: f.Err}
 }
 
-// taker is an http.ResponseWriter that takes a response into memory.
-type taker struct {
+// responseBuffer is an http.ResponseWriter that takes a response into memory.
+type responseBuffer struct {
 	header http.Header
 	status int
 	body   []byte
@@ -144,10 +156,10 @@ type taker struct {
 }
 
 // Header returns the header section.
-func (w *taker) Header() http.Header { return w.header }
+func (w *responseBuffer) Header() http.Header { return w.header }
 
 // WriteHeader takes the status. It ignores interim responses, which are for clients.
-func (w *taker) WriteHeader(status int) {
+func (w *responseBuffer) WriteHeader(status int) {
 	if status >= http.StatusOK && w.status == 0 {
 		w.status = status
 	}
@@ -155,7 +167,7 @@ func (w *taker) WriteHeader(status int) {
 
 // Write takes content up to the limit. Beyond the limit it fails, as the writer of a client that
 // has left does.
-func (w *taker) Write(b []byte) (int, error) {
+func (w *responseBuffer) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if int64(len(w.body))+int64(len(b)) > w.limit {
 		w.over = true
@@ -167,7 +179,7 @@ func (w *taker) Write(b []byte) (int, error) {
 
 // brokenOff returns the error for a response that was not delivered to its end: ErrContentTooLarge
 // if the content exceeds the limit, and else a *FetchError with cause.
-func (w *taker) brokenOff(cause error) error {
+func (w *responseBuffer) brokenOff(cause error) error {
 	if w.over {
 		return ErrContentTooLarge
 	}

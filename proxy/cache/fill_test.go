@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -49,8 +50,10 @@ func newBench(t *testing.T, origin roundTrip) *bench {
 		WriteError: func(w http.ResponseWriter, r *http.Request, status int, kind, detail string) { w.WriteHeader(status) },
 	})
 	b.res = &Resource{
-		Policy: entry.Policy{Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20}, Origin: origin,
-		Coalesce: Coalesce{Enabled: true, MaxWaiters: 1000, Wait: 10 * time.Second},
+		Route: fill.Route{
+			Policy: entry.Policy{Rules: &cachepolicy.Rules{Route: "r", Enabled: true, EarlyBeta: 1}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20},
+			Origin: origin, Coalesce: fill.Coalesce{Enabled: true, MaxWaiters: 1000, Wait: 10 * time.Second},
+		},
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -199,11 +202,11 @@ func TestRefreshThatComesLate(t *testing.T) {
 	})
 	b.get("/")
 	r := httptest.NewRequest("GET", "/", nil)
-	x, err := newExchange(b.res, r, &observe.Event{Scheme: "http"}, nil)
+	x, err := newRequest(b.res, r, &observe.Event{Scheme: "http"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.plan(&x.plan, &x.request, &x.budget, b.moment(x))
+	b.plan(&x.plan, &x.located, &x.budget, b.moment(x))
 	b.advance(61 * time.Second)
 	if w := b.get("/"); w.Body.String() != "2" {
 		t.Fatalf("got %q", w.Body)
@@ -295,35 +298,3 @@ func TestFailureThatMayNotBeServedStaleToAll(t *testing.T) {
 		t.Errorf("who does not allow it got %d %q", w.Code, w.Body)
 	}
 }
-
-func TestHandover(t *testing.T) {
-	closed := 0
-	reply := func() *Reply { return &Reply{response: &http.Response{Body: &closing{&closed}}} }
-	h := newHandover()
-	h.tell(103, nil)
-	first := reply()
-	h.give(first)
-	h.give(reply()) // one too many
-	told := 0
-	if got := h.wait(t.Context(), func(int, http.Header) { told++ }); got != first || told != 1 || closed != 1 {
-		t.Errorf("got %p, told %d, closed %d", got, told, closed)
-	}
-	h = newHandover()
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if h.wait(gone, nil) != nil {
-		t.Error("a client that had gone got a reply")
-	}
-	h.give(reply())
-	if closed != 2 {
-		t.Error("a response that no request takes was not closed")
-	}
-	for range 2 * maxInterim {
-		h.tell(103, nil) // never waits
-	}
-}
-
-type closing struct{ n *int }
-
-func (c *closing) Read([]byte) (int, error) { return 0, io.EOF }
-func (c *closing) Close() error             { *c.n++; return nil }

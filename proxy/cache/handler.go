@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -13,16 +14,16 @@ import (
 // and its context must carry an observe.Event.
 func (c *Cache) Handler(res *Resource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x, err := newExchange(res, r, observe.FromContext(r.Context()), edge.LocatedOf(r.Context()))
+		x, err := newRequest(res, r, observe.FromContext(r.Context()), edge.LocatedOf(r.Context()))
 		if err != nil {
-			c.deliver(w, x, &Reply{failure: &deliver.Failure{Status: http.StatusBadRequest, ProxyError: "http_request_error", Detail: err.Error()}})
+			c.deliver(w, x, &fill.Reply{Failure: &deliver.Failure{Status: http.StatusBadRequest, ProxyError: "http_request_error", Detail: err.Error()}})
 			return
 		}
 		x.interim = func(status int, h http.Header) {
 			res.Tags.Hide(h)
 			writeInterim(w, r, status, h)
 		}
-		x.r, x.body = deliver.WatchBody(w, r)
+		x.HTTP, x.body = deliver.WatchBody(w, r)
 		defer x.body.NoteRead(x.ev)
 		c.deliver(w, x, c.do(x))
 	})

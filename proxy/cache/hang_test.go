@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -78,9 +79,10 @@ func inFakeTime(t *testing.T, control string, coalesce bool, test func(f *fakeTi
 			Filled:     func(ev *observe.Event) { f.fills <- *ev },
 		})
 		f.handler = c.Handler(&cache.Resource{
-			Policy:   entry.Policy{Rules: &cachepolicy.Rules{Route: "all", Enabled: true}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20},
-			Origin:   f.origin,
-			Coalesce: cache.Coalesce{Enabled: coalesce, MaxWaiters: 1000, Wait: 10 * time.Second},
+			Route: fill.Route{
+				Policy: entry.Policy{Rules: &cachepolicy.Rules{Route: "all", Enabled: true}, Tiers: entry.Tiers{Memory: true}, MaxVariants: 8, MaxObject: 1 << 20},
+				Origin: f.origin, Coalesce: fill.Coalesce{Enabled: coalesce, MaxWaiters: 1000, Wait: 10 * time.Second},
+			},
 		})
 		f.origin.status.Store(200)
 		f.ask(http.MethodGet)

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -14,62 +15,62 @@ import (
 // head forwards a HEAD that the store cannot answer. If the stored response may be served on
 // errors, the client waits for the call no longer than other clients do, and the call continues:
 // see await.
-func (c *Cache) head(x *exchange) *Reply {
-	if _, ok := c.mayStay(&x.request, x.plan.entry, x.plan.decision, &timedOut); !ok {
+func (c *Cache) head(x *request) *fill.Reply {
+	if _, ok := c.mayStay(&x.located, x.plan.entry, x.plan.decision, &fill.TimedOut); !ok {
 		return c.ownHead(x)
 	}
-	own := &exchange{request: x.request, plan: x.plan, ev: x.fillEvent()}
+	own := &request{located: x.located, res: x.res, plan: x.plan, ev: x.fillEvent()}
 	own.ev.FillFor(x.ev)
-	leader := newHandover()
-	own.interim = leader.tell
-	if !c.background(func(ctx context.Context) { c.headFor(ctx, own, leader) }) {
-		return &Reply{failure: &deliver.Failure{Status: http.StatusServiceUnavailable, Detail: errClosed.Error()}}
+	leader := fill.NewHandover()
+	own.interim = leader.Tell
+	if !c.tasks.Go(func(ctx context.Context) { c.headFor(ctx, own, leader) }) {
+		return &fill.Reply{Failure: &deliver.Failure{Status: http.StatusServiceUnavailable, Detail: fill.ErrClosed.Error()}}
 	}
 	return c.await(x, leader)
 }
 
 // headFor makes the call of x and passes the reply to leader. x must belong to this call alone.
 // Like a fill, the call ends some time after the client has left.
-func (c *Cache) headFor(ctx context.Context, x *exchange, leader *handover) {
+func (c *Cache) headFor(ctx context.Context, x *request, leader *fill.Handover) {
 	x.ev.Start = c.Now()
-	defer c.filled(x.ev)
+	defer c.fills.ReportFilled(x.ev)
 	ctx, cancel := context.WithCancel(observe.NewContext(ctx, x.ev))
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.Log.Error("a HEAD panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			leader.give(&Reply{failure: &deliver.Failure{Status: http.StatusBadGateway, ProxyError: "proxy_internal_error", Detail: deliver.FailureDetail(http.StatusBadGateway)}})
+			c.log.Error("a HEAD panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			leader.Give(&fill.Reply{Failure: &deliver.Failure{Status: http.StatusBadGateway, ProxyError: "proxy_internal_error", Detail: deliver.FailureDetail(http.StatusBadGateway)}})
 		}
 	}()
-	attended := &attendance{allowance: x.res.Unattended, grace: headGrace, end: cancel}
-	defer attended.close()
-	leader.attend(attended)
-	x.ctx, x.r = ctx, x.r.WithContext(ctx)
+	attended := &fill.Attendance{Allowance: x.res.Unattended, Grace: fill.HeadGrace, End: cancel}
+	defer attended.Close()
+	leader.Attend(attended)
+	x.Ctx, x.HTTP = ctx, x.HTTP.WithContext(ctx)
 	reply := c.ownHead(x)
-	reply.call = callOf(x.ev)
-	leader.give(reply)
+	reply.Call = fill.CallFactsOf(x.ev)
+	leader.Give(reply)
 }
 
 // ownHead makes the call of a HEAD. The answer updates the stored GET response or removes it (RFC
 // 9111 §4.3.5). If the client cannot read the coding of the answer, ownHead asks again with the
 // client's own Accept-Encoding.
-func (c *Cache) ownHead(x *exchange) *Reply {
+func (c *Cache) ownHead(x *request) *fill.Reply {
 	e, out := x.plan.entry, x.plan.outcome
 	header := x.headHeader(e)
 	reply := c.forward(x, header, e, out)
-	if reply.response == nil || x.reads(reply.response) || sameField(header["Accept-Encoding"], x.r.Header["Accept-Encoding"]) {
+	if reply.Response == nil || x.Reads(reply.Response) || fill.SameField(header["Accept-Encoding"], x.HTTP.Header["Accept-Encoding"]) {
 		return reply
 	}
-	reply.drop()
-	return c.forward(x, x.passHeader(), nil, out)
+	reply.Drop()
+	return c.forward(x, x.PassHeader(), nil, out)
 }
 
 // headHeader returns the header of a HEAD for the origin. If the HEAD is to update e, it must send
 // the Accept-Encoding with which the GET fetched e.
-func (x *request) headHeader(e *store.Entry) http.Header {
-	header := x.passHeader()
+func (x *located) headHeader(e *store.Entry) http.Header {
+	header := x.PassHeader()
 	if e != nil && !e.Vary.Holds("Accept-Encoding") {
-		x.res.acceptEncoding(header)
+		x.Route.WidenAcceptEncoding(header)
 	}
 	return header
 }

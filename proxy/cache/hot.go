@@ -60,8 +60,8 @@ type Answer struct {
 // is, and reports whether it did. It asks the store, the history of purges and
 // [cachepolicy.Rules.Decide] as the handler does, and writes the same fields in the same order. It
 // appends the head to a.Head. Answer allocates nothing for a hit. It answers only requests that the
-// memo remembers. If it cannot answer one of them, it sets a.Located.
-func (m *Memo) Answer(q *Question, a *Answer) bool {
+// index remembers. If it cannot answer one of them, it sets a.Located.
+func (m *HitIndex) Answer(q *Question, a *Answer) bool {
 	known := m.find(q.Method, q.Scheme, q.Host, q.Target)
 	if known == nil {
 		return false
@@ -74,18 +74,18 @@ func (m *Memo) Answer(q *Question, a *Answer) bool {
 	return true
 }
 
-// AnswerAt is Answer for a request that the memo does not remember and the caller has located.
-func (m *Memo) AnswerAt(at *Place, q *Question, a *Answer) bool { return m.answer(at, nil, q, a) }
+// AnswerAt is Answer for a request that the index does not remember and the caller has located.
+func (m *HitIndex) AnswerAt(at *Place, q *Question, a *Answer) bool { return m.answer(at, nil, q, a) }
 
-// Learns reports whether the memo should remember a hit that had to be located. It is true for one
+// Learns reports whether the index should remember a hit that had to be located. It is true for one
 // hit in learnOne: a frequent request is soon remembered, and a rare one costs nothing.
-func (m *Memo) Learns() bool { return m.cache.Random()*learnOne < 1 }
+func (m *HitIndex) Learns() bool { return m.cache.random()*learnOne < 1 }
 
 const learnOne = 16
 
-// answer answers q from the response stored at a place. known is the recollection of q, or nil if
-// the memo does not remember q.
-func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer) bool {
+// answer answers q from the response stored at a place. known is the remembered hit of q, or nil if
+// the index does not remember q.
+func (m *HitIndex) answer(place *Place, known *rememberedHit, q *Question, a *Answer) bool {
 	if place.Resource.OnHold(place.Key) {
 		return false
 	}
@@ -99,7 +99,7 @@ func (m *Memo) answer(place *Place, known *recollection, q *Question, a *Answer)
 	if !ask.learn(m.cache, place.Resource.Rules, object.Variants, q) {
 		return false
 	}
-	at := tiers.Moment{Now: q.Now, Chance: m.cache.Random()}
+	at := tiers.Moment{Now: q.Now, Chance: m.cache.random()}
 	f := m.cache.tiers.Examine(tiers.Query{Policy: &place.Resource.Policy, Key: place.Key, Request: &ask.request}, object, at)
 	e, d := f.Entry, f.Decision
 	if e == nil || !e.Complete() || !f.Current {
@@ -141,7 +141,7 @@ func (ask *asking) tellsTag(m *cachepolicy.Meta, tag string) bool {
 
 // represent returns the representation of e that q prefers, or nil if it has not been made yet. It
 // also returns nil if q has several Accept-Encoding lines.
-func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Representation {
+func (m *HitIndex) represent(res *Resource, e *store.Entry, q *Question) *store.Representation {
 	accept := compress.IdentityOnly
 	if e.Derivable != 0 {
 		value, lines := q.Fields.Line("Accept-Encoding")
@@ -157,16 +157,16 @@ func (m *Memo) represent(res *Resource, e *store.Entry, q *Question) *store.Repr
 }
 
 // write completes a with a representation of e. s is the shape of that representation.
-func (m *Memo) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
+func (m *HitIndex) write(at *Place, e *store.Entry, rep *store.Representation, s *shape, d cachepolicy.Decision, q *Question, ask *asking, a *Answer) {
 	m.cache.tiers.Store.CountHit(at.Key)
 	m.cache.used(at.Key)
 	m.cache.warm(at.Resource, at.Key, e, rep)
 	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL
 	if q.Conditional && cachepolicy.Evaluate(&ask.request, &e.Meta) == cachepolicy.NotModified {
 		a.Status = http.StatusNotModified
-		a.Head = s.appendNotModified(a.Head, rep, m.cache.Name, d)
+		a.Head = s.appendNotModified(a.Head, rep, m.cache.name, d)
 	} else {
-		a.Head = s.append(a.Head, rep, m.cache.Name, d)
+		a.Head = s.append(a.Head, rep, m.cache.name, d)
 		if q.Method != http.MethodHead {
 			a.Body = rep.Body.Segments
 		}
@@ -194,7 +194,7 @@ type asking struct {
 
 func newAsking() any { return &asking{header: make(http.Header, maxSelecting)} }
 
-func (m *Memo) release(ask *asking) {
+func (m *HitIndex) release(ask *asking) {
 	if ask.count > 0 {
 		clear(ask.header)
 		clear(ask.values[:])
@@ -241,7 +241,7 @@ func (ask *asking) add(c *Cache, name string, fields Fields) bool {
 	if _, ok := ask.header[name]; ok {
 		return true
 	}
-	if ask.count == maxSelecting || c.Rewritten != nil && c.Rewritten(name) {
+	if ask.count == maxSelecting || c.rewritten != nil && c.rewritten(name) {
 		return false
 	}
 	value, lines := fields.Line(name)

@@ -4,67 +4,27 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/store"
 )
 
-// flightKey identifies the requests that may share one call to the origin.
-type flightKey struct {
-	object [16]byte
-	// vary tells variants apart. It is empty until the fields that the responses vary on are known.
-	vary cachepolicy.Vary
-	// span is the request's Range field and its condition: a request for other bytes gets another
-	// response.
-	span string
-	// private is true if the request has credentials. Such a request does not wait for a response
-	// that is probably for another client, and requests without credentials do not wait for its
-	// response.
-	private bool
-	// cookies is true if the request's cookies keep it from sharing responses that are not declared
-	// reusable. Requests without cookies share them.
-	cookies bool
-	// epoch is the moment of the object's last invalidation. A request that comes after it must not
-	// be answered from a call made before it.
-	epoch uint64
-	// serial is set for a flight that no other request may join.
-	serial uint64
-}
-
-// flightKey returns the key of x's flight if responses vary on the fields of known.
-func (c *Cache) flightKey(x *request, known cachepolicy.Vary) flightKey {
-	return flightKey{
-		object: x.key.Hash, vary: known.For(&x.q), span: x.span(),
-		private: len(x.r.Header["Authorization"]) > 0, cookies: !x.res.Rules.Shares(&x.q, &cachepolicy.Meta{}), epoch: c.tiers.Invalidations.Last(x.key.Hash),
-	}
-}
-
-// span returns the part of the representation that x asks for, "" for all of it.
-func (x *request) span() string {
-	ranges := x.r.Header["Range"]
-	if len(ranges) == 0 {
-		return ""
-	}
-	return strings.Join(ranges, ",") + "\n" + strings.Join(x.r.Header["If-Range"], ",")
-}
-
 // join leads or follows the flight that fetches the response for x. A nil reply tells the caller to
 // look x up again.
-func (c *Cache) join(x *exchange) *Reply {
-	k := c.flightKey(&x.request, x.plan.known())
-	if !x.res.Coalesce.Enabled || c.unshareable.has(k) {
-		return c.lead(x, c.solo(k), k)
+func (c *Cache) join(x *request) *fill.Reply {
+	k := c.fills.FlightKey(&x.Request, x.plan.known())
+	if !x.res.Coalesce.Enabled || c.fills.HitForMiss.Has(k) {
+		return c.lead(x, c.fills.Solo(k), k)
 	}
-	f, lead, err := c.flights.Join(k, x.res.Coalesce.MaxWaiters)
+	f, lead, err := c.fills.Flights.Join(k, x.res.Coalesce.MaxWaiters)
 	switch {
 	case errors.Is(err, flight.ErrTooManyWaiters):
-		return c.crowded(x, crowd)
+		return c.overloaded(x, fill.TooManyWaiters)
 	case lead:
 		return c.lead(x, f, k)
 	default:
@@ -72,16 +32,9 @@ func (c *Cache) join(x *exchange) *Reply {
 	}
 }
 
-// solo starts a flight for k that no other request joins.
-func (c *Cache) solo(k flightKey) *fillFlight {
-	k.serial = c.tiers.NextSeq()
-	f, _, _ := c.flights.Join(k, 1) // a new serial always leads
-	return f
-}
-
 // lead starts f's fill in the background. It then waits for the fill's reply or for the client to
 // leave. The fill goes on without the client.
-func (c *Cache) lead(x *exchange, f *fillFlight, k flightKey) *Reply {
+func (c *Cache) lead(x *request, f *fill.Flight, k fill.FlightKey) *fill.Reply {
 	if reply := c.lookAgain(x); reply != nil {
 		// Each follower looks for itself: a response that suits this request may not suit that one.
 		f.End(flight.Done, nil)
@@ -91,19 +44,19 @@ func (c *Cache) lead(x *exchange, f *fillFlight, k flightKey) *Reply {
 	// stopped waiting. A leader sees all these failures, because those calls ended before it could
 	// lead.
 	if x.rounds > 0 {
-		if shared := c.setbacks.hopeless(x.key.Hash, c.Now()); shared != nil {
+		if shared := c.fills.Failures.Repeated(x.Key.Hash, c.Now()); shared != nil {
 			f.End(flight.Retry, shared)
 			return c.fate(x, shared)
 		}
 	}
-	x.plan.alone = c.unshareable.has(k)
+	x.plan.alone = c.fills.HitForMiss.Has(k)
 	j := x.job(f, k)
-	j.leader = newHandover()
-	if !c.background(func(ctx context.Context) { c.fill(ctx, j) }) {
-		f.End(flight.Retry, errClosed)
-		return &Reply{failure: &deliver.Failure{Status: http.StatusServiceUnavailable, Detail: errClosed.Error()}}
+	j.Leader = fill.NewHandover()
+	if !c.tasks.Go(func(ctx context.Context) { c.fills.Fill(ctx, j) }) {
+		f.End(flight.Retry, fill.ErrClosed)
+		return &fill.Reply{Failure: &deliver.Failure{Status: http.StatusServiceUnavailable, Detail: fill.ErrClosed.Error()}}
 	}
-	return c.await(x, j.leader)
+	return c.await(x, j.Leader)
 }
 
 // lookAgain looks x up once more if a response was stored under its key since the lookup. If that
@@ -114,12 +67,12 @@ func (c *Cache) lead(x *exchange, f *fillFlight, k flightKey) *Reply {
 // stores and ends, B joins and leads. Without a second lookup B would ask the origin for the
 // response that A has just stored. If no response was stored in between, a second lookup would find
 // nothing new.
-func (c *Cache) lookAgain(x *exchange) *Reply {
+func (c *Cache) lookAgain(x *request) *fill.Reply {
 	p := &x.plan
-	if c.tiers.Revisions.Of(x.key.Hash) == p.revision {
+	if c.tiers.Revisions.Of(x.Key.Hash) == p.revision {
 		return nil
 	}
-	now := c.tiers.ConsultMemory(x.ctx, x.query(), c.moment(x))
+	now := c.tiers.ConsultMemory(x.Ctx, x.Query(), c.moment(x))
 	if now.Entry == nil {
 		return nil
 	}
@@ -136,75 +89,75 @@ func (c *Cache) lookAgain(x *exchange) *Reply {
 // await waits for the reply of the call that x has made, or for x's client to leave. The call goes
 // on without the client. If the stored response may be served on errors, the client waits no longer
 // than followers of a pending call do, and then gets the stored response.
-func (c *Cache) await(x *exchange, call *handover) *Reply {
-	ctx := x.ctx
-	why, mayStay := c.mayStay(&x.request, x.plan.entry, x.plan.decision, &timedOut)
+func (c *Cache) await(x *request, call *fill.Handover) *fill.Reply {
+	ctx := x.Ctx
+	why, mayStay := c.mayStay(&x.located, x.plan.entry, x.plan.decision, &fill.TimedOut)
 	if mayStay {
-		bounded, cancel := context.WithTimeout(x.ctx, staleAfter)
+		bounded, cancel := context.WithTimeout(x.Ctx, fill.StaleAfter)
 		defer cancel()
 		ctx = bounded
 	}
-	reply := call.wait(ctx, x.interim)
+	reply := call.Wait(ctx, x.interim)
 	switch {
-	case reply != nil && reply.response != nil:
-		tie(x.ctx, reply.response)
+	case reply != nil && reply.Response != nil:
+		fill.EndWith(x.Ctx, reply.Response)
 		return reply
 	case reply != nil:
 		return reply
-	case mayStay && x.ctx.Err() == nil:
+	case mayStay && x.Ctx.Err() == nil:
 		return c.unawaited(x, why)
 	}
-	return gone(x.ctx)
+	return gone(x.Ctx)
 }
 
 // unawaited returns the reply with the stored response for a client that has waited long enough for
 // its own call. The request was forwarded, and Cache-Status says so. The fill reports the result of
 // the call.
-func (c *Cache) unawaited(x *exchange, why cachepolicy.Reason) *Reply {
+func (c *Cache) unawaited(x *request, why cachepolicy.Reason) *fill.Reply {
 	e := x.plan.entry
 	stale := x.res.StaleDecision(e, c.Now(), why)
 	x.ev.Action = stale.Action.String()
-	return &Reply{Entry: e, decision: stale, outcome: cachepolicy.CacheStatus{
+	return &fill.Reply{Entry: e, Decision: stale, Status: cachepolicy.CacheStatus{
 		Forward: x.plan.ForwardOf(x.plan.decision), TTL: stale.TTL, HasTTL: true, Reason: why,
 	}}
 }
 
 // follow waits for the head of f's response and takes that response if x may share it.
-func (c *Cache) follow(x *exchange, f *fillFlight, k flightKey) *Reply {
-	wait := lockAge(x.res.Coalesce.Wait, f.Generation()) - f.Age()
-	if _, ok := c.mayStay(&x.request, x.plan.entry, x.plan.decision, &timedOut); ok {
-		wait = min(wait, staleAfter-f.Age())
+func (c *Cache) follow(x *request, f *fill.Flight, k fill.FlightKey) *fill.Reply {
+	wait := fill.LockAge(x.res.Coalesce.Wait, f.Generation()) - f.Age()
+	if _, ok := c.mayStay(&x.located, x.plan.entry, x.plan.decision, &fill.TimedOut); ok {
+		wait = min(wait, fill.StaleAfter-f.Age())
 	}
-	ctx, cancel := context.WithTimeout(x.ctx, max(0, wait))
+	ctx, cancel := context.WithTimeout(x.Ctx, max(0, wait))
 	defer cancel()
-	c.waiting.Add(1)
+	c.fills.Waiting.Add(1)
 	l, outcome, err := f.Head(ctx)
-	c.waiting.Add(-1)
+	c.fills.Waiting.Add(-1)
 	if outcome == flight.Shared && err == nil {
-		if c.purged(x.key, l) {
+		if c.purged(x.Key, l) {
 			f.Leave() // the flight began before a purge that this request comes after
 			return c.restart(x, k, flight.Done, nil)
 		}
-		if c.outlived(x, l) {
+		if c.staleBefore(x, l) {
 			f.Close()
 			f.Leave()
 			// This joins a flight whose response comes after x, so that it is not too old for x.
 			return c.join(x)
 		}
-		mine := x.res.Rules.Shares(&x.q, l.meta())
-		if mine && l.meta().Vary.Matches(&x.q) {
+		mine := x.res.Rules.Shares(&x.View, l.Meta())
+		if mine && l.Meta().Vary.Matches(&x.View) {
 			return c.collapse(x, f, l)
 		}
 		f.Leave()
 		if !mine {
-			return c.lead(x, c.solo(k), k)
+			return c.lead(x, c.fills.Solo(k), k)
 		}
 		return c.regroup(x, k, l)
 	}
 	switch {
-	case x.ctx.Err() != nil:
+	case x.Ctx.Err() != nil:
 		f.Leave()
-		return gone(x.ctx)
+		return gone(x.Ctx)
 	case outcome == flight.Retry && err != nil && err == context.Cause(ctx): // the wait itself timed out
 		return c.outwait(x, f, k)
 	}
@@ -213,38 +166,28 @@ func (c *Cache) follow(x *exchange, f *fillFlight, k flightKey) *Reply {
 	case flight.Failed:
 		return c.fate(x, deliver.FailureOf(err))
 	case flight.Solo:
-		return c.lead(x, c.solo(k), k)
+		return c.lead(x, c.fills.Solo(k), k)
 	}
 	return c.restart(x, k, outcome, err)
-}
-
-// maxRounds is the number of flights that a request waits for. After so many, another wait has
-// little hope.
-const maxRounds = 3
-
-// lockAge returns the age that a flight must reach before one more request goes to the origin
-// beside it. Each successor is given twice the time, so that an origin that hangs gets few calls.
-func lockAge(wait time.Duration, generation int) time.Duration {
-	return wait << min(generation, maxRounds-1)
 }
 
 // outwait handles a follower of f that has waited as long as it may. It serves a stale copy if the
 // follower may have one. Otherwise one of the followers that time out at this moment goes to the
 // origin, and the others wait for the first response. If all went at once, they would be a herd on
 // an origin that is already slow.
-func (c *Cache) outwait(x *exchange, f *fillFlight, k flightKey) *Reply {
+func (c *Cache) outwait(x *request, f *fill.Flight, k fill.FlightKey) *fill.Reply {
 	defer f.Leave()
-	if stale, ok := c.staleFor(&x.request, x.plan.entry, x.plan.decision, &timedOut); ok {
+	if stale, ok := c.staleFor(&x.located, x.plan.entry, x.plan.decision, &fill.TimedOut); ok {
 		x.ev.Action = stale.Action.String()
 		return x.hit(x.plan.entry, stale)
 	}
-	if x.rounds++; x.rounds > maxRounds {
-		return c.crowded(x, slowness)
+	if x.rounds++; x.rounds > fill.MaxRounds {
+		return c.overloaded(x, fill.TooSlow)
 	}
 	next, lead, err := f.Succeed(x.res.Coalesce.MaxWaiters)
 	switch {
 	case err != nil:
-		return c.crowded(x, crowd)
+		return c.overloaded(x, fill.TooManyWaiters)
 	case next == nil:
 		return nil // f has just ended
 	case lead:
@@ -254,12 +197,12 @@ func (c *Cache) outwait(x *exchange, f *fillFlight, k flightKey) *Reply {
 }
 
 // fate returns the reply to a request that shares the failure of the call that it has waited for.
-func (c *Cache) fate(x *exchange, f *deliver.Failure) *Reply {
+func (c *Cache) fate(x *request, f *deliver.Failure) *fill.Reply {
 	outcome := cachepolicy.CacheStatus{Forward: x.plan.ForwardOf(x.plan.decision), Collapsed: true}
 	if f.Page != nil {
-		return &Reply{response: f.Page.Response(), outcome: outcome}
+		return &fill.Reply{Response: f.Page.Response(), Status: outcome}
 	}
-	return &Reply{failure: f, outcome: outcome}
+	return &fill.Reply{Failure: f, Status: outcome}
 }
 
 // restart has x look again after a flight that ended without a response for it. One of the waiting
@@ -267,12 +210,12 @@ func (c *Cache) fate(x *exchange, f *deliver.Failure) *Reply {
 // spoil the answers of the others. If flight after flight ends so, x shares the failure of the last
 // one. err is the reason for that failure, or nil. If all waiting requests went on alone, they
 // would be a herd on an origin that is already in trouble.
-func (c *Cache) restart(x *exchange, k flightKey, outcome flight.Outcome, err error) *Reply {
-	if x.rounds++; x.rounds < maxRounds {
+func (c *Cache) restart(x *request, k fill.FlightKey, outcome flight.Outcome, err error) *fill.Reply {
+	if x.rounds++; x.rounds < fill.MaxRounds {
 		return nil
 	}
 	if outcome == flight.Done { // the stored response does not suit x
-		return c.lead(x, c.solo(k), k)
+		return c.lead(x, c.fills.Solo(k), k)
 	}
 	if f, ok := errors.AsType[*deliver.Failure](err); ok && !f.Gone {
 		return c.fate(x, f)
@@ -285,73 +228,67 @@ func (c *Cache) restart(x *exchange, k flightKey, outcome flight.Outcome, err er
 // regroup joins the flight of x's own variant. The response's Vary is now known, so that requests
 // for the same variant find each other. If the origin varies on other fields with each response, x
 // goes on alone.
-func (c *Cache) regroup(x *exchange, from flightKey, l *landing) *Reply {
-	x.plan.Vary, x.plan.VaryMiss = l.meta().Vary, true
-	if k := c.flightKey(&x.request, x.plan.known()); x.regrouped || k == from {
-		return c.lead(x, c.solo(k), k)
+func (c *Cache) regroup(x *request, from fill.FlightKey, l *fill.Inflight) *fill.Reply {
+	x.plan.Vary, x.plan.VaryMiss = l.Meta().Vary, true
+	if k := c.fills.FlightKey(&x.Request, x.plan.known()); x.regrouped || k == from {
+		return c.lead(x, c.fills.Solo(k), k)
 	}
 	x.regrouped = true
 	return c.join(x)
 }
 
 // collapse answers x from the fill of another request.
-func (c *Cache) collapse(x *exchange, f *fillFlight, l *landing) *Reply {
-	outcome := l.outcome
+func (c *Cache) collapse(x *request, f *fill.Flight, l *fill.Inflight) *fill.Reply {
+	outcome := l.Status
 	outcome.Collapsed = true
-	x.ev.Follows(l.fill)
-	if l.entry == nil {
-		src := l.open(&x.request, f)
+	x.ev.Follows(l.Fill)
+	if l.Entry == nil {
+		src := l.Open(&x.Request, f)
 		f.Leave()
-		return &Reply{landing: l, source: src, outcome: outcome}
+		return &fill.Reply{Inflight: l, Source: src, Status: outcome}
 	}
 	f.Leave()
-	if l.instead != nil && x.res.Rules.Settle(&x.q, &l.entry.Meta, &l.instead.facts, c.Now(), 0).Effect != cachepolicy.KeepStale {
+	if l.Instead != nil && x.res.Rules.Settle(&x.View, &l.Entry.Meta, &l.Instead.Facts, c.Now(), 0).Effect != cachepolicy.KeepStale {
 		outcome.HasTTL, outcome.Reason = false, cachepolicy.ReasonNone
-		return &Reply{failure: l.instead.failure(), outcome: outcome}
+		return &fill.Reply{Failure: l.Instead.Failure(), Status: outcome}
 	}
-	return &Reply{Entry: l.entry, decision: l.decision, outcome: outcome}
+	return &fill.Reply{Entry: l.Entry, Decision: l.Decision, Status: outcome}
 }
 
-// The reasons for which a request stops waiting.
-const (
-	crowd    = "too many requests wait for this resource"
-	slowness = "the upstream has not answered other requests for this resource"
-)
-
-// crowded answers a request that must not wait. detail gives the reason. It serves the stale
+// overloaded answers a request that must not wait. detail gives the reason. It serves the stale
 // response if the rules allow that, and fails otherwise.
-func (c *Cache) crowded(x *exchange, detail string) *Reply {
+func (c *Cache) overloaded(x *request, detail string) *fill.Reply {
 	if e := x.plan.entry; e != nil {
 		now := c.Now()
 		a := cachepolicy.Answer{Failure: cachepolicy.FailureOverload, Sent: now, Received: now, Stored: entry.HeaderOf(e)}
-		if v := x.res.Rules.Settle(&x.q, &e.Meta, &a, now, 0); v.Effect == cachepolicy.KeepStale {
+		if v := x.res.Rules.Settle(&x.View, &e.Meta, &a, now, 0); v.Effect == cachepolicy.KeepStale {
 			return x.hit(e, x.res.StaleDecision(e, now, v.Reason))
 		}
 	}
-	return &Reply{
-		failure: &deliver.Failure{
+	return &fill.Reply{
+		Failure: &deliver.Failure{
 			Status: http.StatusServiceUnavailable, ProxyError: "connection_limit_reached", RetryAfter: 1,
 			Detail: detail,
 		},
-		outcome: cachepolicy.CacheStatus{Reason: cachepolicy.ReasonOverload},
+		Status: cachepolicy.CacheStatus{Reason: cachepolicy.ReasonOverload},
 	}
 }
 
-// outlived reports whether the response that l is streaming became stale before x came. A response
-// that is stale from the beginning may still answer the requests that have waited for it (RFC 9111
-// §4).
-func (c *Cache) outlived(x *exchange, l *landing) bool {
-	return l.entry == nil && x.ev.Start.After(l.Facts.Received) && !l.Facts.Fresh(c.Now())
+// staleBefore reports whether the response that l is streaming became stale before x came. A
+// response that is stale from the beginning may still answer the requests that have waited for it
+// (RFC 9111 §4).
+func (c *Cache) staleBefore(x *request, l *fill.Inflight) bool {
+	return l.Entry == nil && x.ev.Start.After(l.Facts.Received) && !l.Facts.Fresh(c.Now())
 }
 
 // purged reports whether l is older than a purge that applies to it.
-func (c *Cache) purged(key cachepolicy.Key, l *landing) bool {
+func (c *Cache) purged(key cachepolicy.Key, l *fill.Inflight) bool {
 	if c.tiers.Epochs == nil {
 		return false
 	}
-	if l.entry != nil { // the flight's leader judged it at its lookup, which may be long ago
-		return c.tiers.Alive(key, l.entry, c.Now()) == nil
+	if l.Entry != nil { // the flight's leader judged it at its lookup, which may be long ago
+		return c.tiers.Alive(key, l.Entry, c.Now()) == nil
 	}
-	fate, _ := c.tiers.Epochs.SubjectFate(l.epoch, store.SubjectOf(key, l.draft.Tags))
+	fate, _ := c.tiers.Epochs.SubjectFate(l.Epoch, store.SubjectOf(key, l.Draft.Tags))
 	return fate != store.Alive
 }

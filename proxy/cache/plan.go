@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/store"
 )
@@ -29,7 +30,7 @@ type Plan struct {
 	step     step
 	outcome  cachepolicy.CacheStatus // as far as it is known before the origin is asked
 	protocol string                  // of stepPass: the protocol to which the connection is upgraded; "": no upgrade
-	queued   *Reply                  // of stepQueued
+	queued   *fill.Reply             // of stepQueued
 	// transient is true if a queued write is going to change the response. A response that the
 	// origin gives meanwhile is not stored.
 	transient bool
@@ -53,17 +54,17 @@ type Plan struct {
 
 // moment returns the present moment. If the connection has made a draw for x, moment reuses it: a
 // second draw would make early refreshes too rare.
-func (c *Cache) moment(x *exchange) tiers.Moment {
-	at := tiers.Moment{Now: c.Now(), Chance: x.ev.Chance, Jitter: c.Random()}
+func (c *Cache) moment(x *request) tiers.Moment {
+	at := tiers.Moment{Now: c.Now(), Chance: x.ev.Chance, Jitter: c.random()}
 	if at.Chance == 0 {
-		at.Chance = c.Random()
+		at.Chance = c.random()
 	}
 	return at
 }
 
 // plan decides how x is answered at a moment, and writes the decision to p. It keeps the variation
 // that p already knows. The shared tier is asked within b.
-func (c *Cache) plan(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
+func (c *Cache) plan(p *Plan, x *located, b *tiers.Budget, at tiers.Moment) {
 	*p = Plan{Variation: p.Variation}
 	if x.upgrade != "" {
 		p.protocol = x.upgrade
@@ -74,12 +75,12 @@ func (c *Cache) plan(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
 	if x.keyless == cachepolicy.ReasonAuthorization && p.asksQueue(x) {
 		return
 	}
-	if !x.res.Rules.Enabled || x.keyless != cachepolicy.ReasonNone {
+	if !x.Route.Rules.Enabled || x.keyless != cachepolicy.ReasonNone {
 		p.outcome = x.keylessOutcome()
 		return
 	}
 	p.keyed = true
-	held := x.res.OnHold(x.key)
+	held := x.Route.OnHold(x.Key)
 	if held && p.asksQueue(x) { // a queued write goes before any stored response
 		return
 	}
@@ -92,7 +93,7 @@ func (c *Cache) plan(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
 
 // asksQueue plans the answer that a queued write gives to x, and reports whether there is such a
 // write.
-func (p *Plan) asksQueue(x *request) bool {
+func (p *Plan) asksQueue(x *located) bool {
 	reply, pending := x.fromQueue()
 	if !pending {
 		return false
@@ -101,7 +102,7 @@ func (p *Plan) asksQueue(x *request) bool {
 	if reply == nil {
 		p.step, p.outcome = stepPass, queuedPass
 	} else {
-		p.step, p.queued, p.outcome = stepQueued, reply, reply.outcome
+		p.step, p.queued, p.outcome = stepQueued, reply, reply.Status
 	}
 	return true
 }
@@ -114,19 +115,19 @@ func forwards(d cachepolicy.Decision) bool {
 }
 
 // consult looks x up. The shared tier is asked if memory does not have the answer.
-func (c *Cache) consult(p *Plan, x *request, b *tiers.Budget, at tiers.Moment) {
-	p.looked, p.revision = true, c.tiers.Revisions.Of(x.key.Hash)
-	found := c.tiers.ConsultMemory(x.ctx, x.query(), at)
+func (c *Cache) consult(p *Plan, x *located, b *tiers.Budget, at tiers.Moment) {
+	p.looked, p.revision = true, c.tiers.Revisions.Of(x.Key.Hash)
+	found := c.tiers.ConsultMemory(x.Ctx, x.Query(), at)
 	p.memory = found.Sighting
 	p.take(&found, tiers.Memory)
-	if p.decision.Action != cachepolicy.Fetch && p.decision.Action != cachepolicy.Revalidate || !c.tiers.Shares(&x.res.Policy) {
+	if p.decision.Action != cachepolicy.Fetch && p.decision.Action != cachepolicy.Revalidate || !c.tiers.Shares(&x.Route.Policy) {
 		return
 	}
 	// If responses under this key are for one client alone, the shared tier has no copies of them.
-	if c.unshareable.has(c.flightKey(x, p.known())) {
+	if c.fills.HitForMiss.Has(c.fills.FlightKey(&x.Request, p.known())) {
 		return
 	}
-	found = c.tiers.ConsultShared(x.ctx, x.query(), b, at)
+	found = c.tiers.ConsultShared(x.Ctx, x.Query(), b, at)
 	p.shared = found.Sighting
 	if s := found.Entry; s != nil && (p.entry == nil || s.Received.After(p.entry.Received)) {
 		p.take(&found, tiers.Redis)
@@ -154,7 +155,7 @@ func (p *Plan) known() cachepolicy.Vary {
 }
 
 // choose picks the step that follows from the decision.
-func (c *Cache) choose(p *Plan, x *request, now time.Time) {
+func (c *Cache) choose(p *Plan, x *located, now time.Time) {
 	d := p.decision
 	switch d.Action {
 	case cachepolicy.Serve, cachepolicy.ServeStale, cachepolicy.ServeAndRefresh:
@@ -171,9 +172,9 @@ func (c *Cache) choose(p *Plan, x *request, now time.Time) {
 		p.step, p.stale, p.outcome = stepBackOff, stale, hitOutcome(stale)
 		return
 	}
-	p.alone = x.res.Coalesce.Enabled && c.unshareable.has(c.flightKey(x, p.known()))
+	p.alone = x.Route.Coalesce.Enabled && c.fills.HitForMiss.Has(c.fills.FlightKey(&x.Request, p.known()))
 	p.step, p.outcome = stepFill, cachepolicy.CacheStatus{Forward: p.ForwardOf(d), Reason: d.Reason}
-	if x.q.Method == http.MethodHead {
+	if x.View.Method == http.MethodHead {
 		p.step = stepHead
 	}
 }

@@ -47,12 +47,12 @@ func counted(t *testing.T) (*bench, *countingStore, *atomic.Int64) {
 }
 
 // planned returns a request with its plan, which is not carried out.
-func (b *bench) planned(t *testing.T) *exchange {
-	x, err := newExchange(b.res, httptest.NewRequest("GET", "/", nil), &observe.Event{Scheme: "http"}, nil)
+func (b *bench) planned(t *testing.T) *request {
+	x, err := newRequest(b.res, httptest.NewRequest("GET", "/", nil), &observe.Event{Scheme: "http"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.plan(&x.plan, &x.request, &x.budget, b.moment(x))
+	b.plan(&x.plan, &x.located, &x.budget, b.moment(x))
 	return x
 }
 
@@ -74,8 +74,8 @@ func TestStoredAfterThePlan(t *testing.T) {
 	x := b.planned(t)
 	b.get("/")
 	s.want(t, "a plan and a miss", 2, 0, 1)
-	if reply := b.act(x); reply.Entry == nil || !reply.outcome.Hit || calls.Load() != 1 {
-		t.Errorf("got %+v after %d calls", reply.outcome, calls.Load())
+	if reply := b.act(x); reply.Entry == nil || !reply.Status.Hit || calls.Load() != 1 {
+		t.Errorf("got %+v after %d calls", reply.Status, calls.Load())
 	}
 	s.want(t, "a second look", 1, 0, 1)
 }

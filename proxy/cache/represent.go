@@ -21,14 +21,14 @@ const (
 
 // represent returns the form of e for x: the best that the client accepts among the held
 // representations and the codings that can be made quickly.
-func (c *Cache) represent(x *exchange, e *store.Entry) entry.Form {
+func (c *Cache) represent(x *request, e *store.Entry) entry.Form {
 	if e.Derivable == 0 {
 		return entry.Form{Representation: e.Representations[0]}
 	}
-	accept := compress.Canonical(x.r.Header["Accept-Encoding"])
+	accept := compress.Canonical(x.HTTP.Header["Accept-Encoding"])
 	rep, want := x.res.Choose(e, accept)
 	if rep != nil {
-		c.warm(x.res, x.key, e, rep)
+		c.warm(x.res, x.Key, e, rep)
 		return entry.Form{Representation: *rep}
 	}
 	if rep := c.supply(x, e, want); rep != nil {
@@ -42,11 +42,11 @@ func (c *Cache) represent(x *exchange, e *store.Entry) entry.Form {
 
 // supply makes the coding want. It makes it at once if that is quick, and otherwise in the
 // background for later clients. It returns nil if the coding is not there yet.
-func (c *Cache) supply(x *exchange, e *store.Entry, want compress.Coding) *store.Representation {
-	to := c.tiers.Destination(&x.res.Policy, x.key)
+func (c *Cache) supply(x *request, e *store.Entry, want compress.Coding) *store.Representation {
+	to := c.tiers.Destination(&x.res.Policy, x.Key)
 	switch {
 	case e.Representations[0].Body.Size <= codeAtOnce:
-		return c.derive(x.ctx, to, e, want, false)
+		return c.derive(x.Ctx, to, e, want, false)
 	case want != compress.Identity: // decoding is quick enough to do it for each client
 		c.codeLater(to, e, want, false)
 	}
@@ -73,7 +73,7 @@ func (c *Cache) codeLater(to tiers.Destination, e *store.Entry, coding compress.
 	default:
 		return
 	}
-	if !c.background(func(ctx context.Context) {
+	if !c.tasks.Go(func(ctx context.Context) {
 		defer func() { <-c.coders }()
 		c.derive(ctx, to, e, coding, best)
 	}) {
@@ -107,7 +107,7 @@ func (c *Cache) derive(ctx context.Context, to tiers.Destination, e *store.Entry
 	first := &e.Representations[0]
 	body, err := to.Policy.Transcoded(first, coding, best)
 	if err != nil {
-		c.Log.Warn("changing the coding of a stored response failed", "route", to.Policy.Rules.Route, "coding", coding.String(), "error", err)
+		c.log.Warn("changing the coding of a stored response failed", "route", to.Policy.Rules.Route, "coding", coding.String(), "error", err)
 	}
 	if coding != compress.Identity && (err != nil || first.Coding == compress.Identity && int64(len(body)) >= first.Body.Size) {
 		c.tiers.Replace(ctx, to, e, func(e *store.Entry) *store.Entry { return entry.WithoutCoding(e, coding) })

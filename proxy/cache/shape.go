@@ -32,7 +32,7 @@ type shape struct {
 
 // shape returns the shape of rep, which is one of e's representations. It returns nil if rep cannot
 // be sent as it is stored.
-func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
+func (r *rememberedHit) shape(e *store.Entry, rep *store.Representation) *shape {
 	for i := range r.shapes {
 		if s := r.shapes[i].Load(); s != nil && s.seq == e.Seq && s.coding == rep.Coding && s.size == len(rep.Head) {
 			return s
@@ -49,7 +49,7 @@ func (r *recollection) shape(e *store.Entry, rep *store.Representation) *shape {
 
 // shapeOf returns the shape of rep, which is one of e's representations. It takes the shape that
 // known remembers. If known is nil, it returns a new shape that is valid as long as ask.
-func (ask *asking) shapeOf(known *recollection, e *store.Entry, rep *store.Representation) *shape {
+func (ask *asking) shapeOf(known *rememberedHit, e *store.Entry, rep *store.Representation) *shape {
 	if known != nil {
 		return known.shape(e, rep)
 	}

@@ -5,29 +5,30 @@ import (
 	"encoding/hex"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/observe"
 )
 
 // note records in the Event how x was answered.
-func (x *exchange) note(reply *Reply) {
-	ev, out := x.ev, &reply.outcome
+func (x *request) note(reply *fill.Reply) {
+	ev, out := x.ev, &reply.Status
 	ev.Cache = x.outcomeOf(reply)
 	ev.Hit, ev.Stored, ev.Collapsed = out.Hit, out.Stored, out.Collapsed
-	ev.TTL, ev.Age, ev.Reason = out.TTL, reply.decision.Age, out.Reason.String()
+	ev.TTL, ev.Age, ev.Reason = out.TTL, reply.Decision.Age, out.Reason.String()
 	if out.ForwardStatus != 0 {
 		ev.UpstreamStatus = out.ForwardStatus
 	}
-	reply.call.note(ev)
+	reply.Call.Note(ev)
 	if out.Hit {
-		ev.Tier = cmp.Or(reply.tier, x.plan.tier)
+		ev.Tier = cmp.Or(reply.Tier, x.plan.tier)
 	} else {
 		ev.ForwardFor = out.Forward.String()
 	}
 }
 
 // outcomeOf returns one word for the cache's part in answering x.
-func (x *exchange) outcomeOf(reply *Reply) string {
-	out := &reply.outcome
+func (x *request) outcomeOf(reply *fill.Reply) string {
+	out := &reply.Status
 	switch {
 	case x.ev.Action == "" || x.ev.Action == cachepolicy.Pass.String():
 		return observe.CachePass
@@ -37,7 +38,7 @@ func (x *exchange) outcomeOf(reply *Reply) string {
 		return observe.CacheMiss
 	case x.refreshing:
 		return observe.CacheRefreshed
-	case reply.decision.Action == cachepolicy.ServeStale || out.Hit && out.TTL < 0:
+	case reply.Decision.Action == cachepolicy.ServeStale || out.Hit && out.TTL < 0:
 		return observe.CacheStale
 	case out.Hit:
 		return observe.CacheHit

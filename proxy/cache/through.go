@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/deliver"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/flight"
 	"github.com/penstock/penstock/proxy/observe"
@@ -34,7 +35,7 @@ type Through struct {
 // The stored response is the one that a GET with the write's own fields would have received, under
 // that GET's key and by its rules: another client gets it only if RFC 9111 allows that. If no
 // representation is stored, the next read asks the origin.
-func (c *Cache) written(x *exchange, began tiers.Destination, a *answer, v *cachepolicy.Verdict) (stored bool) {
+func (c *Cache) written(x *request, began tiers.Destination, a *fill.Answer, v *cachepolicy.Verdict) (stored bool) {
 	y := c.reading(x, a, v)
 	if y == nil {
 		c.invalidate(x, v)
@@ -53,32 +54,32 @@ func (c *Cache) written(x *exchange, began tiers.Destination, a *answer, v *cach
 
 // fence returns a token for the new representation. With it, the representation holds its place in
 // the shared tier against fills that began earlier. It returns 0 if no token is available.
-func (c *Cache) fence(y *exchange) uint64 {
+func (c *Cache) fence(y *request) uint64 {
 	if !c.tiers.Shares(&y.res.Policy) {
 		return 0
 	}
-	token, err := c.tiers.Shared.Fence(y.ctx, y.key)
+	token, err := c.tiers.Shared.Fence(y.Ctx, y.Key)
 	if err != nil {
-		c.Log.Debug("no token for the content of a write", "route", y.res.Rules.Route, "error", err)
+		c.log.Debug("no token for the content of a write", "route", y.res.Rules.Route, "error", err)
 	}
 	return token
 }
 
 // reading returns the GET that finds the new representation of the resource that x has written. It
 // returns nil if there is no such GET or if its response would not be stored.
-func (c *Cache) reading(x *exchange, a *answer, v *cachepolicy.Verdict) *exchange {
-	if x.res.Through == nil || !v.InvalidateSelf || !cachepolicy.Refreshes(&x.q, &a.facts) {
+func (c *Cache) reading(x *request, a *fill.Answer, v *cachepolicy.Verdict) *request {
+	if x.res.Through == nil || !v.InvalidateSelf || !cachepolicy.Refreshes(&x.View, &a.Facts) {
 		return nil
 	}
-	res, r := x.res.Through.Reader(x.r)
+	res, r := x.res.Through.Reader(x.HTTP)
 	if res == nil {
 		return nil
 	}
-	y, err := newExchange(res, r, observe.FromContext(r.Context()), nil)
-	if err != nil || y.keyless != cachepolicy.ReasonNone || res.Rules.Decide(&y.q, nil, c.Now(), 0).Action != cachepolicy.Fetch {
+	y, err := newRequest(res, r, observe.FromContext(r.Context()), nil)
+	if err != nil || y.keyless != cachepolicy.ReasonNone || res.Rules.Decide(&y.View, nil, c.Now(), 0).Action != cachepolicy.Fetch {
 		return nil
 	}
-	y.impatient = true // the fill of another instance may have begun before the write
+	y.Impatient = true // the fill of another instance may have begun before the write
 	return y
 }
 
@@ -94,28 +95,28 @@ type represented struct {
 // represent the resource or may not be stored. It also returns nil if another client has changed
 // the same resource since x began, because the order of the two changes is then unknown. It reads
 // the body and puts it back, so that the caller can still relay the answer.
-func (c *Cache) representation(x, y *exchange, a *answer, began tiers.Destination) *represented {
-	if y.res != x.res || c.tiers.Epochs == nil || !cachepolicy.Represents(&x.q, &a.facts, x.res.Through.Response) || a.resp.ContentLength > y.res.MaxObject {
+func (c *Cache) representation(x, y *request, a *fill.Answer, began tiers.Destination) *represented {
+	if y.res != x.res || c.tiers.Epochs == nil || !cachepolicy.Represents(&x.View, &a.Facts, x.res.Through.Response) || a.Response.ContentLength > y.res.MaxObject {
 		return nil
 	}
-	facts := a.facts
+	facts := a.Facts
 	// A GET finds the representation with status 200, even if the write answered 201.
-	facts.Status, facts.Header = http.StatusOK, a.resp.Header.Clone()
+	facts.Status, facts.Header = http.StatusOK, a.Response.Header.Clone()
 	delete(facts.Header, "Location")
-	v := y.res.Rules.Settle(&y.q, nil, &facts, c.Now(), c.Random())
+	v := y.res.Rules.Settle(&y.View, nil, &facts, c.Now(), c.random())
 	if v.Effect != cachepolicy.Store || !v.Meta.Complete() {
 		return nil
 	}
-	body, whole := readWhole(a.resp, y.res.MaxObject)
+	body, whole := readWhole(a.Response, y.res.MaxObject)
 	if !whole {
 		return nil
 	}
 	v.Meta.Seq = c.tiers.NextSeq()
-	d, _ := y.res.Draft(facts.Status, facts.Header, int64(len(body)), &v.Meta, y.res.Tags.Joined(a.tags, y.res.Tags.OfRequest(y.r)))
-	rep := &represented{entry: d.Entry(&v.Meta, store.NewBody(body)), applied: c.Applied()}
+	d, _ := y.res.Draft(facts.Status, facts.Header, int64(len(body)), &v.Meta, y.res.Tags.Joined(a.Tags, y.res.Tags.OfRequest(y.HTTP)))
+	rep := &represented{entry: d.Entry(&v.Meta, store.NewBody(body)), applied: c.applied()}
 	// This check comes after the moment is noted: a purge that the check misses is later than that
 	// moment.
-	if fate, _ := c.tiers.Epochs.SubjectFate(began.Epoch, store.SubjectOf(y.key, d.Tags)); fate != store.Alive || c.tiers.Invalidations.Since(y.key.Hash, began.Begun) {
+	if fate, _ := c.tiers.Epochs.SubjectFate(began.Epoch, store.SubjectOf(y.Key, d.Tags)); fate != store.Alive || c.tiers.Invalidations.Since(y.Key.Hash, began.Begun) {
 		return nil
 	}
 	return rep
@@ -138,14 +139,14 @@ func readWhole(resp *http.Response, most int64) ([]byte, bool) {
 }
 
 // adopt stores rep in all tiers, as of the moment at which the write was made known.
-func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch, fence uint64) bool {
-	to := tiers.Destination{Policy: &y.res.Policy, Key: y.key, Begun: c.tiers.Invalidations.Now(), Epoch: at, Fence: fence}
-	c.tiers.Keep(y.ctx, to, rep.entry)
+func (c *Cache) adopt(y *request, rep *represented, at store.Epoch, fence uint64) bool {
+	to := tiers.Destination{Policy: &y.res.Policy, Key: y.Key, Begun: c.tiers.Invalidations.Now(), Epoch: at, Fence: fence}
+	c.tiers.Keep(y.Ctx, to, rep.entry)
 	if !c.tiers.Shares(&y.res.Policy) {
 		return true
 	}
-	if err := c.tiers.Shared.Put(y.ctx, y.key, rep.entry, y.res.MaxVariants); err != nil && !errors.Is(err, store.ErrTooLarge) {
-		c.Log.Debug("the content of a write was not shared", "route", y.res.Rules.Route, "error", err)
+	if err := c.tiers.Shared.Put(y.Ctx, y.Key, rep.entry, y.res.MaxVariants); err != nil && !errors.Is(err, store.ErrTooLarge) {
+		c.log.Debug("the content of a write was not shared", "route", y.res.Rules.Route, "error", err)
 	}
 	return true
 }
@@ -153,33 +154,33 @@ func (c *Cache) adopt(y *exchange, rep *represented, at store.Epoch, fence uint6
 // refetch fetches y's URL as for any reader, and reports whether the response is stored in all
 // tiers. x's client waits for that no longer than a follower waits for a flight. The fill goes on
 // without the client.
-func (c *Cache) refetch(x, y *exchange, fence uint64) bool {
+func (c *Cache) refetch(x, y *request, fence uint64) bool {
 	f, k := c.ownFlight(y)
 	y.plan.decision = cachepolicy.Decision{Action: cachepolicy.Fetch, Reason: cachepolicy.ReasonMiss}
 	j := y.job(f, k)
-	j.fence = fence
+	j.Fence = fence
 	done := make(chan struct{})
-	if !c.background(func(ctx context.Context) { defer close(done); c.fill(ctx, j) }) {
-		f.End(flight.Retry, errClosed)
+	if !c.tasks.Go(func(ctx context.Context) { defer close(done); c.fills.Fill(ctx, j) }) {
+		f.End(flight.Retry, fill.ErrClosed)
 		return false
 	}
 	timer := time.NewTimer(y.res.Coalesce.Wait)
 	defer timer.Stop()
 	select {
 	case <-done:
-		return j.kept != nil
+		return j.Kept != nil
 	case <-timer.C:
-	case <-x.ctx.Done():
+	case <-x.Ctx.Done():
 	}
 	return false
 }
 
 // ownFlight leads a flight for y, which readers may join. If readers have already begun a flight,
 // it leads a separate one, because theirs may have begun before the write.
-func (c *Cache) ownFlight(y *exchange) (*fillFlight, flightKey) {
-	k := c.flightKey(&y.request, "")
-	if y.res.Coalesce.Enabled && !c.unshareable.has(k) {
-		f, lead, err := c.flights.Join(k, y.res.Coalesce.MaxWaiters)
+func (c *Cache) ownFlight(y *request) (*fill.Flight, fill.FlightKey) {
+	k := c.fills.FlightKey(&y.Request, "")
+	if y.res.Coalesce.Enabled && !c.fills.HitForMiss.Has(k) {
+		f, lead, err := c.fills.Flights.Join(k, y.res.Coalesce.MaxWaiters)
 		if lead {
 			return f, k
 		}
@@ -187,5 +188,5 @@ func (c *Cache) ownFlight(y *exchange) (*fillFlight, flightKey) {
 			f.Leave()
 		}
 	}
-	return c.solo(k), k
+	return c.fills.Solo(k), k
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -65,7 +66,7 @@ func decisionOf(found *cache.Explanation) *Decision {
 	d := &found.Decision
 	out := &Decision{
 		Action: d.Action.String(), Reason: d.Reason.String(), Why: d.Reason.Sentence(), Age: seconds(d.Age), TTL: seconds(d.TTL),
-		EarlyShare: found.Early, HeldDown: found.HeldDown, Alone: found.Alone, Asks: headerLines(found.Asked),
+		EarlyShare: found.Early, HeldDown: found.BacksOff, Alone: found.Alone, Asks: headerLines(found.Asked),
 	}
 	if d.Action == cachepolicy.Serve && d.Reason == cachepolicy.ReasonNone {
 		out.Why = "what is stored is fresh (RFC 9111 section 4.2)"
@@ -169,7 +170,7 @@ func fromOf(found *cache.Explanation) string {
 	return "given"
 }
 
-func pageText(p *cache.ErrorPage) string {
+func pageText(p *fill.ErrorPage) string {
 	s := "a body of the configuration's own"
 	if p.Serve != "" {
 		s = p.Serve

@@ -63,7 +63,7 @@ func (t *Tiers) Keep(ctx context.Context, p Destination, e *store.Entry) bool {
 // superseded reports whether a better response than e is stored. That is a response that was
 // received later, because its fill overtook e's. If e is a part, it is also the whole response
 // while that is fresh: the request for the range then came too early. If e is whole and fresh,
-// outdone returns false without a lookup.
+// superseded returns false without a lookup.
 func (t *Tiers) superseded(ctx context.Context, key cachepolicy.Key, e *store.Entry) bool {
 	if e.Complete() && e.Fresh(t.Now()) {
 		return false

@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"encoding/binary"
@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// pending remembers the stored objects that the origin is being asked for, and since when. It is
-// lossy like setbacks: two objects that share a slot push each other out, which costs one wait. It
+// Pending remembers the stored objects that the origin is being asked for, and since when. It is
+// lossy like RecentFailures: two objects that share a slot push each other out, which costs one wait. It
 // is safe for concurrent use.
-type pending struct {
-	slots [setbackSlots]atomic.Pointer[question]
+type Pending struct {
+	slots [failureSlots]atomic.Pointer[question]
 }
 
 // question is a pending call for a stored object.
@@ -19,12 +19,12 @@ type question struct {
 	since  time.Time // by the real clock, because waiting takes real time
 }
 
-func (p *pending) slot(object [16]byte) *atomic.Pointer[question] {
-	return &p.slots[binary.LittleEndian.Uint16(object[:2])%setbackSlots]
+func (p *Pending) slot(object [16]byte) *atomic.Pointer[question] {
+	return &p.slots[binary.LittleEndian.Uint16(object[:2])%failureSlots]
 }
 
 // begin notes a call for the object, if no call is noted. The returned function ends the note.
-func (p *pending) begin(object [16]byte) (end func()) {
+func (p *Pending) begin(object [16]byte) (end func()) {
 	slot := p.slot(object)
 	old := slot.Load()
 	if old != nil && old.object == object {
@@ -35,9 +35,9 @@ func (p *pending) begin(object [16]byte) (end func()) {
 	return func() { slot.CompareAndSwap(q, nil) }
 }
 
-// age returns the time for which a call for the object has been pending, or 0 if there is no such
+// Age returns the time for which a call for the object has been pending, or 0 if there is no such
 // call.
-func (p *pending) age(object [16]byte) time.Duration {
+func (p *Pending) Age(object [16]byte) time.Duration {
 	if q := p.slot(object).Load(); q != nil && q.object == object {
 		return time.Since(q.since)
 	}

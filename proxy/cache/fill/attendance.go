@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// headGrace is how long a fill waits for the head of the origin's answer after its client has
+	// HeadGrace is how long a fill waits for the head of the origin's answer after its client has
 	// left and while no other client wants it. Clients with short timeouts retry, and then find the
 	// answer.
-	headGrace = 30 * time.Second
+	HeadGrace = 30 * time.Second
 	// endGrace is how long a fill without a reader continues if the length of the body is known.
 	// streamGrace applies if the length is unknown: a page that the origin generates while it sends
 	// ends within that time, and an endless stream does not.
@@ -25,22 +25,22 @@ const (
 // errDeserted is the cause of a fill's end if no client wants its response any more.
 var errDeserted = errors.New("every client that wanted the response has left")
 
-// attendance counts the clients of a fill, and ends the fill some time after the last client has
+// Attendance counts the clients of a fill, and ends the fill some time after the last client has
 // left. It may be used concurrently.
-type attendance struct {
-	end       func()
-	allowance *Allowance
+type Attendance struct {
+	End       func()
+	Allowance *Allowance
 
 	mu      sync.Mutex
 	present int
-	grace   time.Duration
+	Grace   time.Duration
 	timer   *time.Timer // runs while no client is present
 	closed  bool
 	taken   bool // true if the fill has a place of allowance
 }
 
 // change adds n to the number of clients. n is negative if clients leave.
-func (a *attendance) change(n int) {
+func (a *Attendance) change(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.present += n
@@ -49,16 +49,16 @@ func (a *attendance) change(n int) {
 
 // allow sets how long the fill may continue without a client. A changed grace restarts a running
 // timer.
-func (a *attendance) allow(grace time.Duration) {
+func (a *Attendance) allow(grace time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	again := a.grace != grace
-	a.grace = grace
+	again := a.Grace != grace
+	a.Grace = grace
 	a.review(again)
 }
 
-// close ends the count when the fill ends. The timer cannot end anything afterwards.
-func (a *attendance) close() {
+// Close ends the count when the fill ends. The timer cannot end anything afterwards.
+func (a *Attendance) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
@@ -67,19 +67,19 @@ func (a *attendance) close() {
 
 // review starts or stops the timer. If again is true, it restarts a running timer. The caller holds
 // the lock.
-func (a *attendance) review(again bool) {
-	if a.closed || a.end == nil {
+func (a *Attendance) review(again bool) {
+	if a.closed || a.End == nil {
 		return
 	}
-	if a.present > 0 || a.grace < 0 {
+	if a.present > 0 || a.Grace < 0 {
 		a.rest()
 		return
 	}
 	if a.timer != nil && !again {
 		return
 	}
-	grace := a.grace
-	if a.taken = a.taken || a.allowance.take(); !a.taken {
+	grace := a.Grace
+	if a.taken = a.taken || a.Allowance.take(); !a.taken {
 		grace = 0
 	}
 	if a.timer != nil {
@@ -89,24 +89,24 @@ func (a *attendance) review(again bool) {
 }
 
 // rest stops the timer and gives the place of the allowance back. The caller holds the lock.
-func (a *attendance) rest() {
+func (a *Attendance) rest() {
 	if a.timer != nil {
 		a.timer.Stop()
 		a.timer = nil
 	}
 	if a.taken {
 		a.taken = false
-		a.allowance.give()
+		a.Allowance.give()
 	}
 }
 
 // expire ends the fill, unless a client has arrived at the last moment.
-func (a *attendance) expire() {
+func (a *Attendance) expire() {
 	a.mu.Lock()
-	over := !a.closed && a.present <= 0 && a.grace >= 0
+	over := !a.closed && a.present <= 0 && a.Grace >= 0
 	a.mu.Unlock()
 	if over {
-		a.end()
+		a.End()
 	}
 }
 

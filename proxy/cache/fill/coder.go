@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"context"
@@ -39,16 +39,16 @@ type coder struct {
 
 // newCoder returns a coder for the coding that the leader prefers and enters it into l. It returns
 // nil if the body is not to be coded.
-func (c *Cache) newCoder(ctx context.Context, j *job, l *landing) *coder {
-	if l.draft.Derivable == 0 || l.Coding != compress.Identity {
+func (fl *Filler) newCoder(ctx context.Context, j *Job, l *Inflight) *coder {
+	if l.Draft.Derivable == 0 || l.Coding != compress.Identity {
 		return nil
 	}
-	res := j.x.res
-	coding, ok := compress.Negotiate(j.x.r.Header["Accept-Encoding"], l.draft.Derivable.With(compress.Identity), res.Compress.Encodings)
+	res := j.Request.Route
+	coding, ok := compress.Negotiate(j.Request.HTTP.Header["Accept-Encoding"], l.Draft.Derivable.With(compress.Identity), res.Compress.Encodings)
 	if !ok || coding == compress.Identity {
 		return nil
 	}
-	spool, _, err := c.coded.Join(c.tiers.NextSeq(), 0)
+	spool, _, err := fl.coded.Join(fl.Tiers.NextSeq(), 0)
 	if err != nil {
 		return nil
 	}

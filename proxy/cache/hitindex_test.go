@@ -15,7 +15,7 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 		warm = 20_000
 		runs = 200_000
 	)
-	m := new(Cache).NewMemo(most)
+	m := new(Cache).NewHitIndex(most)
 	res := new(Resource)
 	hot := func(i int) string { return fmt.Sprintf("/hot/%d", i) }
 	looks, missed := 0, 0
@@ -60,7 +60,7 @@ func TestMemoHoldsWhatIsUsed(t *testing.T) {
 
 // TestMemoTellsRequestsApart by each byte of host and target, by the scheme and the method.
 func TestMemoTellsRequestsApart(t *testing.T) {
-	m := new(Cache).NewMemo(1 << 20)
+	m := new(Cache).NewHitIndex(1 << 20)
 	m.remember("GET", "http", "a.example", "/x", Place{Resource: new(Resource), Host: "a.example"})
 	for _, other := range [][4]string{
 		{"GET", "https", "a.example", "/x"}, {"GET", "http", "A.example", "/x"}, {"GET", "http", "a.example", "/X"}, {"GET", "http", "a.example/", "x"},
@@ -77,7 +77,7 @@ func TestMemoTellsRequestsApart(t *testing.T) {
 
 // BenchmarkMemoFind is a look for what is there.
 func BenchmarkMemoFind(b *testing.B) {
-	m := new(Cache).NewMemo(1 << 20)
+	m := new(Cache).NewHitIndex(1 << 20)
 	m.remember("GET", "http", "www.example.com", "/articles/2026/11/24/some-title?page=2", Place{Resource: new(Resource), Host: "www.example.com"})
 	b.ReportAllocs()
 	for b.Loop() {

@@ -9,33 +9,34 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock/cachepolicy"
+	"github.com/penstock/penstock/proxy/cache/fill"
 	"github.com/penstock/penstock/proxy/cache/tiers"
 	"github.com/penstock/penstock/proxy/edge"
 )
 
 const (
-	ways = 4 // recollections per slot
+	ways = 4 // remembered hits per slot
 	// maxRemembered is the greatest length of host and target together that is remembered.
 	maxRemembered = 2 << 10
-	// recollectionCost is the memory of a recollection without its text.
-	recollectionCost = 360
-	captureCost      = 64 // of a captured parameter, without its value
-	maxUses          = 7
-	// patience is the number of rejected newcomers that take one use from the recollection in their
+	// rememberedHitCost is the memory of a remembered hit without its text.
+	rememberedHitCost = 360
+	captureCost       = 64 // of a captured parameter, without its value
+	maxUses           = 7
+	// patience is the number of rejected newcomers that take one use from the remembered hit in their
 	// way.
 	patience = 8
 )
 
-// Memo remembers requests, byte for byte, that were answered with a plain hit. A connection can
+// HitIndex remembers requests, byte for byte, that were answered with a plain hit. A connection can
 // then answer the next equal request without computing canonical form, route and key again. The
-// memo holds the place of the response and not the response: the response is looked up and judged
+// index holds the place of the response and not the response: the response is looked up and judged
 // each time.
 //
-// A memo belongs to one compiled configuration and is dropped with it. It is bounded: a newcomer
-// takes the room of a recollection that was not used lately, or is rejected. So a client that keeps
+// A hit index belongs to one compiled configuration and is dropped with it. It is bounded: a newcomer
+// takes the room of a remembered hit that was not used lately, or is rejected. So a client that keeps
 // asking for new URLs must send some thirty times as many requests as the other clients to push
 // their requests out. The cost for them is one slower answer.
-type Memo struct {
+type HitIndex struct {
 	cache   *Cache
 	seed    maphash.Seed
 	places  []place4
@@ -64,15 +65,15 @@ func (at *Place) Located(q *Question) edge.Located {
 }
 
 // located returns the request of r with the place that it leads to.
-func (r *recollection) located(client netip.Addr) *edge.Located {
+func (r *rememberedHit) located(client netip.Addr) *edge.Located {
 	at := r.Place.Located(&Question{Method: r.method, Scheme: r.scheme, Host: r.host, Target: r.target, Client: client})
 	return &at
 }
 
-type place4 [ways]atomic.Pointer[recollection]
+type place4 [ways]atomic.Pointer[rememberedHit]
 
-// recollection is one remembered request and the place of its response.
-type recollection struct {
+// rememberedHit is one remembered request and the place of its response.
+type rememberedHit struct {
 	Place
 	hash         uint64
 	method       string // "GET" or "HEAD"
@@ -83,15 +84,15 @@ type recollection struct {
 	turn         atomic.Uint32 // of shapes
 }
 
-// NewMemo returns an empty Memo that uses about most bytes.
-func (c *Cache) NewMemo(most int64) *Memo {
-	n := max(most/recollectionCost/ways, 64)
-	m := &Memo{cache: c, seed: maphash.MakeSeed(), most: most, places: make([]place4, 1<<bits.Len64(uint64(n-1)))}
+// NewHitIndex returns an empty HitIndex that uses about most bytes.
+func (c *Cache) NewHitIndex(most int64) *HitIndex {
+	n := max(most/rememberedHitCost/ways, 64)
+	m := &HitIndex{cache: c, seed: maphash.MakeSeed(), most: most, places: make([]place4, 1<<bits.Len64(uint64(n-1)))}
 	m.asks.New = newAsking
 	return m
 }
 
-func (m *Memo) hash(method, scheme, host, target string) uint64 {
+func (m *HitIndex) hash(method, scheme, host, target string) uint64 {
 	h := maphash.String(m.seed, target) ^ bits.RotateLeft64(maphash.String(m.seed, host), 31)
 	if scheme == "https" {
 		h = ^h
@@ -102,7 +103,7 @@ func (m *Memo) hash(method, scheme, host, target string) uint64 {
 	return h
 }
 
-func (m *Memo) find(method, scheme, host, target string) *recollection {
+func (m *HitIndex) find(method, scheme, host, target string) *rememberedHit {
 	h := m.hash(method, scheme, host, target)
 	place := &m.places[h&uint64(len(m.places)-1)]
 	for i := range place {
@@ -113,29 +114,29 @@ func (m *Memo) find(method, scheme, host, target string) *recollection {
 	return nil
 }
 
-// is reports whether r is the recollection of this request. The method counts, because a route may
+// is reports whether r is the remembered hit of this request. The method counts, because a route may
 // allow GET and not HEAD.
-func (r *recollection) is(method, scheme, host, target string) bool {
+func (r *rememberedHit) is(method, scheme, host, target string) bool {
 	return r.target == target && r.host == host && r.scheme == scheme && r.method == method
 }
 
 // touch counts a use, up to maxUses. Beyond that it does not write, so that processors do not
-// compete for a hot recollection.
-func (r *recollection) touch() {
+// compete for a hot remembered hit.
+func (r *rememberedHit) touch() {
 	if r.uses.Load() < maxUses {
 		r.uses.Add(1)
 	}
 }
 
 // age takes one use from the count.
-func (r *recollection) age() {
+func (r *rememberedHit) age() {
 	if n := r.uses.Load(); n > 0 {
 		r.uses.CompareAndSwap(n, n-1)
 	}
 }
 
-func (r *recollection) cost() int64 {
-	n := recollectionCost + len(r.host) + len(r.target)
+func (r *rememberedHit) cost() int64 {
+	n := rememberedHitCost + len(r.host) + len(r.target)
 	for _, value := range r.Captured {
 		n += captureCost + len(value)
 	}
@@ -143,19 +144,19 @@ func (r *recollection) cost() int64 {
 }
 
 // Remember records a plain hit of res for the located request. It keeps all strings.
-func (m *Memo) Remember(res *Resource, at *edge.Located) {
+func (m *HitIndex) Remember(res *Resource, at *edge.Located) {
 	m.remember(at.Method, at.Scheme, at.RawHost, at.Target, Place{res, at.Host, at.Path, at.Query, at.Captured, at.Key})
 }
 
 // remember records a plain hit on the response at a place. Host and target are those of the request
 // as received. It keeps all strings.
-func (m *Memo) remember(method, scheme, host, target string, at Place) {
+func (m *HitIndex) remember(method, scheme, host, target string, at Place) {
 	if len(host)+len(target) > maxRemembered {
 		return
 	}
 	h := m.hash(method, scheme, host, target)
 	place := &m.places[h&uint64(len(m.places)-1)]
-	r := &recollection{Place: at, hash: h, method: method, scheme: scheme, host: host, target: target}
+	r := &rememberedHit{Place: at, hash: h, method: method, scheme: scheme, host: host, target: target}
 	for i := range place {
 		if old := place[i].Load(); old != nil && old.is(method, scheme, host, target) || old == nil && m.put(&place[i], nil, r) {
 			return
@@ -171,9 +172,9 @@ func (m *Memo) remember(method, scheme, host, target string, at Place) {
 	}
 }
 
-// put replaces old, which may be nil, by r, and reports whether r is now remembered. If the memo is
+// put replaces old, which may be nil, by r, and reports whether r is now remembered. If the index is
 // full, the slot is left empty.
-func (m *Memo) put(at *atomic.Pointer[recollection], old, r *recollection) bool {
+func (m *HitIndex) put(at *atomic.Pointer[rememberedHit], old, r *rememberedHit) bool {
 	cost := r.cost()
 	if old != nil {
 		cost -= old.cost()
@@ -193,23 +194,23 @@ func (m *Memo) put(at *atomic.Pointer[recollection], old, r *recollection) bool 
 
 // remember records a hit that the handler is about to deliver in a stored form, if a connection
 // could answer it.
-func (x *exchange) remember(reply *Reply) {
-	m := x.res.Memo
-	if len(x.r.Header["Range"]) > 0 || !reply.Entry.Complete() {
+func (x *request) remember(reply *fill.Reply) {
+	m := x.res.Hits
+	if len(x.HTTP.Header["Range"]) > 0 || !reply.Entry.Complete() {
 		return
 	}
-	if m == nil || reply.decision.Action != cachepolicy.Serve || reply.tier != "" || x.plan.tier != tiers.Memory || !plainRequest(x) {
+	if m == nil || reply.Decision.Action != cachepolicy.Serve || reply.Tier != "" || x.plan.tier != tiers.Memory || !plainRequest(x) {
 		return
 	}
 	if !x.res.Rules.KeyedByURL() {
 		return
 	}
-	m.remember(x.q.Method, x.q.Scheme, x.ev.RawHost, x.ev.RawTarget, Place{x.res, x.q.Host, x.q.Path, x.q.RawQuery, x.ev.Captured, x.key})
+	m.remember(x.View.Method, x.View.Scheme, x.ev.RawHost, x.ev.RawTarget, Place{x.res, x.View.Host, x.View.Path, x.View.RawQuery, x.ev.Captured, x.Key})
 }
 
 // plainRequest reports whether x came in a form that a connection can answer: a GET or HEAD in
 // origin-form, by HTTP/1.1 or HTTP/2.
-func plainRequest(x *exchange) bool {
-	return (x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 || x.r.ProtoMajor == 2) && (x.q.Method == http.MethodGet || x.q.Method == http.MethodHead) &&
+func plainRequest(x *request) bool {
+	return (x.HTTP.ProtoMajor == 1 && x.HTTP.ProtoMinor == 1 || x.HTTP.ProtoMajor == 2) && (x.View.Method == http.MethodGet || x.View.Method == http.MethodHead) &&
 		x.ev.RawTarget != "" && x.ev.RawTarget[0] == '/'
 }

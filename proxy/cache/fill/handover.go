@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 // dropped, as RFC 9110 §15.2 allows.
 const maxInterim = 16
 
-// handover passes the reply of a fill, and the interim responses before it, to the client that
+// Handover passes the reply of a fill, and the interim responses before it, to the client that
 // leads the fill. The fill never waits for that client, so that a client that is slow or has left
 // cannot delay the others. A nil handover belongs to a refresh: it drops all replies. It may be
 // used concurrently.
-type handover struct {
+type Handover struct {
 	changed chan struct{} // tells the client that there is something for it; has room for one signal
 
 	mu      sync.Mutex
@@ -23,7 +23,7 @@ type handover struct {
 	over    bool      // true if the reply was given or the client has left
 	// attended is set while the leader counts as a client of the fill. The leader stops counting if
 	// it has left, or if it has a reader of the body, which counts from then on.
-	attended *attendance
+	attended *Attendance
 }
 
 // interim is a 1xx response for the leader.
@@ -32,21 +32,22 @@ type interim struct {
 	header http.Header
 }
 
-func newHandover() *handover { return &handover{changed: make(chan struct{}, 1)} }
+// NewHandover returns a Handover to a client that waits.
+func NewHandover() *Handover { return &Handover{changed: make(chan struct{}, 1)} }
 
 // signal wakes the client. The caller holds the lock.
-func (h *handover) signal() {
+func (h *Handover) signal() {
 	select {
 	case h.changed <- struct{}{}:
 	default: // the last signal still stands
 	}
 }
 
-// give passes reply to the client. It drops reply if there is no client, or if the client has left
+// Give passes reply to the client. It drops reply if there is no client, or if the client has left
 // or already has a reply.
-func (h *handover) give(reply *Reply) {
+func (h *Handover) Give(reply *Reply) {
 	if h == nil {
-		reply.drop()
+		reply.Drop()
 		return
 	}
 	h.mu.Lock()
@@ -58,12 +59,12 @@ func (h *handover) give(reply *Reply) {
 	}
 	h.mu.Unlock()
 	if over {
-		reply.drop()
+		reply.Drop()
 	}
 }
 
-// attend adds the client to the clients that a counts, unless the client has left or has its reply.
-func (h *handover) attend(a *attendance) {
+// Attend adds the client to the clients that a counts, unless the client has left or has its reply.
+func (h *Handover) Attend(a *Attendance) {
 	if h == nil {
 		return
 	}
@@ -76,7 +77,7 @@ func (h *handover) attend(a *attendance) {
 }
 
 // unattend ends the counting of the client. Further calls do nothing.
-func (h *handover) unattend() {
+func (h *Handover) unattend() {
 	if h == nil {
 		return
 	}
@@ -89,8 +90,8 @@ func (h *handover) unattend() {
 	}
 }
 
-// tell passes an interim response to the client. It drops the response if too many are waiting.
-func (h *handover) tell(status int, header http.Header) {
+// Tell passes an interim response to the client. It drops the response if too many are waiting.
+func (h *Handover) Tell(status int, header http.Header) {
 	if h == nil {
 		return
 	}
@@ -104,7 +105,7 @@ func (h *handover) tell(status int, header http.Header) {
 
 // take returns what has arrived for the client since the last call. The interim responses arrived
 // before the reply.
-func (h *handover) take() (*Reply, []interim) {
+func (h *Handover) take() (*Reply, []interim) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	reply, interim := h.reply, h.interim
@@ -112,9 +113,9 @@ func (h *handover) take() (*Reply, []interim) {
 	return reply, interim
 }
 
-// wait passes interim responses to deliver until the reply arrives, and returns the reply. It
+// Wait passes interim responses to deliver until the reply arrives, and returns the reply. It
 // returns nil if ctx ends first.
-func (h *handover) wait(ctx context.Context, deliver func(status int, h http.Header)) *Reply {
+func (h *Handover) Wait(ctx context.Context, deliver func(status int, h http.Header)) *Reply {
 	for {
 		select {
 		case <-h.changed:
@@ -133,12 +134,12 @@ func (h *handover) wait(ctx context.Context, deliver func(status int, h http.Hea
 }
 
 // leave records that the client has left, and drops a reply that is waiting for it.
-func (h *handover) leave() {
+func (h *Handover) leave() {
 	h.mu.Lock()
 	h.over = true
 	h.mu.Unlock()
 	h.unattend()
 	if reply, _ := h.take(); reply != nil {
-		reply.drop()
+		reply.Drop()
 	}
 }

@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"net/http"
@@ -7,15 +7,15 @@ import (
 	"github.com/penstock/penstock/cachepolicy"
 )
 
-// conditionals are the request fields that a fill removes. The gateway asks for the whole response
+// Conditionals are the request fields that a fill removes. The gateway asks for the whole response
 // and evaluates these conditions itself.
-var conditionals = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
+var Conditionals = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
 
-// originConditions replaces the entity tags in a request's conditions with the origin's own tags,
+// OriginConditions replaces the entity tags in a request's conditions with the origin's own tags,
 // because the client may know a response by a tag that the gateway has marked. It leaves the
 // If-Range of a GET or HEAD unchanged: such a request asks for bytes of the form that the client
 // holds, and the origin does not have that form.
-func originConditions(h http.Header, method string) {
+func OriginConditions(h http.Header, method string) {
 	tagged := [...]string{"If-Match", "If-None-Match", "If-Range"}
 	names := tagged[:]
 	if method == http.MethodGet || method == http.MethodHead {

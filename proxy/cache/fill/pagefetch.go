@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"context"
@@ -63,9 +63,9 @@ var selectingPage = [...]string{"Accept", "Accept-Language"}
 // fetchPage returns the page at Serve, from the store or from the origin of x's route. All clients
 // that need the page share one call. It returns an error if the origin fails or answers with a
 // status other than 200, and without a call if the last fetch failed within pageRetry.
-func (c *Cache) fetchPage(ctx context.Context, x *request, page *ErrorPage) (*Fetched, error) {
-	host := x.r.Host
-	if err := page.failures.get(host, c.Now()); err != nil {
+func (fl *Filler) fetchPage(ctx context.Context, x *Request, page *ErrorPage) (*PageContent, error) {
+	host := x.HTTP.Host
+	if err := page.failures.get(host, fl.Now()); err != nil {
 		return nil, err
 	}
 	u := *page.URL
@@ -73,17 +73,17 @@ func (c *Cache) fetchPage(ctx context.Context, x *request, page *ErrorPage) (*Fe
 		Method: http.MethodGet, URL: &u, Host: host, Header: http.Header{"Accept-Encoding": {"identity"}}, Body: http.NoBody,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	copyFields(req.Header, x.r.Header, selectingPage[:]...)
+	CopyFields(req.Header, x.HTTP.Header, selectingPage[:]...)
 	ctx, ev := observe.StartPart(ctx, "cache.errorpage")
-	ev.Scheme, ev.Host = x.q.Scheme, x.q.Host
-	got, err := c.Fetch(ctx, page.Page, req, page.Page.MaxObject)
+	ev.Scheme, ev.Host = x.View.Scheme, x.View.Host
+	got, err := page.Fetch(ctx, req)
 	ev.EndPart(err)
 	if err == nil && got.Status != http.StatusOK {
 		err = fmt.Errorf("the upstream answers %d", got.Status)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			page.failures.put(host, err, c.Now().Add(pageRetry))
+			page.failures.put(host, err, fl.Now().Add(pageRetry))
 		}
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"context"
@@ -13,44 +13,44 @@ import (
 
 // stream announces resp, hands its body to the readers as it arrives, and stores it if it arrives
 // whole.
-func (c *Cache) stream(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
+func (fl *Filler) stream(ctx context.Context, j *Job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
 	defer deliver.Discard(resp)
-	l := newLanding(j.x.res, resp, &v.Meta, j.x.res.Tags.Joined(j.to.NamedTags, j.tags))
-	l.epoch, l.fill = j.to.Epoch, j.ev.SpanContext()
-	out, keep := c.streamed(j.x, &v.Meta, resp.ContentLength, out)
-	l.outcome = out
-	code := c.newCoder(ctx, j, l)
+	l := newInflight(&j.Request.Route.Policy, resp, &v.Meta, j.Request.Route.Tags.Joined(j.to.NamedTags, j.tags))
+	l.Epoch, l.Fill = j.to.Epoch, j.Event.SpanContext()
+	out, keep := fl.Streamed(j.Request, &v.Meta, resp.ContentLength, out)
+	l.Status = out
+	code := fl.newCoder(ctx, j, l)
 	defer code.abort()
-	reply := &Reply{landing: l, outcome: out, call: callOf(j.ev)}
-	if j.leader != nil {
-		reply.source, reply.leads = l.open(j.x, j.flight), true
-		j.leader.unattend() // its reader keeps the fill attended from now on
+	reply := &Reply{Inflight: l, Status: out, Call: CallFactsOf(j.Event)}
+	if j.Leader != nil {
+		reply.Source, reply.Leads = l.Open(j.Request, j.flight), true
+		j.Leader.unattend() // its reader keeps the fill attended from now on
 	}
 	j.attended.allow(graceFor(resp.ContentLength, keep))
 	j.flight.Expect(resp.ContentLength)
 	j.flight.Announce(l, keep)
 	code.start()
-	j.leader.give(reply)
-	size, err := deliver.CopyBody(&growing{cache: c, job: j, left: keep}, resp.Body)
-	j.ev.BytesFromOrigin += size
+	j.Leader.Give(reply)
+	size, err := deliver.CopyBody(&growing{filler: fl, job: j, left: keep}, resp.Body)
+	j.Event.BytesFromOrigin += size
 	if err == nil && size != announcedSize(resp, &v.Meta, size) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		// A refresh has no reader, so it ends when the body is too large to be stored.
-		if size > j.x.res.MaxObject {
-			c.supersede(ctx, j, &answer{facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
+		if size > j.Request.Route.MaxObject {
+			fl.supersede(ctx, j, &Answer{Facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
 		}
 		j.flight.End(flight.Shared, err)
 		code.fail(err)
 		return
 	}
-	j.x.res.Tags.Hide(resp.Trailer)
+	j.Request.Route.Tags.Hide(resp.Trailer)
 	l.Trailer, l.Total = resp.Trailer, size
-	if v.Meta.Reusable(c.Now()) {
-		c.unshareable.forget(j.key)
+	if v.Meta.Reusable(fl.Now()) {
+		fl.HitForMiss.forget(j.key)
 	}
-	c.complete(ctx, j, l, code, size)
+	fl.complete(ctx, j, l, code, size)
 }
 
 // announcedSize returns the size that resp announces for its body. It takes the framing, or the
@@ -81,9 +81,9 @@ func graceFor(size, keep int64) time.Duration {
 // growing writes the body of a fill to its flight. If the body exceeds what may be stored, the fill
 // gives its lease back and goes on only while it has readers.
 type growing struct {
-	cache *Cache
-	job   *job
-	left  int64 // that may still be stored; negative: the body exceeds it
+	filler *Filler
+	job    *Job
+	left   int64 // that may still be stored; negative: the body exceeds it
 }
 
 // Write writes to the flight.
@@ -91,60 +91,60 @@ func (w *growing) Write(p []byte) (int, error) {
 	if w.left >= 0 {
 		if w.left -= int64(len(p)); w.left < 0 {
 			w.job.attended.allow(0)
-			w.cache.yield(w.job)
+			w.filler.yield(w.job)
 		}
 	}
 	return w.job.flight.Write(p)
 }
 
-// streamed returns the outcome for a response of size bytes (-1: unknown) that is streamed and
+// Streamed returns the outcome for a response of size bytes (-1: unknown) that is streamed and
 // stored, and the number of bytes that may be stored. Cache-Status says that the response is stored
 // only if that is certain when the head goes out (RFC 9211 §2.5). A response of unknown size may
 // turn out to be too large.
-func (c *Cache) streamed(x *request, m *cachepolicy.Meta, size int64, out cachepolicy.CacheStatus) (cachepolicy.CacheStatus, int64) {
-	keep := x.res.MaxObject
+func (fl *Filler) Streamed(x *Request, m *cachepolicy.Meta, size int64, out cachepolicy.CacheStatus) (cachepolicy.CacheStatus, int64) {
+	keep := x.Route.MaxObject
 	if size > keep {
 		keep, out.Reason = 0, cachepolicy.ReasonTooLarge
 	}
-	out.Stored = size >= 0 && keep > 0 && (x.res.Tiers.Memory || c.tiers.Shares(&x.res.Policy))
-	out.TTL, out.HasTTL = m.Lifetime-m.Age(c.Now()), true
+	out.Stored = size >= 0 && keep > 0 && (x.Route.Tiers.Memory || fl.Tiers.Shares(&x.Route.Policy))
+	out.TTL, out.HasTTL = m.Lifetime-m.Age(fl.Now()), true
 	return out, keep
 }
 
 // streamAlone stores a response that only the leader may use without validation. The waiting
 // requests go on alone, and the key is remembered as not worth waiting for. The leader reads the
 // body in a flight that no other request has joined.
-func (c *Cache) streamAlone(ctx context.Context, j *job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
-	c.unshareable.add(j.key)
-	c.yield(j)
+func (fl *Filler) streamAlone(ctx context.Context, j *Job, resp *http.Response, v *cachepolicy.Verdict, out cachepolicy.CacheStatus) {
+	fl.HitForMiss.add(j.key)
+	fl.yield(j)
 	j.flight.End(flight.Solo, nil)
 	apart := *j
-	apart.flight = c.solo(j.key)
+	apart.flight = fl.Solo(j.key)
 	apart.flight.Watch(j.attended.change)
 	// A panic must not leave the leader waiting. Only the first End counts.
 	defer apart.flight.End(flight.Retry, nil)
 	defer context.AfterFunc(ctx, func() { apart.flight.End(flight.Retry, context.Cause(ctx)) })()
-	c.stream(ctx, &apart, resp, v, out)
-	j.kept = apart.kept
+	fl.stream(ctx, &apart, resp, v, out)
+	j.Kept = apart.Kept
 }
 
 // complete stores the body that has arrived whole, and then lets its readers see its end. So a
 // client that has received the whole response and asks again finds it stored. Trailer fields are
 // not stored, because a cache may drop them (RFC 9110 §6.5.1). All clients that read the body as it
 // arrives get them.
-func (c *Cache) complete(ctx context.Context, j *job, l *landing, code *coder, size int64) {
+func (fl *Filler) complete(ctx context.Context, j *Job, l *Inflight, code *coder, size int64) {
 	segments, n, whole := j.flight.Body()
-	if !whole || n > j.x.res.MaxObject {
+	if !whole || n > j.Request.Route.MaxObject {
 		// The body is too large to be stored. Readers of the coded body may be slow, and the other
 		// readers must not wait for them.
-		c.supersede(ctx, j, &answer{facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
+		fl.supersede(ctx, j, &Answer{Facts: cachepolicy.Answer{Status: l.Facts.Status}}, cachepolicy.ReasonTooLarge)
 		j.flight.End(flight.Shared, nil)
 		code.finish(size)
 		code.end()
 		return
 	}
-	j.kept = l.kept(segments, n, code.finish(size))
-	l.Stored = c.tiers.Keep(ctx, j.to, j.kept) || c.tiers.Shares(&j.x.res.Policy)
+	j.Kept = l.kept(segments, n, code.finish(size))
+	l.Stored = fl.Tiers.Keep(ctx, j.to, j.Kept) || fl.Tiers.Shares(&j.Request.Route.Policy)
 	code.end()
 	j.flight.End(flight.Shared, nil)
 	j.flight.Nudge(j.key)

@@ -1,4 +1,4 @@
-package cache
+package fill
 
 import (
 	"bytes"
@@ -27,26 +27,34 @@ type ErrorPage struct {
 	Body         string
 	ContentType  string // of Body; "": plain text
 
-	// Page is the resource under which the page at Serve is stored as an ordinary response, so
-	// purges find it.
-	Page *Resource
-	URL  *url.URL // path and query under which Page stores the page
+	// Fetch returns the page at Serve, from the store or from the origin. The page is stored as an
+	// ordinary response, so purges find it.
+	Fetch func(context.Context, *http.Request) (*PageContent, error)
+	URL   *url.URL // path and query under which the page is stored
 
 	failures pageFailures
 }
 
-// page returns the error page for a, or nil if no page applies. It is also nil if the effect keeps
+// PageContent is an error page as a client gets it.
+type PageContent struct {
+	Status int
+	Header http.Header // it must not be changed
+	Body   []byte
+	Tags   []string
+}
+
+// Page returns the error page for a, or nil if no page applies. It is also nil if the effect keeps
 // a stale response, updates or completes a stored response, or asks the origin again.
-func (res *Resource) page(a *answer, effect cachepolicy.Effect) *ErrorPage {
+func (r *Route) Page(a *Answer, effect cachepolicy.Effect) *ErrorPage {
 	switch effect {
 	case cachepolicy.KeepStale, cachepolicy.Freshen, cachepolicy.Combine, cachepolicy.Refetch:
 		return nil
 	}
-	if len(res.Errors) == 0 {
+	if len(r.Errors) == 0 {
 		return nil
 	}
-	status := a.status()
-	for _, p := range res.Errors {
+	status := a.Status()
+	for _, p := range r.Errors {
 		if slices.Contains(p.Status, status) {
 			return p
 		}
@@ -54,33 +62,33 @@ func (res *Resource) page(a *answer, effect cachepolicy.Effect) *ErrorPage {
 	return nil
 }
 
-// substitute returns page as the answer in place of a, and discards a. If the page cannot be
+// Substitute returns page as the answer in place of a, and discards a. If the page cannot be
 // fetched, it logs a warning and returns nil.
 //
 // The client gets the page with the page's own fields. The gateway's store uses the facts of the
 // returned answer instead: they carry the lifetime from CacheFor, counted from the time at which a
 // was received.
-func (c *Cache) substitute(ctx context.Context, x *request, page *ErrorPage, a *answer) *answer {
-	instead := &http.Response{StatusCode: a.status(), Header: make(http.Header)}
+func (fl *Filler) Substitute(ctx context.Context, x *Request, page *ErrorPage, a *Answer) *Answer {
+	instead := &http.Response{StatusCode: a.Status(), Header: make(http.Header)}
 	content := []byte(page.Body)
 	var tags []string
 	if page.Serve != "" {
-		got, err := c.fetchPage(ctx, x, page)
+		got, err := fl.fetchPage(ctx, x, page)
 		if err != nil {
-			c.Log.Warn("an error page could not be fetched; the error itself is sent", "route", x.res.Rules.Route, "page", page.Serve, "error", err)
+			fl.Log.Warn("an error page could not be fetched; the error itself is sent", "route", x.Route.Rules.Route, "page", page.Serve, "error", err)
 			return nil
 		}
 		instead.Header, content = got.Header.Clone(), got.Body
-		tags = append(entry.WithoutRules(got.Tags), store.PageTag(x.r.Host, page.URL.EscapedPath(), page.URL.RawQuery))
+		tags = append(entry.WithoutRules(got.Tags), store.PageTag(x.HTTP.Host, page.URL.EscapedPath(), page.URL.RawQuery))
 	}
-	a.discard()
+	a.Discard()
 	if page.As != 0 {
 		instead.StatusCode = page.As
 	}
-	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: page.policy(instead.Header), Sent: a.facts.Sent, Received: a.facts.Received}
+	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: page.policy(instead.Header), Sent: a.Facts.Sent, Received: a.Facts.Received}
 	page.describe(instead.Header)
 	instead.ContentLength, instead.Body = int64(len(content)), io.NopCloser(bytes.NewReader(content))
-	return &answer{facts: facts, resp: instead, tags: tags}
+	return &Answer{Facts: facts, Response: instead, Tags: tags}
 }
 
 // policy returns the fields that decide how the gateway stores the page. h holds the page's own
@@ -118,4 +126,15 @@ func (p *ErrorPage) describe(h http.Header) {
 		delete(h, "Pragma")
 		h["Cache-Control"] = []string{p.CacheControl}
 	}
+}
+
+// Supposed is substitute without the fetch: it assumes that the page is available.
+func (p *ErrorPage) Supposed(a *Answer) *Answer {
+	instead := &http.Response{StatusCode: a.Status(), Header: make(http.Header), ContentLength: int64(len(p.Body)), Body: http.NoBody}
+	if p.As != 0 {
+		instead.StatusCode = p.As
+	}
+	facts := cachepolicy.Answer{Status: instead.StatusCode, Header: p.policy(instead.Header), Sent: a.Facts.Sent, Received: a.Facts.Received}
+	p.describe(instead.Header)
+	return &Answer{Facts: facts, Response: instead}
 }

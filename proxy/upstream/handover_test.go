@@ -11,24 +11,36 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/proxy/upstream/link"
+	"github.com/penstock/penstock/proxy/upstream/send"
 )
 
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
-// hasty is a server that answers every head with its path and takes no notice of bodies. lead comes before each answer, and answer, where it
-// is set, makes the answer to a path.
-func hasty(t *testing.T, lead string, answer func(path string) string) *script {
+// hastyServer answers every head with its path and takes no notice of bodies.
+type hastyServer struct {
+	*script
+	answered sync.Map // the paths of the POSTs that are answered
+	over     sync.Map // of these, the ones after which it has answered to the body too, or the connection has ended
+}
+
+// hasty starts a hastyServer. lead comes before each answer to a POST, and answer, if it is set, makes the answer to a path.
+func hasty(t *testing.T, lead string, answer func(path string) string) *hastyServer {
 	if answer == nil {
 		answer = func(path string) string {
 			return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path)
 		}
 	}
-	return serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+	h := &hastyServer{}
+	h.script = serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+		last := "" // POST of the connection
+		end := func() { h.over.Store(last, true) }
+		defer func() { end() }()
 		for {
 			head, ok := s.head(br)
 			if !ok {
@@ -40,26 +52,44 @@ func hasty(t *testing.T, lead string, answer func(path string) string) *script {
 			}
 			path, _, _ = strings.Cut(path, " ")
 			before := ""
-			if strings.HasPrefix(head, "POST") {
+			if strings.HasPrefix(head, "POST") && path != "/smuggled" {
 				before = lead
 			}
 			if _, err := io.WriteString(c, before+answer(path)); err != nil {
 				return
 			}
+			switch {
+			case path == "/smuggled":
+				end()
+			case strings.HasPrefix(head, "POST"):
+				last = path
+				h.answered.Store(path, true)
+			}
 		}
 	})
+	return h
 }
 
-// late is a body that says when it is asked for, and then gives its bytes after a pause, as long as the target needs to answer before it.
+// holds waits until m has path, at most 10 s: without it the test fails anyway.
+func holds(m *sync.Map, path string) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+		if _, ok := m.Load(path); ok {
+			return
+		}
+	}
+}
+
+// late is a body that says when it is asked for. After the first bytes it waits for the rest.
 type late struct {
 	*strings.Reader
+	wait   func() // nil: it does not wait
 	asked  atomic.Bool
 	closed atomic.Bool
 }
 
 func (l *late) Read(p []byte) (int, error) {
-	if !l.asked.Swap(true) {
-		time.Sleep(3 * time.Millisecond)
+	if l.asked.Swap(true) && l.wait != nil {
+		l.wait()
 	}
 	return l.Reader.Read(p)
 }
@@ -72,7 +102,8 @@ func post(body io.Reader, size int64) *http.Request {
 	return r
 }
 
-// The bytes of a body that came after its answer are not answered to anybody else, whatever the answer looks like.
+// The bytes of a body that are sent after its answer are not answered to another client, whatever the answer looks like. The same holds for a
+// body that is sent at once, if the answer to it arrives before the next request is sent.
 func TestF7AnswerBeforeTheBody(t *testing.T) {
 	chunked := func(path string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(path), path)
@@ -80,35 +111,107 @@ func TestF7AnswerBeforeTheBody(t *testing.T) {
 	empty := func(path string) string {
 		return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Path: " + path + "\r\n\r\n"
 	}
+	bodies := map[string]struct {
+		text  string
+		sized bool
+		late  bool // the end of the body is sent after the answer
+	}{
+		"at once": {smuggled, true, false}, "late": {strings.Repeat(smuggled, 2000), true, true},
+		"at once, without a size": {smuggled, false, false}, "late, without a size": {smuggled, false, true},
+	}
 	for name, answer := range map[string]func(string) string{"length": nil, "chunked": chunked, "empty": empty} {
-		for _, size := range []int64{int64(len(smuggled)), -1} {
-			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
-				c := to(hasty(t, "", answer).url)
+		for kind, b := range bodies {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				h := hasty(t, "", answer)
+				c := to(h.url)
 				c.Limits.Max = 2
-				repeat(t, newPool(t, c), 35, size)
+				size := int64(-1)
+				if b.sized {
+					size = int64(len(b.text))
+				}
+				repeat(t, newPool(t, c), h, 35, b.text, size, b.late)
 			})
 		}
 	}
 }
 
-// The same where an interim response comes first, alone or in one packet with the final one.
+// The same if an interim response comes first, alone or in one packet with the final one.
 func TestF7AnswerWithAnInterimOne(t *testing.T) {
 	for _, lead := range []string{"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"} {
-		repeat(t, newPool(t, to(hasty(t, lead, nil).url)), 35, -1)
+		h := hasty(t, lead, nil)
+		repeat(t, newPool(t, to(h.url)), h, 35, smuggled, -1, true)
 	}
 }
 
-// repeat posts n times, and asks for something else after each, with methods that can be repeated and others.
-func repeat(t *testing.T, p *Pool, n int, size int64) {
+// repeat posts n times, and sends another request after each, with methods that can be repeated and others.
+func repeat(t *testing.T, p *Pool, h *hastyServer, n int, text string, size int64, wait bool) {
 	t.Helper()
 	for i := range n {
-		do(t, p, post(&late{Reader: strings.NewReader(smuggled)}, size))
-		method, path := []string{"GET", "DELETE", "POST"}[i%3], fmt.Sprint("/mine", i)
-		resp, body := do(t, p, request(method, path, nil))
-		if body != path && resp.Header.Get("X-Path") != path {
-			t.Fatalf("%s %s got %q %v", method, path, body, resp.Header)
+		path := fmt.Sprint("/post", i)
+		body := &late{Reader: strings.NewReader(text)}
+		if wait {
+			body.wait = func() { holds(&h.answered, path) }
 		}
+		r := request("POST", path, body)
+		r.ContentLength = size
+		expect(t, p, r)
+		if !wait {
+			holds(&h.over, path)
+		}
+		expect(t, p, request([]string{"GET", "DELETE", "POST"}[i%3], fmt.Sprint("/mine", i), nil))
 	}
+}
+
+// expect sends a request and checks that the answer is that to its path.
+func expect(t *testing.T, p *Pool, r *http.Request) {
+	t.Helper()
+	path := r.URL.Path
+	resp, got := do(t, p, r)
+	if got != path && resp.Header.Get("X-Path") != path {
+		t.Fatalf("%s %s got %q %v", r.Method, path, got, resp.Header)
+	}
+}
+
+// The answer arrives before the end of the body is sent, but the gateway reads it later, because it is busy with an interim response.
+func TestF7AnswerIsReadLate(t *testing.T) {
+	entered, answered, received := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s := serve(t, func(s *script, c net.Conn, br *bufio.Reader) {
+		for {
+			head, ok := s.head(br)
+			if !ok {
+				return
+			}
+			_, path, found := strings.Cut(head, " ")
+			if !found {
+				continue // the end of a chunked body
+			}
+			path, _, _ = strings.Cut(path, " ")
+			if path == "/post" {
+				_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\n") // the test fails without it
+				<-entered
+			} else if path == "/smuggled" {
+				<-received
+			}
+			if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path); err != nil {
+				return
+			}
+			if path == "/post" {
+				close(answered)
+			}
+		}
+	})
+	p := newPool(t, to(s.url))
+	body := &late{Reader: strings.NewReader(smuggled), wait: func() { <-answered }}
+	r := post(body, -1)
+	expect(t, p, r.WithContext(send.WithInterim(r.Context(), func(int, http.Header) {
+		close(entered)
+		eventually(t, "the body is sent", body.closed.Load)
+	})))
+	close(received)
+	if all, _ := p.targets[0].idle.Count(); all != 0 {
+		t.Error("the connection is kept, although the end of the body was sent after the answer had arrived")
+	}
+	expect(t, p, request("GET", "/mine", nil))
 }
 
 // Who answers instead of asking for the body does not get it.

@@ -42,7 +42,7 @@ type attempt struct {
 	answerBegun bool         // something of a response has come
 	untouched   bool         // neither the target nor the client has noticed anything
 	noted       bool         // something of the response that is read now has come
-	complete    bool         // before that the last write of the request had begun
+	complete    bool         // before that the last write of the request had begun; see requestBody
 	ended       atomic.Bool
 
 	mu        sync.Mutex // guards the fields below and the read deadline of the connection

@@ -28,8 +28,9 @@ const continueWait = time.Second
 //
 // If a target answers early and keeps the connection open, it may read the rest of the body, or
 // take it for the next request (RFC 9112 §9.3). The gateway cannot tell which. So the connection
-// carries a further request only if the last write had begun when the first byte of the answer
-// arrived. The end of the write does not count: if the target has seen all of it, the write may
+// carries a further request only if nothing of the answer had arrived when the last write began.
+// The moment at which the gateway reads the answer does not count: on a busy machine that may be
+// much later. Neither does the end of the write: if the target has seen all of it, the write may
 // still return at any later time.
 type requestBody struct {
 	attempt *attempt
@@ -40,7 +41,8 @@ type requestBody struct {
 	expects bool // the target is asked whether it wants the body
 	wait    send.SendWait
 
-	last     atomic.Bool   // the last write has begun
+	order    sync.Mutex    // held while bytes of the answer are taken and noted, and while last is set
+	last     atomic.Bool   // the last write has begun, and nothing of the answer had arrived before
 	whole    atomic.Bool   // and has ended well
 	wanted   chan struct{} // closed when the target asks for the body with 100
 	answered chan struct{} // closed when the final response has begun
@@ -99,6 +101,16 @@ func (s *requestBody) settled() bool {
 		return s.whole.Load()
 	case <-timer.C:
 		return false
+	}
+}
+
+// beginLast is called before the last write. If something of the answer has arrived, last stays
+// false, and the connection carries no further request.
+func (s *requestBody) beginLast() {
+	s.order.Lock()
+	defer s.order.Unlock()
+	if s.attempt.conn.ready() {
+		s.last.Store(true)
 	}
 }
 
@@ -173,7 +185,7 @@ func (s *requestBody) copy(buf []byte) error {
 			}
 		}
 		if left == 0 {
-			s.last.Store(true)
+			s.beginLast()
 		}
 		if err := s.attempt.conn.write(buf[:n]); err != nil {
 			return err
@@ -229,7 +241,7 @@ func (s *requestBody) copyChunks(buf []byte) error {
 		piece := chunk(buf, n)
 		if err == io.EOF {
 			piece = s.appendEnd(piece)
-			s.last.Store(true)
+			s.beginLast()
 		}
 		if werr := s.attempt.conn.write(piece); werr != nil || err == io.EOF {
 			return werr

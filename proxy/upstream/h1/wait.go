@@ -49,7 +49,10 @@ func (t *attempt) Read(p []byte) (int, error) {
 
 // read reads from the connection. The first read also writes the request.
 func (t *attempt) read(p []byte) (int, error) {
-	if t.unwritten == nil {
+	switch {
+	case t.unwritten == nil && t.body != nil && !t.noted && t.conn.probe.CanWrite():
+		return t.conn.probe.ReadUnder(&t.body.order, p, t.noteBytes)
+	case t.unwritten == nil:
 		return t.conn.Conn.Read(p)
 	}
 	wrote, n, err := t.conn.probe.WriteThenRead(t.unwritten, p)

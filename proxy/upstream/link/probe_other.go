@@ -5,6 +5,7 @@ package link
 import (
 	"errors"
 	"net"
+	"sync"
 )
 
 // Probe cannot look at a connection on this system without reading from it. If a connection is dead
@@ -23,4 +24,8 @@ func (l *Look) CanWrite() bool { return false }
 
 func (l *Look) WriteThenRead(out, in []byte) (wrote, n int, err error) {
 	return 0, 0, errors.ErrUnsupported
+}
+
+func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func()) (n int, err error) {
+	return 0, errors.ErrUnsupported
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/penstock/penstock/proxy/upstream/fault"
@@ -77,6 +78,24 @@ func (l *Look) WriteThenRead(out, in []byte) (wrote, n int, err error) {
 	}
 	l.out, l.in = nil, nil
 	return l.wrote, l.n, err
+}
+
+// ReadUnder is like Conn.Read, but holds mu while it takes bytes from the connection, and calls
+// took before it releases mu. It does not hold mu while it waits. Whoever holds mu and finds the
+// connection Silent knows that took was called for all bytes that have arrived.
+func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func()) (n int, err error) {
+	waitErr := l.raw.Read(func(fd uintptr) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if n, err = readNow(int(fd), in); n > 0 {
+			took()
+		}
+		return err != syscall.EAGAIN
+	})
+	if waitErr != nil {
+		return 0, waitErr
+	}
+	return n, err
 }
 
 // step is called when ask begins and each time that something may have come. It reports whether ask

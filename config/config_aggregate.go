@@ -79,6 +79,9 @@ const (
 	OnErrorStale   OnError = "stale"   // a stored stale response of the part; without one the whole answer fails
 )
 
+// PartName returns the name of a part of the route's aggregate in cache keys and metrics.
+func (r *Route) PartName(part string) string { return r.Name + "/" + part }
+
 // setDefaults fills in the defaults of omitted keys.
 func (a *Aggregate) setDefaults() {
 	a.Timeout = 10 * time.Second // as long as an upstream may take to its first byte

@@ -37,7 +37,7 @@ func (g *Gateway) account(cfg *config.Cost) {
 	}
 	g.accounting.file = cfg.File
 	g.accounting.running.Store(cost.Open(cost.Config{
-		Read: g.meter.Read, Keeper: g.keeper(cfg), Writer: rand.Text(), Settings: costSettings(cfg), Now: g.options.Now, Log: g.options.Log,
+		Read: g.figures.Meter().Read, Keeper: g.keeper(cfg), Writer: rand.Text(), Settings: costSettings(cfg), Now: g.options.Now, Log: g.options.Log,
 	}))
 }
 

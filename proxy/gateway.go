@@ -3,22 +3,17 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/proxy/advice"
-	"github.com/penstock/penstock/proxy/board"
-	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/explain"
+	"github.com/penstock/penstock/proxy/figures"
 	"github.com/penstock/penstock/proxy/observe"
-	"github.com/penstock/penstock/proxy/wire"
+	"github.com/penstock/penstock/proxy/snapshot"
 )
 
 // Name is the gateway's name in Via, Cache-Status and Proxy-Status.
@@ -49,32 +44,23 @@ func (o Options) withDefaults() Options {
 
 // Gateway answers requests by its current configuration. It may be used concurrently.
 type Gateway struct {
+	*snapshot.Server
 	options    Options
 	live       *live
-	meter      *observe.Meter
-	fills      *observe.Fills
-	refused    *observe.Refusals
-	evidence   *advice.Collector
-	started    time.Time
-	board      *board.Board
+	figures    *figures.Figures
 	accounting accounting
-	reachable  reachability
-	snapshot   atomic.Pointer[Snapshot]
+	snapshot   atomic.Pointer[snapshot.Snapshot]
 	ready      atomic.Bool
 	applying   sync.Mutex
 	closed     bool // guarded by applying
-
-	metricsMu sync.Mutex
-	sources   []observe.Source // guarded by metricsMu
 }
 
 // New returns a Gateway that runs cfg, or an error if cfg can't be run. SetReady makes it ready.
 // Close ends it.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	meter, fills, refused, evidence := observe.NewMeter(), new(observe.Fills), new(observe.Refusals), advice.NewCollector(cfg.Cache.Memory.Size)
-	slow := board.NewSlow(o.Now)
-	o.Sink = observe.Tee(meter, slow, fills, refused, evidence, tracing(o.Tracer), o.Sink)
+	counted := figures.New(cfg.Cache.Memory.Size, o.Now)
+	o.Sink = counted.Sink(tracing(o.Tracer), o.Sink)
 	if o.Sampler == nil && o.Tracer != nil {
 		o.Sampler = o.Tracer
 	}
@@ -82,13 +68,18 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, live: l, meter: meter, fills: fills, refused: refused, evidence: evidence, started: o.Now()}
+	g := &Gateway{options: o, live: l, figures: counted}
+	started := o.Now()
+	g.Server = snapshot.NewServer(&g.snapshot, snapshot.Options{Log: o.Log, Now: o.Now, Clock: o.clock, Sink: o.Sink, Sampler: o.Sampler})
 	l.dry, l.applyWrite, l.tried = o.dry, g.applyWrite, g.tried
 	if err := g.Apply(cfg); err != nil {
 		l.close(context.Background())
 		return nil, err
 	}
-	g.board = g.newBoard(slow)
+	counted.Watch(figures.Watched{
+		Version: o.Version, Started: started, Now: o.Now, Ready: g.ready.Load,
+		Cache: l.cache, Fleet: l.fleet, Pools: l.pools, Built: l.built, Writes: g.writes, Cost: g.Cost,
+	})
 	return g, nil
 }
 
@@ -105,14 +96,13 @@ func (g *Gateway) Apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := compile(cfg, next, g)
+	compiled, err := next.compile(cfg)
 	if err != nil {
 		next.discard()
 		return err
 	}
-	g.meter.Declare(routeNames(cfg)...)
-	g.evidence.Declare(advisedRoutes(cfg))
-	g.snapshot.Store(snapshot)
+	g.figures.Declare(cfg)
+	g.snapshot.Store(compiled)
 	next.commit()
 	g.account(cfg.Cost)
 	return nil
@@ -126,66 +116,16 @@ func tracing(t *observe.Tracer) observe.Sink {
 	return t
 }
 
-func routeNames(cfg *config.Config) []string {
-	var names []string
-	for _, r := range cfg.Routes {
-		names = append(names, r.Name)
-		if r.Aggregate == nil {
-			continue
-		}
-		for part := range r.Aggregate.Parts {
-			names = append(names, partName(r, part))
-		}
-	}
-	return names
-}
-
-// ServeHTTP answers r.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s, handed := g.snapshot.Load(), wire.HandedOver(r.Context())
-	ctx, ev := edge.Begin(r.Context(), s.own(handed))
-	ev.Start, ev.Method, ev.RawHost, ev.RawTarget, ev.Chance = g.options.Now(), r.Method, r.Host, r.RequestURI, handed.Chance
-	r = r.WithContext(ctx)
-	defer g.finish(w, r, ev)
-	s.ServeHTTP(w, r)
-}
-
-// finish is the one place that recovers a handler's panic. http.ErrAbortHandler is how a handler
-// breaks a response off, so finish passes it on to net/http. Any other panic is a defect, which
-// fails this request alone.
-func (g *Gateway) finish(w http.ResponseWriter, r *http.Request, ev *observe.Event) {
-	p := recover()
-	if p != nil && p != http.ErrAbortHandler {
-		g.options.Log.Error("answering a request panicked", "route", ev.Route, "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		if ev.Status == 0 {
-			edge.WriteError(w, r, http.StatusInternalServerError, "proxy_internal_error", "")
-			p = nil
-		} else {
-			p = http.ErrAbortHandler
-		}
-	}
-	if ev.Took == 0 {
-		ev.Took = g.options.Now().Sub(ev.Start)
-	}
-	g.options.Sink.Finish(ev, r)
-	if p != nil {
-		panic(p)
-	}
-}
-
 // Explain tells how the running configuration handles a request. It changes nothing, and asks the
 // origin only if the question says so.
 func (g *Gateway) Explain(ctx context.Context, ask explain.Question) (*explain.Explanation, error) {
-	return explain.Explain(ctx, g.snapshot.Load().subject(), ask)
+	return explain.Explain(ctx, g.snapshot.Load().Subject(), ask)
 }
 
 // Preload waits, for a second at most, until the cache that instances share answers. If the
 // configuration asks for it, Preload also loads the objects that the fleet uses most into memory.
 // It returns when that is done or ctx ends.
 func (g *Gateway) Preload(ctx context.Context) { g.live.fleet.Preload(ctx) }
-
-// Meter returns the counter of all requests. It continues over reloads.
-func (g *Gateway) Meter() *observe.Meter { return g.meter }
 
 // SetReady sets whether /readyz answers 200.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
@@ -213,7 +153,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	}
 	g.closed = true
-	g.board.Close()
+	g.figures.Close()
 	if a := g.accounting.running.Load(); a != nil {
 		g.closeAccount(a)
 	}

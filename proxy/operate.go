@@ -3,13 +3,9 @@ package proxy
 import (
 	"context"
 	"net/http"
-	"strings"
 
-	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/admin"
-	"github.com/penstock/penstock/proxy/advice"
-	"github.com/penstock/penstock/proxy/route"
-	"github.com/penstock/penstock/proxy/write"
+	"github.com/penstock/penstock/proxy/observe"
 )
 
 // Admin returns the operators' API of g. See [admin.New] for the token. reload does the same as a
@@ -18,35 +14,27 @@ func (g *Gateway) Admin(token string, reload func(context.Context) error) http.H
 	return admin.New(admin.Config{
 		Token: token, Version: g.options.Version, Reload: reload, Ready: g.readyFor, Parts: g.readiness,
 		Purges: admin.Purges{
-			Purger: g.live.fleet.Purger, Router: func() *route.Router { return g.snapshot.Load().router },
+			Purger: g.live.fleet.Purger, Router: g.Router,
 			Stored: g.live.fleet.Memory.All, Fate: g.live.fleet.Epochs.FateOf, Now: g.options.Now,
 		},
-		Writes:  func() write.Store { return g.snapshot.Load().writes },
+		Writes:  g.writes,
 		Costs:   admin.Costs{Now: g.Cost, Past: g.pastCost},
-		Board:   g.board.Handler(),
-		Metrics: g.scrapes(),
+		Board:   g.figures.Board(),
+		Metrics: g.figures.Scrapes(),
 		Advise:  g.Advise,
 		Explain: g.Explain,
 	})
 }
 
 // Advise returns the changes of the configuration that the traffic so far suggests.
-func (g *Gateway) Advise() *admin.Advice {
-	e := g.evidence.Read(g.meter.Read())
-	e.Since = g.options.Now().Sub(g.started)
-	e.Memory.Size, e.Memory.Used, e.Memory.MaxObject = g.live.size.Size, g.live.fleet.Memory.Stats().Bytes, g.live.size.MaxObject
-	return admin.Advise(&e)
-}
+func (g *Gateway) Advise() *admin.Advice { return admin.Advise(g.figures.Evidence()) }
 
-// advisedRoutes returns the settings of the routes on which advice depends.
-func advisedRoutes(cfg *config.Config) []advice.Route {
-	routes := make([]advice.Route, len(cfg.Routes))
-	for i, r := range cfg.Routes {
-		routes[i] = advice.Route{
-			Name: r.Name, Upstream: r.Upstream, Param: strings.Contains(r.Match.Path, "{"), Cached: r.Cache.Enabled, Compress: r.Compress.Enabled,
-			Batched: r.Batch != nil, Paginated: r.Paginate != nil,
-			CookieMode: string(r.Cache.Cookies), KeyCookies: strings.Join(r.Cache.Key.Cookies, " "), Ruled: len(r.CacheControl) > 0,
-		}
-	}
-	return routes
-}
+// AddMetrics adds a source that is read with the gateway's own metrics. Callers use it for metrics
+// of other packages.
+func (g *Gateway) AddMetrics(source observe.Source) { g.figures.Add(source) }
+
+// Metrics reads all metrics.
+func (g *Gateway) Metrics() []observe.Family { return g.figures.Metrics() }
+
+// Meter returns the counter of all requests. It continues over reloads.
+func (g *Gateway) Meter() *observe.Meter { return g.figures.Meter() }

@@ -2,69 +2,13 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/penstock/penstock/proxy/fleet"
 )
 
-const (
-	// reachTime bounds how long a probe of readiness waits for an upstream.
-	reachTime = time.Second
-	// reachHolds is how long a probe uses the result of an earlier one. Probes need no token, so it
-	// also bounds how often they make the gateway connect to an upstream.
-	reachHolds = 500 * time.Millisecond
-	// maxProbed is how many upstreams one probe may name.
-	maxProbed = 16
-)
-
-var errNoUpstream = errors.New("the configuration has no such upstream")
-
-// reachability finds out whether upstreams accept connections.
-type reachability struct {
-	calls singleflight.Group
-	mu    sync.Mutex
-	last  map[string]reached // by upstream; its size is bounded by the configurations that have run
-}
-
-// reached is the result of trying to reach an upstream.
-type reached struct {
-	pool *pool
-	err  error
-	at   time.Time
-}
-
-// of returns nil if a target of the pool accepts connections, and otherwise the error of the
-// attempt.
-func (r *reachability) of(ctx context.Context, name string, p *pool, now func() time.Time) error {
-	r.mu.Lock()
-	last, ok := r.last[name]
-	r.mu.Unlock()
-	if ok && last.pool == p && now().Sub(last.at) < reachHolds {
-		return last.err
-	}
-	call := r.calls.DoChan(name, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), reachTime) // other probes wait for it too, so the end of one probe must not cancel it
-		defer cancel()
-		err := p.Reach(ctx)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.last == nil {
-			r.last = make(map[string]reached)
-		}
-		r.last[name] = reached{p, err, now()}
-		return nil, err
-	})
-	select {
-	case done := <-call:
-		return done.Err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+// maxProbed is how many upstreams one probe may name.
+const maxProbed = 16
 
 // readyFor reports whether g takes traffic. missing has the upstreams that can't be reached, each
 // with the reason.
@@ -116,13 +60,8 @@ func (g *Gateway) unreached(ctx context.Context, names []string) map[string]stri
 		missing["*"] = "a probe names at most 16 upstreams"
 		return missing
 	}
-	pools := g.snapshot.Load().pools
 	for _, name := range names {
-		err := errNoUpstream
-		if p := pools[name]; p != nil {
-			err = g.reachable.of(ctx, name, p, g.options.Now)
-		}
-		if err != nil {
+		if err := g.live.pools.Reach(ctx, name); err != nil {
 			missing[name] = err.Error()
 			g.options.Log.Debug("not ready", "upstream", name, "error", err)
 		}

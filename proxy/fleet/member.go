@@ -81,6 +81,9 @@ func (m *Member) Keeps(cfg config.Stores) error {
 	return nil
 }
 
+// Limits returns the configured limits of the memory.
+func (m *Member) Limits() config.MemoryStore { return m.made.Memory }
+
 // Alone reports whether this instance shares nothing with others.
 func (m *Member) Alone() bool { return m.redis == nil }
 

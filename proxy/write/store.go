@@ -20,8 +20,8 @@ type Bounds struct {
 // Store may be used concurrently.
 type Store interface {
 	// Add stores w and returns its ID. If a write with the same Idempotency-Key and payload exists,
-	// Add returns its ID. It returns ErrFull if there is no room, and ErrConflict if
-	// the key exists with another payload. After any other error it is unknown whether w is stored.
+	// Add returns its ID. It returns ErrFull if there is no room, and ErrConflict if the key exists
+	// with another payload. After any other error it is unknown whether w is stored.
 	Add(ctx context.Context, w *Write) (id string, err error)
 	// Find returns a write and its state, or ErrUnknown. If the write has ended, only its outline
 	// is left.
@@ -71,4 +71,12 @@ type Entry struct {
 	Lane  string
 	Place string // position in the form of the store
 	Again bool   // true if an instance that has died may have sent the write
+}
+
+// Problem returns the reason why s can't accept writes now, or nil if it can or does not tell.
+func Problem(s Store) error {
+	if p, ok := s.(interface{ Problem() error }); ok {
+		return p.Problem()
+	}
+	return nil
 }

@@ -1,6 +1,0 @@
-//go:build !race
-
-package proxy_test
-
-// underRace: see race_test.go.
-const underRace = false

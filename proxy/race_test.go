@@ -1,6 +1,0 @@
-//go:build race
-
-package proxy_test
-
-// underRace: sync.Pool then throws things away at random, so that what is pooled allocates.
-const underRace = true

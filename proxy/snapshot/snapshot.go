@@ -1,0 +1,127 @@
+// Package snapshot answers requests by a compiled configuration.
+//
+// A Snapshot is immutable. A request keeps the Snapshot with which it began, whichever is in force
+// when it ends. A Server gives each request, and each look of a connection, the Snapshot in force.
+package snapshot
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/penstock/penstock/proxy/cache"
+	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/explain"
+	"github.com/penstock/penstock/proxy/observe"
+	"github.com/penstock/penstock/proxy/route"
+	"github.com/penstock/penstock/proxy/write"
+)
+
+// Config is the compiled configuration of which a Snapshot is made.
+type Config struct {
+	Guard  edge.GuardConfig
+	Routes []*Route      // by their index
+	Router *route.Router // of Routes
+	Cache  *cache.Cache
+	Memo   *cache.HitIndex // of hits that connections answer
+	Writes write.Store     // of writes that are applied later; nil if there is no queue
+	Tracer *observe.Tracer
+}
+
+// Snapshot is a configuration compiled for answering requests. It is immutable.
+type Snapshot struct {
+	handler http.Handler // the guard, then dispatch
+	router  *route.Router
+	routes  []*Route
+	cache   *cache.Cache
+	guard   edge.GuardConfig
+	memo    *cache.HitIndex
+	hosts   *route.Hosts
+	writes  write.Store
+	tracer  *observe.Tracer
+}
+
+// New returns the Snapshot of c.
+func New(c Config) *Snapshot {
+	s := &Snapshot{
+		router: c.Router, routes: c.Routes, cache: c.Cache, guard: c.Guard, memo: c.Memo, hosts: route.NewHosts(), writes: c.Writes, tracer: c.Tracer,
+	}
+	s.handler = edge.NewGuard(c.Guard)(http.HandlerFunc(s.dispatch))
+	return s
+}
+
+// Writes returns the store of writes that are applied later, or nil if there is no queue.
+func (s *Snapshot) Writes() write.Store { return s.writes }
+
+// ServeHTTP answers r.
+func (s *Snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// dispatch passes r, in canonical form, to its route.
+func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
+	if s.writes != nil && strings.HasPrefix(r.URL.Path, write.StatePath) {
+		write.States(s.writes, edge.WriteError).ServeHTTP(w, r)
+		return
+	}
+	ev := observe.FromContext(r.Context())
+	found := s.route(r, ev)
+	ev.Path = found.Path
+	switch rt := s.compiled(found.Route); {
+	case rt != nil:
+		ev.Route = rt.Name
+		s.tracer.Begin(ev, r.Header, rt.Path)
+		rt.handler.ServeHTTP(w, edge.AtPath(r, found.Path))
+	case r.Method == http.MethodOptions && r.URL.Path == "*":
+		// It asks about the gateway, not about a resource (RFC 9110 §9.3.7).
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		ev.Status = http.StatusNoContent
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		refuseUnrouted(w, r, found)
+	}
+}
+
+// refuseUnrouted answers a request that no route takes.
+func refuseUnrouted(w http.ResponseWriter, r *http.Request, found route.Found) {
+	switch found.Miss {
+	case route.WrongMethod:
+		edge.MethodNotAllowed(found.Allow)(w, r)
+	case route.EmptySegments:
+		edge.WriteError(w, r, http.StatusBadRequest, "http_request_error", "the path has empty segments, and without them it belongs to another route")
+	default:
+		edge.WriteError(w, r, http.StatusNotFound, "", "no route matches this request")
+	}
+}
+
+// compiled returns the compiled form of r, or nil if r is nil.
+func (s *Snapshot) compiled(r *route.Route) *Route {
+	if r == nil {
+		return nil
+	}
+	return s.routes[r.Index]
+}
+
+// route finds the route of r, or takes it from the connection if that has located r, and records
+// the captured parameters.
+func (s *Snapshot) route(r *http.Request, ev *observe.Event) route.Found {
+	if at := edge.LocatedOf(r.Context()); at != nil && at.At(r) {
+		ev.Captured = at.Captured
+		return route.Found{Route: s.router.Named(at.Route), Path: at.Path}
+	}
+	var p route.Params
+	found := s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, &p)
+	ev.Captured = p.Captured(found.Path)
+	return found
+}
+
+// Subject returns s in the form that explanations take.
+func (s *Snapshot) Subject() *explain.Subject {
+	return &explain.Subject{
+		Guard: s.guard, Router: s.router, Cache: s.cache,
+		Stages: func(r *route.Route) ([]edge.Stage, *cache.Resource) {
+			rt := s.compiled(r)
+			return rt.stages, rt.Resource
+		},
+		Refuse: func(w http.ResponseWriter, r *http.Request) {
+			refuseUnrouted(w, r, s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, nil))
+		},
+	}
+}

@@ -55,6 +55,7 @@ func TestOneBadElementIsFoundEachTime(t *testing.T) {
 
 // crowd has three reads share a call.
 func crowd(t *testing.T, l *Loader) []answer {
+	synctest.Wait() // earlier calls have ended
 	defer l.Gather(3)()
 	return reads(t, l, "1", "2", "3")
 }

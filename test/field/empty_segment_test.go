@@ -166,7 +166,7 @@ func TestPurgesReachBothForms(t *testing.T) {
 			for _, path := range []string{"/a/b", "/a//b"} {
 				target(t, g, http.MethodGet, path)
 				if resp := target(t, g, http.MethodGet, path); !strings.Contains(resp.Header.Get("Cache-Status"), "; hit;") {
-					t.Fatalf("%s is not stored", path)
+					t.Fatalf("%s is not stored: %s", path, resp.Header["Cache-Status"])
 				}
 			}
 			tt.do(g)

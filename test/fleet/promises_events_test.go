@@ -212,7 +212,7 @@ func (p *promised) copies(t *testing.T) (restore func()) {
 		from := s
 		if p.redis.Replicated() {
 			s.Must("WAIT", "1", "5000")
-			from = p.redis.ReplicaOf(s)
+			eventually(t, "the primary has a replica", 2*slack, func() bool { from = p.redis.ReplicaOf(s); return from != nil })
 		}
 		dump, err := from.Dump()
 		if err != nil {

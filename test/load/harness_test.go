@@ -47,7 +47,7 @@ server:
 admin: {address: "127.0.0.1:0"}
 cache: {memory: {size: 32MiB, max_object: 4MiB}}
 upstreams:
-  origin: {targets: ["http://ORIGIN"], pool: {max: 10VARIANT}}
+  origin: {targets: ["http://ORIGIN"], pool: {max: 10VARIANT}, timeouts: {connect: 10s}}
   other: {targets: ["http://ORIGIN"], timeouts: {connect: VARIANTs}}
 routes:
   - name: cached

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -277,8 +278,16 @@ func (p *Purges) publishPending(ctx context.Context) error {
 		}
 		first := p.pending[0]
 		p.mu.Unlock()
-		if _, _, err := p.publish(ctx, first, "", publishTime); err != nil {
+		epoch, _, err := p.publish(ctx, first, "", publishTime)
+		if err != nil {
 			return err
+		}
+		// The instance may have forgotten it together with an era. It must know the purge before it
+		// reads the shared tier, and the stream brings it later.
+		again := first
+		again.Epoch = epoch
+		if !p.applyAhead(again) {
+			return errors.New("a new history has begun")
 		}
 		p.mu.Lock()
 		// Otherwise a purge of everything has replaced it.

@@ -786,3 +786,25 @@ func TestPurgeIsChecked(t *testing.T) {
 		t.Errorf("%d purges were published", n)
 	}
 }
+
+// TestPendingPurgeIsKnownAtOnce checks that a purge that was made without Redis hits responses of the
+// shared tier as soon as it is published, before the stream brings it back. The instance may have
+// taken over another history in between, and with it forgotten the purge.
+func TestPendingPurgeIsKnownAtOnce(t *testing.T) {
+	n := join(t, redistest.Start(t).URL(), "a")
+	n.cancel()
+	n.running.Wait() // from here on nothing reads the stream
+	born := n.epochs.Now()
+	purge := tag("x")
+	purge.At = time.Now()
+	n.pending = []store.Purge{purge}
+	if err := n.publishPending(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := n.fate(born, "x"); f != store.Hard {
+		t.Errorf("a response from before the purge is %v", f)
+	}
+	if len(n.pending) != 0 {
+		t.Errorf("%d purges are still to be published", len(n.pending))
+	}
+}

@@ -134,7 +134,7 @@ func (c *Cache) follow(x *request, f *fill.Flight, k fill.FlightKey) *fill.Reply
 	l, outcome, err := f.Head(ctx)
 	c.fills.Waiting.Add(-1)
 	if outcome == flight.Shared && err == nil {
-		if c.purged(x.Key, l) {
+		if c.purged(x, f, l) {
 			f.Leave() // the flight began before a purge that this request comes after
 			return c.restart(x, k, flight.Done, nil)
 		}
@@ -281,14 +281,20 @@ func (c *Cache) staleBefore(x *request, l *fill.Inflight) bool {
 	return l.Entry == nil && x.ev.Start.After(l.Facts.Received) && !l.Facts.Fresh(c.Now())
 }
 
-// purged reports whether l is older than a purge that applies to it.
-func (c *Cache) purged(key cachepolicy.Key, l *fill.Inflight) bool {
-	if c.tiers.Epochs == nil {
+// purged reports whether l, the response of f, is or may be older than a purge that applies to it
+// and that x comes after. If this instance may have missed purges, that holds for each response that
+// was asked for before x came.
+func (c *Cache) purged(x *request, f *fill.Flight, l *fill.Inflight) bool {
+	epochs := c.tiers.Epochs
+	if epochs == nil {
 		return false
 	}
-	if l.Entry != nil { // the flight's leader judged it at its lookup, which may be long ago
-		return c.tiers.Alive(key, l.Entry, c.Now()) == nil
+	if epochs.Doubts() && f.Age() >= c.Now().Sub(x.ev.Start) {
+		return true
 	}
-	fate, _ := c.tiers.Epochs.SubjectFate(l.Epoch, store.SubjectOf(key, l.Draft.Tags))
+	if l.Entry != nil { // the flight's leader judged it at its lookup, which may be long ago
+		return c.tiers.Alive(x.Key, l.Entry, c.Now()) == nil
+	}
+	fate, _ := epochs.SubjectFate(l.Epoch, store.SubjectOf(x.Key, l.Draft.Tags))
 	return fate != store.Alive
 }

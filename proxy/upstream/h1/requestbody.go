@@ -16,7 +16,8 @@ import (
 )
 
 // settleTime is how long a response that was read whole waits for the last write of its request to
-// return. The target has seen the end of that write.
+// return, because the target has seen the end of that write, and how long that write waits for bytes
+// that arrived before it.
 const settleTime = 50 * time.Millisecond
 
 // continueWait is how long a body waits for the 100 of a target that may not know Expect.
@@ -41,8 +42,9 @@ type requestBody struct {
 	expects bool // the target is asked whether it wants the body
 	wait    send.SendWait
 
-	order    sync.Mutex    // held while bytes of the answer are taken and noted, and while last is set
-	last     atomic.Bool   // the last write has begun, and nothing of the answer had arrived before
+	order    sync.Mutex    // guards early; held while bytes of an answer are taken and noted
+	early    bool          // when the last write began, bytes had arrived that are not taken yet
+	last     atomic.Bool   // the last write has begun
 	whole    atomic.Bool   // and has ended well
 	wanted   chan struct{} // closed when the target asks for the body with 100
 	answered chan struct{} // closed when the final response has begun
@@ -104,14 +106,32 @@ func (s *requestBody) settled() bool {
 	}
 }
 
-// beginLast is called before the last write. If something of the answer has arrived, last stays
-// false, and the connection carries no further request.
+// beginLast is called before the last write. If bytes have arrived, it waits a little until they are
+// taken: after an interim response the connection can be kept.
 func (s *requestBody) beginLast() {
+	for end := time.Now().Add(settleTime); !s.tryLast(time.Now().After(end)); {
+		time.Sleep(settleTime / 500)
+	}
+}
+
+// tryLast begins the last write if it must, or if no bytes of an answer have arrived.
+func (s *requestBody) tryLast(must bool) bool {
 	s.order.Lock()
 	defer s.order.Unlock()
-	if s.attempt.conn.ready() {
+	if s.early = !s.attempt.conn.ready(); !s.early || must {
 		s.last.Store(true)
 	}
+	return s.last.Load()
+}
+
+// inTime reports whether bytes that were just taken had arrived after the last write began. all is
+// true if no more bytes were there: what comes next is not early. The caller holds order.
+func (s *requestBody) inTime(all bool) bool {
+	in := s.last.Load() && !s.early
+	if all {
+		s.early = false
+	}
+	return in
 }
 
 // bodyBuffer is the size of the buffer that a request's body goes through.

@@ -51,7 +51,7 @@ func (t *attempt) Read(p []byte) (int, error) {
 func (t *attempt) read(p []byte) (int, error) {
 	switch {
 	case t.unwritten == nil && t.body != nil && !t.noted && t.conn.probe.CanWrite():
-		return t.conn.probe.ReadUnder(&t.body.order, p, t.noteBytes)
+		return t.conn.probe.ReadUnder(&t.body.order, p, t.took)
 	case t.unwritten == nil:
 		return t.conn.Conn.Read(p)
 	}
@@ -99,6 +99,12 @@ func (t *attempt) overdueError(now, idle time.Time) error {
 	}
 	t.conn.setReadDeadline(t.readDeadline(idle))
 	return nil
+}
+
+// took is noteBytes for bytes that were taken under the lock of the request's body. all is true if
+// no more bytes had arrived.
+func (t *attempt) took(all bool) {
+	t.answerBegun, t.noted, t.complete = true, true, t.body.inTime(all)
 }
 
 // noteBytes notes, when the first bytes of a response arrive, whether the request had been sent

@@ -26,6 +26,6 @@ func (l *Look) WriteThenRead(out, in []byte) (wrote, n int, err error) {
 	return 0, 0, errors.ErrUnsupported
 }
 
-func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func()) (n int, err error) {
+func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func(all bool)) (n int, err error) {
 	return 0, errors.ErrUnsupported
 }

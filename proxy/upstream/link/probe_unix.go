@@ -80,15 +80,16 @@ func (l *Look) WriteThenRead(out, in []byte) (wrote, n int, err error) {
 	return l.wrote, l.n, err
 }
 
-// ReadUnder is like Conn.Read, but holds mu while it takes bytes from the connection, and calls
-// took before it releases mu. It does not hold mu while it waits. Whoever holds mu and finds the
-// connection Silent knows that took was called for all bytes that have arrived.
-func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func()) (n int, err error) {
+// ReadUnder is like Conn.Read, but holds mu while it takes bytes from the connection, and calls took
+// before it releases mu. It does not hold mu while it waits. all is true if no more bytes were there
+// to take. Whoever holds mu and finds the connection Silent knows that took was called for all bytes
+// that have arrived.
+func (l *Look) ReadUnder(mu sync.Locker, in []byte, took func(all bool)) (n int, err error) {
 	waitErr := l.raw.Read(func(fd uintptr) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if n, err = readNow(int(fd), in); n > 0 {
-			took()
+			took(n < len(in))
 		}
 		return err != syscall.EAGAIN
 	})

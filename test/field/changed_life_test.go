@@ -26,7 +26,7 @@ const (
 
 // ruleReach says of each key of a route how a change of it reaches stored responses. TestEveryRuleOfARouteHasAReach holds it against the configuration.
 var ruleReach = map[string]string{
-	"name": apart, "match": always, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
+	"name": apart, "match": always, "allow": always, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
 	"aggregate": anew, "batch": anew, "paginate": anew, "rewrite": anew, "cache_control": anew, "headers.request": fills, "headers.response": anew, "errors": anew, "compress": judged,
 	"cache.enabled": always, "cache.tiers": always, "cache.vary": fills, "cache.early_refresh": always, "cache.client_directives": always,
 	"cache.ttl.default": judged, "cache.ttl.min": judged, "cache.ttl.max": judged, "cache.ttl.status": judged, "cache.ttl.jitter": fills,
@@ -34,7 +34,7 @@ var ruleReach = map[string]string{
 	"cache.key": apart, "cache.cookies": apart, "cache.ignore_cookies": apart, "cache.set_cookie": apart, "cache.authorization": apart, "cache.ignore_origin": apart,
 }
 
-// TestEveryRuleOfARouteHasAReach fails if a route has a new key of which nobody has said how it reaches stored responses.
+// TestEveryRuleOfARouteHasAReach fails if ruleReach does not say how a change of some key of a route reaches stored responses.
 func TestEveryRuleOfARouteHasAReach(t *testing.T) {
 	var walk func(prefix string, of reflect.Type)
 	walk = func(prefix string, of reflect.Type) {

@@ -47,7 +47,7 @@ func (p *promised) failover(t *testing.T) {
 		p.origin.RefuseWrites(true)
 		_, state := p.accepted(t, p.a)
 		for _, s := range p.redis.Primaries() {
-			s.Must("WAIT", "1", "5000")
+			p.caughtUp(t, s)
 		}
 		old.Stop()
 		p.origin.Bump()
@@ -66,6 +66,18 @@ func (p *promised) failover(t *testing.T) {
 		p.replicated(t)
 		p.Meet(t)
 	}
+}
+
+// caughtUp waits until the replica of a primary has all that the primary has now, and returns the
+// replica. WAIT would wait for the writes of its own connection alone.
+func (p *promised) caughtUp(t *testing.T, primary *redistest.Server) (replica *redistest.Server) {
+	t.Helper()
+	all := primary.Replicated()
+	eventually(t, "the replica has caught up", 2*slack, func() bool {
+		replica = p.redis.ReplicaOf(primary)
+		return replica != nil && replica.Replicated() >= all
+	})
+	return replica
 }
 
 // replicated waits until each primary has a replica.
@@ -211,8 +223,7 @@ func (p *promised) copies(t *testing.T) (restore func()) {
 	for _, s := range holders {
 		from := s
 		if p.redis.Replicated() {
-			s.Must("WAIT", "1", "5000")
-			eventually(t, "the primary has a replica", 2*slack, func() bool { from = p.redis.ReplicaOf(s); return from != nil })
+			from = p.caughtUp(t, s)
 		}
 		dump, err := from.Dump()
 		if err != nil {

@@ -50,6 +50,19 @@ func (s *Server) Keys(prefix string) (names []string) {
 	return names
 }
 
+// Replicated returns how many bytes of its replication stream the server has: a primary has sent
+// them, a replica has applied them. It returns -1 if that is not known.
+func (s *Server) Replicated() int {
+	for _, name := range []string{"slave_repl_offset", "master_repl_offset"} { // only a replica has the first
+		if value, err := s.info("replication", name); err == nil {
+			if n, err := strconv.Atoi(value); err == nil {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
 // info returns one value of INFO.
 func (s *Server) info(section, name string) (string, error) {
 	reply, err := s.Do("INFO", section)

@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 	t.Setenv("CONFORMANCE_ORIGIN", "http://127.0.0.1:"+origin) // gateway.yaml names it
 	t.Run("HTTP/1.1", func(t *testing.T) {
 		t.Parallel()
-		got := runSuite(t, suite, startGateway(t), origin)
+		got := judged(t, suite, startGateway(t), origin)
 		if *update {
 			write(t, got)
 			return
@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("HTTP/2", func(t *testing.T) {
 		t.Parallel()
-		compare(t, runSuite(t, suite, bridge(t, startGateway(t)), origin), read(t))
+		compare(t, judged(t, suite, bridge(t, startGateway(t)), origin), read(t))
 	})
 }
 
@@ -115,6 +115,36 @@ func startGateway(t *testing.T) string {
 	return "http://" + gatewayBinary.Start(t, string(src)).Public()
 }
 
+// judged runs the suite until all tests that are known to pass are judged, at most three times, and returns the verdicts. A test judges
+// nothing if its own set-up fails, for instance since a second passed between its requests on a busy machine. A test that fails has failed.
+func judged(t *testing.T, suite, gateway, originPort string) []verdict {
+	got := runSuite(t, suite, gateway, originPort)
+	for range 2 {
+		if !slices.ContainsFunc(read(t), func(k verdict) bool { return k.kind != "check" && k.result == "pass" && unjudged(find(got, k.id)) }) {
+			break
+		}
+		t.Log("not all tests could be judged; the suite runs again")
+		next := runSuite(t, suite, gateway, originPort)
+		for i, v := range got {
+			if unjudged(v) {
+				got[i] = find(next, v.id)
+			}
+		}
+	}
+	return got
+}
+
+// unjudged reports whether a test, or one that it depends on, could not be set up.
+func unjudged(v verdict) bool { return v.result == "setup" || v.result == "dependency" }
+
+// find returns the verdict of a test, or the zero value.
+func find(list []verdict, id string) verdict {
+	if i := slices.IndexFunc(list, func(v verdict) bool { return v.id == id }); i >= 0 {
+		return list[i]
+	}
+	return verdict{}
+}
+
 // runSuite runs the suite against a URL and returns its verdicts.
 func runSuite(t *testing.T, suite, gateway, originPort string) []verdict {
 	results := filepath.Join(t.TempDir(), "results.json")
@@ -175,15 +205,11 @@ func report(t *testing.T, got []verdict) {
 
 // compare fails for every required or optimal test that passed when the verdicts were written and does not now, or is gone.
 func compare(t *testing.T, got, known []verdict) {
-	now := make(map[string]verdict)
-	for _, v := range got {
-		now[v.id] = v
-	}
 	for _, k := range known {
 		if k.kind == "check" || k.result != "pass" {
 			continue
 		}
-		if v := now[k.id]; v.result != "pass" {
+		if v := find(got, k.id); v.result != "pass" {
 			t.Errorf("%s passed before, now: %s %s", k.id, v.result, v.message)
 		}
 	}

@@ -3,6 +3,7 @@ package field
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,7 +21,10 @@ func target(t *testing.T, g *gatewaytest.Gateway, method, target string) *http.R
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // who has all of a response finds it stored
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
 	return resp
 }
 

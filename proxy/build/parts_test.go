@@ -83,8 +83,8 @@ search: {upstream: o, path: "/search?q={query.q}"}`)
 	}
 }
 
-// What is cached of one part costs nothing when another is asked for anew, and what the whole may
-// be reused for is what the least of the parts may.
+// A cached part costs no call when another part is fetched anew. The whole may be reused only as long
+// as the part with the shortest lifetime.
 func TestWholeIsReusedAsItsParts(t *testing.T) {
 	answers := map[string]string{"/a/1": "Cache-Control: max-age=600\n1", "/b/1": "Cache-Control: max-age=5\n2"}
 	for _, c := range []struct{ b, control string }{
@@ -265,8 +265,8 @@ func TestForeachIsBounded(t *testing.T) {
 	}
 }
 
-// Nothing of a client's request reaches a part unless it is named, and what was asked for with one
-// client's credentials is that client's.
+// A part gets a field of the client's request only if the route names that field. A part that was
+// fetched with one client's credentials answers only that client.
 func TestPartsKeepClientsApart(t *testing.T) {
 	o := NewOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
@@ -340,8 +340,8 @@ func TestMergeDeep(t *testing.T) {
 	}
 }
 
-// A write through the gateway makes stale what was fetched from the same place of the upstream, and
-// what was made of it.
+// A write through the gateway invalidates the parts that were fetched from the same URL of the
+// upstream, and the aggregates that contain them.
 func TestWriteReachesParts(t *testing.T) {
 	n := 0
 	o := NewOrigin(t, func(w http.ResponseWriter, r *http.Request) {

@@ -171,7 +171,7 @@ func TestVariants(t *testing.T) {
 		wantHit(t, g.Get("/", "X-Kind", kind), "for "+kind)
 	}
 	wantHit(t, g.Get("/", "X-Kind", "a"), "for a")
-	r := g.Get("/", "X-Kind", "c") // one too many: what was used least makes room
+	r := g.Get("/", "X-Kind", "c") // one too many: the variant that was used least makes room
 	want(t, r, 200, "for c")
 	if r.Param("fwd") != "vary-miss" {
 		t.Errorf("Cache-Status %s", r.Header["Cache-Status"])

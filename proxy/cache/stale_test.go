@@ -120,7 +120,7 @@ func TestHoldDownEnds(t *testing.T) {
 	wantCalls(t, o, 2)
 	o.Answer(Text("new", "Cache-Control", "max-age=60"))
 	g.Clock.Advance(time.Second)
-	wantHit(t, g.Get("/"), "old") // nobody waits for the call that finds out whether the origin is back
+	wantHit(t, g.Get("/"), "old") // the call that finds out whether the origin is back runs in the background
 	Eventually(t, "the refresh has ended", func() bool { return o.Calls() == 3 && g.Filling() == 0 })
 	wantHit(t, g.Get("/"), "new")
 }

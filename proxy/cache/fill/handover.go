@@ -103,8 +103,8 @@ func (h *Handover) Tell(status int, header http.Header) {
 	}
 }
 
-// take returns what has arrived for the client since the last call. The interim responses arrived
-// before the reply.
+// take returns the reply, or nil if it has not arrived, and the interim responses that arrived since
+// the last call. The interim responses arrived before the reply.
 func (h *Handover) take() (*Reply, []interim) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -284,9 +284,8 @@ func (p *Purges) publishPending(ctx context.Context) error {
 		}
 		// The instance may have forgotten it together with an era. It must know the purge before it
 		// reads the shared tier, and the stream brings it later.
-		again := first
-		again.Epoch = epoch
-		if !p.applyAhead(again) {
+		first.Epoch = epoch
+		if !p.applyAhead(first) {
 			return errors.New("a new history has begun")
 		}
 		p.mu.Lock()

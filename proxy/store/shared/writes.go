@@ -33,9 +33,10 @@ type Writes struct {
 	bounds  write.Bounds
 	scripts struct{ add, beat, read, put, replay, drop, sweep, lose, aside, audit, settings *redis.Script }
 
-	mu     sync.Mutex
-	parts  map[int]*part // parts held by this instance
-	server string        // the server that answered the last renewal of the leases
+	mu       sync.Mutex
+	parts    map[int]*part // parts held by this instance
+	server   string        // the server that answered the last renewal of the leases
+	renewals uint64        // of the leases; a part of their tokens, so that no token is given twice even if Redis goes back
 
 	held *ownNames
 

@@ -44,7 +44,7 @@ type part struct {
 	more     chan struct{} // holds a token if there may be a write to read
 	// Position from which unsettled writes of former holders must be claimed; "": all are claimed.
 	claim string
-	anew  atomic.Bool // claim must begin again, because Redis may have gone back to an earlier state
+	anew  atomic.Bool // claim must begin again, because Redis may have gone back to an earlier state, or a reply was lost
 	news  string      // last seen value of the part's counter
 }
 
@@ -141,7 +141,9 @@ func (w *Writes) beat(ctx context.Context, working *sync.WaitGroup, work func(co
 // none if first is -1.
 func (w *Writes) renew(ctx context.Context, first int) (share int, taken []*part) {
 	w.mu.Lock()
-	args := []any{w.c.instance, partLease.Milliseconds(), write.Partitions, first}
+	w.renewals++
+	fresh := w.c.instance + "." + strconv.FormatUint(w.renewals, 10)
+	args := []any{w.c.instance, partLease.Milliseconds(), write.Partitions, first, fresh}
 	before := make(map[int]*part, len(w.parts))
 	for n := range write.Partitions {
 		token := ""
@@ -296,10 +298,14 @@ func (p *part) read(ctx context.Context) (entries []write.Entry, more bool, err 
 	claiming := p.claim != ""
 	reply, err := p.w.run(ctx, p.w.scripts.read, queueTime, p.n, p.token, p.w.c.instance, p.claim, readMost)
 	if err != nil {
+		// Redis may have run the script. The entries of a reply that was lost count as read, so
+		// they must be claimed.
+		p.anew.Store(true)
 		return nil, false, err
 	}
 	list, ok := reply.([]any)
 	if !ok || len(list) != 2 {
+		p.lose()
 		return nil, false, write.ErrLost
 	}
 	if claiming {
@@ -391,6 +397,7 @@ func (p *part) put(ctx context.Context, e write.Entry, state, what string, at ti
 	case err != nil:
 		return err
 	case reply == "lost":
+		p.lose() // its worker has stopped the lane, so it must not keep the part
 		return write.ErrLost
 	case reply == "counted":
 		p.w.lost.Add(1)

@@ -12,8 +12,7 @@ package shared
 //	u:SEEN   sorted set of the writes that reads see under a name, in order of acceptance
 //	dead     sorted set of the dead letters, by time of death
 //	live     sorted set of the working instances, by the end of their membership
-//	n        hash: bytes (queued); token (the last one given); serial; lost (number of writes); pPART, which grows with each write
-//	         of a part
+//	n        hash: bytes (queued); serial; lost (number of writes); pPART, which grows with each write of a part
 
 // luaWriteAdd stores a write. It returns its ID, or the ID of the write with the same
 // Idempotency-Key, or "conflict", or "full".
@@ -43,10 +42,10 @@ return id
 
 // luaWriteBeat renews the membership and the leases of an instance, and takes more leases up to its
 // share. ARGV: instance; duration in ms; number of parts; the part at which to begin taking, or -1
-// to take none; the held tokens, "" for a part that is not held. It returns the share, the tokens
+// to take none; the token of leases that are taken; the held tokens, "" for a part that is not held. It returns the share, the tokens
 // that the instance holds now, and the identity of the server, "" if INFO is not allowed.
 const luaWriteBeat = `
-local base, instance, ttl, parts, first = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local base, instance, ttl, parts, first, fresh = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZADD', base .. 'live', now + ttl, instance)
@@ -54,7 +53,7 @@ redis.call('ZREMRANGEBYSCORE', base .. 'live', '-inf', now)
 local share = math.ceil(parts / redis.call('ZCARD', base .. 'live'))
 local tokens, held = {}, 0
 for p = 0, parts - 1 do
-	local token = ARGV[5 + p]
+	local token = ARGV[6 + p]
 	tokens[p] = ''
 	if token ~= '' and redis.call('GET', base .. 'l:' .. p) == token then
 		redis.call('PEXPIRE', base .. 'l:' .. p, ttl)
@@ -64,9 +63,8 @@ end
 for n = 0, first >= 0 and parts - 1 or -1 do
 	local p = (first + n) % parts
 	if held < share and tokens[p] == '' and redis.call('EXISTS', base .. 'l:' .. p) == 0 then
-		local token = string.format('%s.%.0f', instance, redis.call('HINCRBY', base .. 'n', 'token', 1)) -- the number restarts if Redis loses it
-		redis.call('SET', base .. 'l:' .. p, token, 'PX', ttl)
-		tokens[p], held = token, held + 1
+		redis.call('SET', base .. 'l:' .. p, fresh, 'PX', ttl)
+		tokens[p], held = fresh, held + 1
 	end
 end
 local reply = {tostring(share)}

@@ -61,6 +61,7 @@ func (at *Place) Located(q *Question) edge.Located {
 	return edge.Located{
 		Method: q.Method, Scheme: q.Scheme, RawHost: q.Host, Target: q.Target, Client: q.Client,
 		Host: at.Host, Path: at.Path, Query: at.Query, Captured: at.Captured, Route: at.Resource.Rules.Route, Key: at.Key,
+		Fields: q.Fields,
 	}
 }
 

@@ -23,9 +23,34 @@ type Located struct {
 	Captured          map[string]string // the parameters of the route's path pattern; nil if the route does not need them
 	Key               cachepolicy.Key   // zero if host, path and query alone do not determine it
 
+	// Fields are the field lines of the request, for the functions of a Stage. They are nil in a
+	// Located that a connection hands over.
+	Fields Fields
+
 	// By is the configuration that located the request. Under another one the request must be
 	// located anew.
 	By any
+}
+
+// Fields are the field lines of a request.
+type Fields interface {
+	// Line returns the number of lines with the given name, which is in canonical form, and the
+	// line's value if there is exactly one. The value may be a view of a connection's buffer.
+	Line(name string) (value string, lines int)
+}
+
+// HeaderFields returns the field lines of h.
+func HeaderFields(h http.Header) Fields { return headerFields(h) }
+
+type headerFields http.Header
+
+// Line implements Fields.
+func (h headerFields) Line(name string) (value string, lines int) {
+	values := h[name]
+	if len(values) == 1 {
+		value = values[0]
+	}
+	return value, len(values)
 }
 
 // From reports whether at was located for r, which its client sent to the given host by the given

@@ -255,6 +255,7 @@ func (s *Subject) explainRoute(e *Explanation, rt *route.Route, w http.ResponseW
 	at := &edge.Located{
 		Method: r.Method, Scheme: ev.Scheme, RawHost: ev.RawHost, Target: r.RequestURI, Client: ev.ClientIP, BodySize: r.ContentLength,
 		Host: r.Host, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: rt.Name, Captured: ev.Captured,
+		Fields: edge.HeaderFields(r.Header),
 	}
 	said := edge.Explain(stages, at)
 	e.Unexplained = said.Unexplained

@@ -121,8 +121,14 @@ func FromContext(ctx context.Context) *Event {
 	if e, ok := ctx.Value(contextKey{}).(*Event); ok {
 		return e
 	}
-	return new(Event)
+	return unemitted()
 }
+
+// unemitted returns a new Event. It is not inlined, because the Event would then take up a part of
+// each caller's stack.
+//
+//go:noinline
+func unemitted() *Event { return new(Event) }
 
 // Sink receives each finished request. It must not keep its arguments and must return quickly. Its
 // methods may be called concurrently.

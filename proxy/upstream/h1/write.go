@@ -42,7 +42,7 @@ func (s *Sender) appendHead(b []byte, r *http.Request, upgrading, parent string,
 		}
 	}
 	b = appendFraming(b, r, body)
-	var room [32]outField
+	var room [16]outField
 	for _, f := range outFields(room[:0], r, upgrading, parent, body != nil) {
 		for _, v := range f.values {
 			if b, err = appendField(b, f.name, v); err != nil {
@@ -123,7 +123,10 @@ var (
 	trailersOnly      = []string{"trailers"}
 )
 
-// insert keeps out in the order of names.
+// insert keeps out in the order of names. It is not inlined, because its copies would make the stack
+// of outFields large.
+//
+//go:noinline
 func insert(out []outField, f outField) []outField {
 	out = append(out, f)
 	for i := len(out) - 1; i > 0 && out[i].name < out[i-1].name; i-- {

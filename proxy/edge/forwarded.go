@@ -224,23 +224,25 @@ func (c *client) joinHops(ip string) string {
 // forwarded returns the value of Forwarded (RFC 7239), with one element for each hop. The first
 // element has the requested host and scheme.
 func (c *client) forwarded(ip string) string {
-	said := "proto=" + c.scheme
-	if c.host != "" {
-		said = "host=" + forwardedHost(c.host) + ";" + said
-	}
-	if ip == "" {
-		return said
-	}
-	first := "for=" + forwardedNode(ip) + ";" + said
-	if len(c.hops) < 2 {
-		return first
-	}
 	var b strings.Builder
-	b.WriteString(first)
-	for _, hop := range c.hops[1:] {
-		b.WriteString(", for=" + forwardedNode(hop.String()))
+	b.Grow(len(`for="[]";host="";proto=`) + len(ip) + len(c.host) + len(c.scheme)) // the usual request has one hop
+	if ip != "" {
+		writeAll(&b, "for=", forwardedNode(ip), ";")
+	}
+	if c.host != "" {
+		writeAll(&b, "host=", forwardedHost(c.host), ";")
+	}
+	writeAll(&b, "proto=", c.scheme)
+	for _, hop := range c.hops[min(1, len(c.hops)):] {
+		writeAll(&b, ", for=", forwardedNode(hop.String()))
 	}
 	return b.String()
+}
+
+func writeAll(b *strings.Builder, parts ...string) {
+	for _, s := range parts {
+		b.WriteString(s)
+	}
 }
 
 // forwardedHost quotes a host that is not a token (RFC 7239 §4).

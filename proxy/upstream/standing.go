@@ -120,7 +120,8 @@ func (h *health) change(f func(standing) standing) {
 		}
 		var next *standing
 		if is != (standing{}) {
-			next = &is
+			next = new(standing) // &is would allocate for each call
+			*next = is
 		}
 		if h.now.CompareAndSwap(old, next) {
 			return

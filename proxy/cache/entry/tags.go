@@ -61,6 +61,9 @@ func (t *Tags) Field() TagField {
 
 // Joined returns the tags of a response together with those of its request.
 func (t *Tags) Joined(ofAnswer, ofRequest []string) []string {
+	if len(ofAnswer) == 0 && len(ofRequest) == 1 && isMark(ofRequest[0]) {
+		return ofRequest[:1:1] // as for most responses
+	}
 	l := t.list(slices.Clip(ofAnswer))
 	for _, tag := range ofRequest {
 		if isMark(tag) { // no limit applies to these

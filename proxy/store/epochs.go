@@ -110,7 +110,10 @@ func (e *Epochs) CapToKnown(born Epoch) Epoch {
 // Apply records a purge, and reports whether it did. Purges may be applied in any order and more
 // than once. If the purge belongs to another era than the current one, Apply ignores it; see
 // Restore for a change of era.
-func (e *Epochs) Apply(p Purge) bool {
+//
+// own are purges that only this instance knows so far. They are recorded again at its own next
+// moment after p. So they also hit responses that other instances have fetched before p.
+func (e *Epochs) Apply(p Purge, own ...Purge) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	newest := e.Now()
@@ -118,8 +121,21 @@ func (e *Epochs) Apply(p Purge) bool {
 		return false
 	}
 	e.note(p)
-	e.advance(Epoch{newest.Era, max(newest.Seq, p.Epoch.Seq)})
+	e.advance(e.noteOwn(Epoch{newest.Era, max(newest.Seq, p.Epoch.Seq)}, own))
 	return true
+}
+
+// noteOwn records purges at the instance's own next moment after the given one, which it returns.
+func (e *Epochs) noteOwn(after Epoch, own []Purge) Epoch {
+	if len(own) == 0 {
+		return after
+	}
+	after.Seq++
+	for _, p := range own {
+		p.Epoch = after
+		e.note(p)
+	}
+	return after
 }
 
 // advance publishes the recorded purges to readers that take no lock. A reader that still sees the

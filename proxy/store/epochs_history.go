@@ -21,8 +21,8 @@ type PurgeEntry struct {
 
 // Restore takes over a history. If the history belongs to the current era, Restore adds the purges
 // that e does not know. If it belongs to another era, that era begins, and every response that was
-// fetched before is Hard from then on.
-func (e *Epochs) Restore(h History) {
+// fetched before is Hard from then on. own is as for Apply.
+func (e *Epochs) Restore(h History, own ...Purge) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.Now().Era != h.Epoch.Era {
@@ -33,7 +33,7 @@ func (e *Epochs) Restore(h History) {
 	for _, m := range h.Entries {
 		e.restore(m, purgeEvent{seq: m.Seq, soft: m.Soft, at: m.At, noted: now})
 	}
-	e.advance(Epoch{h.Epoch.Era, max(e.Now().Seq, h.Epoch.Seq)})
+	e.advance(e.noteOwn(Epoch{h.Epoch.Era, max(e.Now().Seq, h.Epoch.Seq)}, own))
 }
 
 func (e *Epochs) restore(m PurgeEntry, b purgeEvent) {

@@ -197,10 +197,6 @@ const (
 	unbounded = time.Hour
 )
 
-// members holds the instances of the fleet that this one knows, with the time until which purges
-// wait for each.
-type members map[string]time.Time
-
 // membership returns how long purges wait for this instance after its last renewal.
 func (p *Purges) membership() time.Duration {
 	if p.client.maxCutOff == 0 {
@@ -218,28 +214,20 @@ func (p *Purges) trust(asked time.Time) {
 	}
 }
 
-// setMembers replaces the members by the ones that Redis reports.
-func (p *Purges) setMembers(left map[string]time.Duration) {
-	now := time.Now()
-	known := make(members, len(left))
-	for name, d := range left {
-		known[name] = now.Add(d)
-	}
-	p.mu.Lock()
-	p.members = known
-	p.mu.Unlock()
-}
-
 // known returns what the scripts need to compare histories: the era and the server process that
 // this instance last spoke with, and the other members that it knows. The list is a JSON object of
 // names and milliseconds, or "" if it is empty.
+//
+// Each member gets the full time for which purges wait for an instance. It may have renewed its
+// membership until the history was lost, even if this instance was paused and has heard of no
+// renewal for long.
 func (p *Purges) known() (era uint64, run, list string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	left := make(map[string]int64, len(p.members))
-	for name, until := range p.members {
-		if d := time.Until(until); d > 0 && name != p.client.instance {
-			left[name] = d.Milliseconds()
+	for _, name := range p.members {
+		if name != p.client.instance {
+			left[name] = p.membership().Milliseconds()
 		}
 	}
 	if len(left) == 0 {
@@ -247,15 +235,4 @@ func (p *Purges) known() (era uint64, run, list string) {
 	}
 	text, _ := json.Marshal(left) // a map of numbers always has a JSON form
 	return p.position.era, p.position.run, string(text)
-}
-
-// parseMembers reads pairs of a name and a number of milliseconds.
-func parseMembers(reply any) map[string]time.Duration {
-	left := make(map[string]time.Duration)
-	for name, text := range pairs(reply) {
-		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-			left[name] = time.Duration(ms) * time.Millisecond
-		}
-	}
-	return left
 }

@@ -49,8 +49,11 @@ type Purges struct {
 	position position
 	goal     uint64              // seq at which the reading is current
 	own      map[uint64]struct{} // seqs of this instance's purges that were applied ahead of the stream
-	pending  []store.Purge       // made while Redis was down
-	members  members
+	// pending are purges made while Redis was down. Until they are published they hit each response
+	// that this instance fetched before it last heard of a purge, since another instance that does
+	// not know them may have shared it.
+	pending []store.Purge
+	members []string // the instances of the fleet at the last sync
 
 	current atomic.Bool
 	states  states
@@ -233,7 +236,7 @@ func (p *Purges) applyAhead(purge store.Purge) bool {
 	if purge.Epoch.Era == p.position.era && purge.Epoch.Fleet() <= p.position.seq {
 		return true // the stream was faster
 	}
-	if !p.epochs.Apply(purge) {
+	if !p.epochs.Apply(purge, p.pending...) {
 		return false
 	}
 	p.own[purge.Epoch.Fleet()] = struct{}{}

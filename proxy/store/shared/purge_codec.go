@@ -120,9 +120,9 @@ const modeFull = "full"
 type syncReply struct {
 	mode     string // same, replay or modeFull
 	position position
-	members  map[string]time.Duration // how long purges wait for each member
-	history  store.History            // only in modeFull
-	gone     uint64                   // only in modeFull: the newest purge of a forgotten object
+	members  []string
+	history  store.History // only in modeFull
+	gone     uint64        // only in modeFull: the newest purge of a forgotten object
 }
 
 // position is the point in the history up to which an instance has applied purges.
@@ -147,7 +147,7 @@ func parseSyncReply(reply []any) (s syncReply, err error) {
 	if s.position.seq, err = strconv.ParseUint(head[2], 10, 64); err != nil {
 		return s, fmt.Errorf("shared: number of the purges: %w", err)
 	}
-	s.members = parseMembers(reply[5])
+	s.members = texts(reply[5])
 	switch {
 	case s.mode != modeFull:
 		return s, nil

@@ -125,8 +125,7 @@ return {era, int(seq), redis.call('ZRANGEBYSCORE', instances, '(' .. int(now), '
 // scriptSync returns the state of the history to an instance, and makes the instance a member.
 // ARGV: a new era, the instance's era, length of the stream, its name, the time in ms that purges
 // wait for it, its seq, turn and run, the encoding of a purge of everything, and the members that
-// it knows. It returns the mode, era, seq, turn, run, and the members with the ms that purges still
-// wait for them. If the mode is "full", the contents of the history follow.
+// it knows. It returns the mode, era, seq, turn, run, and the members. If the mode is "full", the contents of the history follow.
 const scriptSync = scriptOpen + `
 admit(ARGV[2], ARGV[8], ARGV[10])
 redis.call('ZREMRANGEBYSCORE', instances, '-inf', int(now))
@@ -158,9 +157,7 @@ if had.era == era then
 		if redis.call('XRANGE', stream, next, next)[1] then mode = 'replay' end
 	end
 end
-local members = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
-for i = 2, #members, 2 do members[i] = int(tonumber(members[i]) - now) end
-local head = {mode, era, int(seq), int(turn), run, members}
+local head = {mode, era, int(seq), int(turn), run, redis.call('ZRANGE', instances, 0, -1)}
 if mode ~= 'full' then return head end
 head[7] = redis.call('HGETALL', history)
 head[8] = redis.call('ZRANGE', marks, 0, -1, 'WITHSCORES')

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/store"
 	"github.com/penstock/penstock/proxy/store/storetest"
@@ -683,7 +685,7 @@ func TestMembersOutliveTheServer(t *testing.T) {
 			eventually(t, func() error {
 				a.Purges.mu.Lock()
 				defer a.Purges.mu.Unlock()
-				if _, ok := a.members["b"]; !ok {
+				if !slices.Contains(a.members, "b") {
 					return errors.New("a does not know b")
 				}
 				return nil
@@ -701,6 +703,63 @@ func TestMembersOutliveTheServer(t *testing.T) {
 					t.Fatalf("purge %d: %+v", i, r)
 				}
 				time.Sleep(beat / 2) // before and after a renews its membership
+			}
+		})
+	}
+}
+
+// TestMembersAreKnownAfterAPause loses the data of Redis after a was paused for longer than purges
+// wait for an instance. Meanwhile b has renewed its membership, so the purges of a wait for b.
+func TestMembersAreKnownAfterAPause(t *testing.T) {
+	t.Parallel()
+	s, _, a, b := cutOff(t, 10*time.Millisecond)
+	eventually(t, func() error {
+		a.Purges.mu.Lock()
+		defer a.Purges.mu.Unlock()
+		if !slices.Contains(a.members, "b") {
+			return errors.New("a does not know b")
+		}
+		return nil
+	})
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	time.Sleep(a.membership() + 50*time.Millisecond)
+	b.syncing.Lock() // so that it does not become a member of the new fleet
+	defer b.syncing.Unlock()
+	s.Must("FLUSHALL")
+	_, live, err := a.publish(t.Context(), tag("y"), "", time.Second)
+	if err != nil || !slices.Contains(live, "b") {
+		t.Errorf("the purge waits for %q, %v; want b", live, err)
+	}
+}
+
+// TestUnpublishedPurgeHitsWhatOthersFetched makes a purge on an instance that can't publish it, but
+// goes on to read the history. The instance must not use a response from before the purge that
+// another instance has fetched after a later purge of its own.
+func TestUnpublishedPurgeHitsWhatOthersFetched(t *testing.T) {
+	for name, lose := range map[string]bool{"in the same history": false, "in a new history": true} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			a, b := join(t, s.URL(), "a"), join(t, s.URL(), "b")
+			b.scripts.purge = redis.NewScript("return redis.error_reply('ERR not now')")
+			if lose {
+				s.Must("FLUSHALL")
+			}
+			if _, err := b.Purge(t.Context(), tag("x"), time.Second); !errors.Is(err, store.ErrUnreached) {
+				t.Fatal(err)
+			}
+			if r, err := a.Purge(t.Context(), tag("y"), 10*time.Second); err != nil {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			born := a.epochs.Now()
+			eventually(t, func() error {
+				if now := b.epochs.Now(); now.Era != born.Era || now.Fleet() < born.Fleet() {
+					return errors.New("b has not heard of the purge of a")
+				}
+				return nil
+			})
+			if f := b.fate(born, "x"); f != store.Hard {
+				t.Errorf("the response is %v for b, want %v", f, store.Hard)
 			}
 		})
 	}

@@ -182,7 +182,7 @@ func (p *Purges) applyNext(purge store.Purge) {
 		delete(p.own, p.position.seq)
 		return
 	}
-	p.epochs.Apply(purge)
+	p.epochs.Apply(purge, p.pending...)
 	p.apply(purge)
 }
 
@@ -213,7 +213,6 @@ func (p *Purges) sync(ctx context.Context) error {
 		return err
 	}
 	p.adopt(s)
-	p.setMembers(s.members)
 	p.states.connect(p.client.now(), store.FleetEpoch(s.position.era, s.position.seq))
 	if !p.arrived() {
 		return nil
@@ -256,6 +255,7 @@ func (p *Purges) ask(ctx context.Context, from position) (syncReply, error) {
 func (p *Purges) adopt(s syncReply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.members = s.members
 	before := p.position
 	if !p.Current() || before.era != s.position.era { // sequence numbers of different eras are not comparable
 		p.goal = s.position.seq
@@ -264,7 +264,7 @@ func (p *Purges) adopt(s syncReply) {
 	if s.mode != modeFull {
 		return
 	}
-	p.epochs.Restore(s.history)
+	p.epochs.Restore(s.history, p.pending...)
 	p.position = s.position
 	clear(p.own)
 	if before.era != s.position.era {
@@ -272,7 +272,7 @@ func (p *Purges) adopt(s syncReply) {
 	}
 	p.position.seq = max(before.seq, s.position.seq)
 	if s.gone > before.seq {
-		p.epochs.Apply(store.Purge{Epoch: s.history.Epoch, At: p.client.now(), Targets: everything()})
+		p.epochs.Apply(store.Purge{Epoch: s.history.Epoch, At: p.client.now(), Targets: everything()}, p.pending...)
 	}
 	p.applyObjects(s.history, store.FleetEpoch(0, before.seq).Seq)
 }

@@ -21,6 +21,9 @@ func printExplanation(w io.Writer, e *explain.Explanation) error {
 	for _, name := range e.Unexplained {
 		p.line("route", "the stage %s can't explain itself: the rest is explained as if it let the request pass", name)
 	}
+	for _, note := range e.Notes {
+		p.line("route", "%s", note)
+	}
 	if e.Refused != nil {
 		p.refused(e.Refused)
 		return p.tabs.Flush()

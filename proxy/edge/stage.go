@@ -21,8 +21,9 @@ type Stage struct {
 
 // HitRule says whether a connection may answer a hit without a stage.
 type HitRule struct {
-	kind  hitKind
-	check func(*Located) bool
+	kind   hitKind
+	check  func(*Located) bool
+	charge bool // the check charges the client for the request
 }
 
 type hitKind uint8
@@ -48,7 +49,13 @@ func Indifferent() HitRule { return HitRule{kind: always} }
 // Check is the rule of a stage that may is asked for: it reports whether a connection may answer
 // this hit. It is asked last, when the response has been found; if it says no, the handler gets the
 // request. It must be fast, may be called concurrently, and must not keep the Located.
-func Check(may func(*Located) bool) HitRule { return HitRule{always, may} }
+func Check(may func(*Located) bool) HitRule { return HitRule{kind: always, check: may} }
+
+// Charge is Check for a function that charges the client for the hit if it says yes. It is asked
+// after the checks of all other stages, when the response is certain. If a route has two such
+// stages, no connection answers its hits, since the second one could refuse a hit that the first
+// one has charged. A stage with a Charge must not charge a request again whose Event is Charged.
+func Charge(may func(*Located) bool) HitRule { return HitRule{kind: always, check: may, charge: true} }
 
 // Hits says which hits of a route a connection may answer, by the rules of all its stages.
 type Hits struct {
@@ -57,16 +64,23 @@ type Hits struct {
 	Check    func(*Located) bool // must agree to each hit; nil if no stage has a check
 }
 
-// HitsOf combines the rules of stages: each stage can only forbid.
+// HitsOf combines the rules of stages: each stage can only forbid. A check that charges comes last.
 func HitsOf(stages []Stage) Hits {
-	kind, checks := always, []func(*Located) bool(nil)
+	kind, checks, charges := always, []func(*Located) bool(nil), []func(*Located) bool(nil)
 	for _, s := range stages {
 		kind = min(kind, s.OnHit.kind)
-		if s.OnHit.check != nil {
+		switch {
+		case s.OnHit.check == nil:
+		case s.OnHit.charge:
+			charges = append(charges, s.OnHit.check)
+		default:
 			checks = append(checks, s.OnHit.check)
 		}
 	}
-	return Hits{Repeated: kind >= afterHandler, First: kind == always, Check: all(checks)}
+	if len(charges) > 1 {
+		kind = never
+	}
+	return Hits{Repeated: kind >= afterHandler, First: kind == always, Check: all(append(checks, charges...))}
 }
 
 func all(checks []func(*Located) bool) func(*Located) bool {
@@ -98,6 +112,7 @@ func Chain(stages []Stage, last http.Handler) http.Handler {
 type Explanation struct {
 	Refused     *Refusal // the response of the first stage that does not let the request pass; nil if all do
 	Unexplained []string // the names of stages that can't be explained; their effect is not known
+	Notes       []string // facts that operators should know about stages that let the request pass
 }
 
 // Refusal is a response by which a stage does not let a request pass.

@@ -258,7 +258,7 @@ func (s *Subject) explainRoute(e *Explanation, rt *route.Route, w http.ResponseW
 		Fields: edge.HeaderFields(r.Header),
 	}
 	said := edge.Explain(stages, at)
-	e.Unexplained = said.Unexplained
+	e.Unexplained, e.Notes = said.Unexplained, said.Notes
 	if no := said.Refused; no != nil {
 		e.Refused = &Refusal{By: beforeCache, Status: no.Status, Detail: no.Detail, Location: no.Location, Stage: no.Stage, Why: no.Why}
 		return

@@ -9,6 +9,8 @@ type Explanation struct {
 	// Unexplained names the stages of the route that can't explain themselves. The rest of the
 	// Explanation assumes that they let the request pass.
 	Unexplained []string `json:"unexplained_stages,omitempty"`
+	// Notes tell facts about stages that let the request pass, such as the rest of a rate limit.
+	Notes []string `json:"notes,omitempty"`
 	// Route is the name of the chosen route, or "" if no route takes the request.
 	Route  string  `json:"route,omitempty"`
 	Routes []Route `json:"routes"`

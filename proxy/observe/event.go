@@ -27,7 +27,8 @@ type Event struct {
 	Path               string            // canonical, before any rewrite
 	Host               string            // canonical: lower case, no default port, no trailing dot
 	Captured           map[string]string // captures of the route's path pattern in escaped form; nil if they are not needed
-	RefusedBy, Refusal string            // the stage that refused the request, and its reason; "" if no stage did. Both come from fixed lists
+	RefusedBy, Refusal string            // the stage that refused the request, and its reason; "" if no stage did. With the reason "reported" the request passed, because the stage only reports. Both come from fixed lists
+	Charged            bool              // the connection has charged the client for the request, but could not send the response
 	Upgrade            string            // the protocol of a requested upgrade, in lower case; "" without one
 	RawHost, RawTarget string            // Host and target from net/http, before canonicalization
 	PeerTrusted        bool              // the peer is a trusted proxy

@@ -59,7 +59,7 @@ func (f *Refusals) Metrics(add func(Family)) {
 	slices.SortFunc(keys, func(a, b refusal) int {
 		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.stage, b.stage), cmp.Compare(a.reason, b.reason))
 	})
-	family := Family{Name: "penstock_refusals_total", Help: "Requests that a stage of their route refused, by stage and reason.", Kind: Counter}
+	family := Family{Name: "penstock_refusals_total", Help: "Requests that a stage of their route refused, by stage and reason. With the reason reported they passed, and the stage would refuse them if its mode were enforce.", Kind: Counter}
 	for _, key := range keys {
 		family.Points = append(family.Points, Point{Labels: Labels("route", key.route, "stage", key.stage, "reason", key.reason), Value: float64(f.count(key).Load())})
 	}

@@ -45,6 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inForce, handed := s.current.Load(), wire.HandedOver(r.Context())
 	ctx, ev := edge.Begin(r.Context(), inForce.own(handed))
 	ev.Start, ev.Method, ev.RawHost, ev.RawTarget, ev.Chance = s.options.Now(), r.Method, r.Host, r.RequestURI, handed.Chance
+	ev.Charged = handed.Answered
 	r = r.WithContext(ctx)
 	defer s.finish(w, r, ev)
 	inForce.ServeHTTP(w, r)

@@ -61,7 +61,11 @@ func (c *h2Conn) answer(handed *Handed) bool {
 	*a = Answer{Now: s.now, Head: s.head[:0], Hit: &s.hits[s.count]}
 	ok := c.server.Hot.Answer(&s.request, a)
 	*handed, s.head = a.Handed, a.Head
-	if !ok || !c.put(s) {
+	if !ok {
+		return false
+	}
+	if !c.put(s) {
+		handed.Answered = true
 		return false
 	}
 	s.count++

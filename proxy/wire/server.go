@@ -131,6 +131,9 @@ func connContext(ctx context.Context, nc net.Conn) context.Context {
 // Handed holds findings about a request from before it was handed to net/http.
 type Handed struct {
 	Chance float64 // the random draw that called for an early refresh; otherwise 0
+	// Answered is true if Hot answered the request, but the response did not fit into the limits of
+	// the connection.
+	Answered bool
 	// Located is the destination of the request in the terms of Hot, or nil if it is unknown. It is
 	// immutable.
 	Located any

@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Allow limits a route to clients with certain IP addresses. Other clients get 403, also for stored
 // responses. The client's address is that of the connection, or the address that proxies in
@@ -21,3 +24,62 @@ type Allow struct {
 	// DenyFiles hold further refused networks, in the same form.
 	DenyFiles []string `key:"deny_files" as:"file"`
 }
+
+// RateLimit bounds how often each client may use a route. Requests beyond it get 429, with the time
+// to wait in Retry-After and the limit in RateLimit-Policy and RateLimit
+// (draft-ietf-httpapi-ratelimit-headers). Other responses do not have these fields: stored responses
+// are the same for all clients. Each request counts, also a hit; a request that another stage before
+// the limit refuses does not. An aggregate that reads a part through a route does not count for that
+// route's limit.
+//
+// Each instance counts for itself, in memory: of each route, 262144 clients at the most that have
+// used a part of their burst (4 MiB). Beyond that it forgets the clients that have used the least.
+// A reload keeps the counts of a route that keeps its name and `by`.
+type RateLimit struct {
+	// Rate is the number of requests in a second (s), minute (m), hour (h) or day (d), such as
+	// 100/s. Requests become available evenly: with 60/m, one each second. The greatest rate is
+	// 1000000/s.
+	Rate Rate `key:"rate" required:"true"`
+	// Burst is the number of requests that a client may send at once after a pause. In any time a
+	// client gets at most the burst and, in addition, the rate times that time. If omitted, it is
+	// the requests of one second at the rate, and at least 1.
+	Burst int `key:"burst" min:"1" max:"1000000"`
+	// By says which requests count as those of one client. client_ip: its IP address, as `allow`
+	// sees it; in IPv6 the network of 64 bits around it. All clients without an IP address count as
+	// one. header:NAME: the value of a request field; all requests with several lines of it, or
+	// none, count as one client. route: all requests to the route.
+	By RateBy `key:"by"`
+	// Shared lets all instances count together. Only false is supported.
+	Shared bool `key:"shared" only:"false"`
+	// Mode says what happens to requests beyond the limit.
+	Mode RateMode `key:"mode" enum:"enforce|report"`
+}
+
+// Rate is a number of requests in a time.
+type Rate struct {
+	Requests int
+	Per      time.Duration
+}
+
+// RateBy says which requests count as those of one client.
+type RateBy struct {
+	Source RateSource
+	Name   string // of the field
+}
+
+// RateSource is a property of requests by which their clients are told apart.
+type RateSource string
+
+const (
+	RateByClientIP RateSource = "client_ip" // the client's address
+	RateByHeader   RateSource = "header"    // a request field
+	RateByRoute    RateSource = "route"     // all requests are those of one client
+)
+
+// RateMode says what happens to requests beyond a limit.
+type RateMode string
+
+const (
+	RateEnforce RateMode = "enforce" // 429
+	RateReport  RateMode = "report"  // they pass, and metrics and the access log tell how many would be refused
+)

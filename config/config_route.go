@@ -27,6 +27,8 @@ type Route struct {
 	RequireHTTPS RequireHTTPS `key:"require_https" enum:"off|redirect|reject"`
 	// Allow says from which IP addresses clients may use the route.
 	Allow Allow `key:"allow"`
+	// RateLimit bounds how often each client may use the route.
+	RateLimit *RateLimit `key:"rate_limit"`
 	// CacheControl are rules about the Cache-Control of responses. The first matching rule writes
 	// the field for clients and determines the TTL.
 	CacheControl []CacheControlRule `key:"cache_control"`

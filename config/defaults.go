@@ -146,6 +146,11 @@ func (r *Route) setDefaults() {
 	}
 }
 
+// setDefaults fills in the defaults of omitted keys. That of Burst depends on the rate.
+func (l *RateLimit) setDefaults() {
+	*l = RateLimit{By: RateBy{Source: RateByClientIP}, Mode: RateEnforce}
+}
+
 // defaultCache returns the behaviour of RFC 9111. If it leaves a choice to the cache, the default
 // favours availability.
 func defaultCache() Cache {
@@ -216,6 +221,9 @@ func (r *Route) complete(n *node, limits Limits) {
 	}
 	if n.get("limits").get("body_bytes") == nil {
 		r.Limits.BodyBytes = limits.BodyBytes
+	}
+	if l := r.RateLimit; l != nil && l.Rate.Per > 0 && n.get("rate_limit").get("burst") == nil {
+		l.Burst = min(max(1, int(time.Duration(l.Rate.Requests)*time.Second/l.Rate.Per)), maxPerSecond) // a browser sends the requests of a page at once
 	}
 	for i := range r.Errors {
 		if e := &r.Errors[i]; e.Body != "" && e.ContentType == "" {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -104,6 +105,10 @@ func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
 		v.Set(reflect.ValueOf(netip.MustParsePrefix(pick([]string{"10.0.0.0/8", "::/0", "192.0.2.1/32"}))))
 	case v.Type() == hashOnType:
 		v.Set(reflect.ValueOf(HashOn{HashSource(pick([]string{"header", "cookie"})), "X"}))
+	case v.Type() == rateType:
+		v.Set(reflect.ValueOf(Rate{rapid.IntRange(1, 1_000_000).Draw(t, "requests"), oneOf(t, time.Second, time.Minute, time.Hour, 24*time.Hour)}))
+	case v.Type() == rateByType:
+		v.Set(reflect.ValueOf(oneOf(t, RateBy{Source: RateByClientIP}, RateBy{Source: RateByRoute}, RateBy{RateByHeader, "X"})))
 	case v.Type() == durationType:
 		v.SetInt(rapid.Int64Range(1_000_000, 1<<60).Draw(t, "duration"))
 	case c.only != "":
@@ -129,6 +134,9 @@ func drawScalar(t *rapid.T, v reflect.Value, c column) bool {
 	}
 	return true
 }
+
+// oneOf draws one of values.
+func oneOf[T any](t *rapid.T, values ...T) T { return rapid.SampledFrom(values).Draw(t, "value") }
 
 func intBound(s string, otherwise int64) int64 {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -261,6 +269,9 @@ func (r *Route) agree(i int) {
 	}
 	if len(r.Allow.DenyFiles) > 0 {
 		r.Allow.Files = nil
+	}
+	if l := r.RateLimit; l != nil {
+		l.Burst = min(max(l.Burst, 1), int(maxRefill/l.Rate.Every()))
 	}
 	if r.Rewrite.Path != "" {
 		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""

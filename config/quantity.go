@@ -14,6 +14,7 @@ func decimal(s string) bool { return decimalNumber.MatchString(s) }
 var (
 	decimalNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 	durationText  = regexp.MustCompile(`^(?:([0-9]+(?:\.[0-9]+)?)d)?((?:[0-9]+(?:\.[0-9]+)?(?:h|m|s|ms|us|µs|μs|ns))*)$`)
+	rateText      = regexp.MustCompile(`^([0-9]+)/([smhd])$`)
 	sizeText      = regexp.MustCompile(`^([0-9]+) ?([A-Za-z]*)$`)
 )
 
@@ -178,4 +179,64 @@ func printShare(share float64) string {
 		digits += "." + fraction[2:]
 	}
 	return digits + "%"
+}
+
+var rateScalar = scalar{
+	name:   "a rate",
+	read:   readRate,
+	print:  func(v any) string { return v.(Rate).String() },
+	schema: map[string]any{"type": "string", "pattern": `^[0-9]+/[smhd]$`},
+	quoted: true,
+}
+
+// rateUnits are the times of rates, by their letters.
+var rateUnits = []struct {
+	letter string
+	per    time.Duration
+}{{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
+
+// maxPerSecond is the greatest rate. Its requests are a microsecond apart.
+const maxPerSecond = 1_000_000
+
+// readRate reads a number of requests in a unit of time.
+func readRate(n *node) (any, *problem) {
+	p := problemf("%s is not a rate", n.quoted())
+	m := rateText.FindStringSubmatch(n.text)
+	if m == nil {
+		if decimal(n.text) && !strings.Contains(n.text, ".") {
+			return nil, p.or("write %s/s for requests in a second", clip(n.text))
+		}
+		return nil, p.or("a whole number of requests in a second, minute, hour or day, such as 100/s, 90/m, 1000/h or 10000/d")
+	}
+	r := Rate{}
+	for _, u := range rateUnits {
+		if u.letter == m[2] {
+			r.Per = u.per
+		}
+	}
+	count, err := strconv.ParseInt(m[1], 10, 64)
+	switch {
+	case err == nil && count == 0:
+		return nil, problemf("a rate of 0 would refuse each request").or("at least 1/d")
+	case err != nil || count > maxPerSecond*int64(r.Per/time.Second) || int64(int(count)) != count:
+		return nil, problemf("the rate %s is too high", n.quoted()).or("at most %d/s", maxPerSecond)
+	}
+	r.Requests = int(count)
+	return r, nil
+}
+
+// String formats r as in the file.
+func (r Rate) String() string {
+	for _, u := range rateUnits {
+		if u.per == r.Per {
+			return strconv.Itoa(r.Requests) + "/" + u.letter
+		}
+	}
+	return ""
+}
+
+// Every returns the time between two requests at the rate, in whole nanoseconds. It is rounded up,
+// so that a limit never allows more than the rate.
+func (r Rate) Every() time.Duration {
+	return (r.Per + time.Duration(r.Requests) - 1) / time.Duration(r.Requests)
 }

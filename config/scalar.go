@@ -24,6 +24,8 @@ var (
 	urlType      = reflect.TypeFor[*url.URL]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 	hashOnType   = reflect.TypeFor[HashOn]()
+	rateType     = reflect.TypeFor[Rate]()
+	rateByType   = reflect.TypeFor[RateBy]()
 )
 
 // scalarOf returns the notation of a type's values in a column, or nil if they are not single
@@ -38,6 +40,10 @@ func scalarOf(t reflect.Type, c column) *scalar {
 		return &prefixScalar
 	case hashOnType:
 		return &hashOnScalar
+	case rateType:
+		return &rateScalar
+	case rateByType:
+		return &rateByScalar
 	case moneyType:
 		return &moneyScalar
 	}
@@ -288,4 +294,45 @@ func (h HashOn) String() string {
 		return string(h.Source)
 	}
 	return string(h.Source) + ":" + h.Name
+}
+
+var rateByScalar = scalar{
+	name:   "client_ip, header:NAME or route",
+	read:   readRateBy,
+	print:  func(v any) string { return v.(RateBy).String() },
+	schema: map[string]any{"type": "string", "pattern": `^(client_ip|route|header:.+)$`},
+	quoted: true,
+}
+
+// readRateBy reads the property by which clients are told apart.
+func readRateBy(n *node) (any, *problem) {
+	const allowed = "client_ip, header:X-User or route"
+	source, name, named := strings.Cut(n.text, ":")
+	by := RateBy{RateSource(source), name}
+	switch {
+	case !named && (by.Source == RateByClientIP || by.Source == RateByRoute):
+		return by, nil
+	case n.text == "subject" || source == "jwt":
+		return nil, problemf("%s needs the identity of clients, which this version does not check", n.quoted()).or(allowed)
+	case by.Source != RateByHeader || !isToken(name):
+		return nil, problemf("%s does not tell clients apart", n.quoted()).or(allowed)
+	}
+	by.Name = canonicalField(name)
+	switch {
+	case by.Name == "Host":
+		return nil, problemf("requests of one client differ in Host, and other clients' do not").or(allowed)
+	case slices.Contains(connectionFields, by.Name):
+		return nil, problemf("%s belongs to the connection and tells no clients apart", by.Name).or(allowed)
+	case by.Name == "Forwarded" || by.Name == "X-Forwarded-For" || by.Name == "X-Real-Ip":
+		return nil, problemf("each client can write %s, and proxies extend it", by.Name).or("by: client_ip, with the proxies in front in server.trusted_proxies")
+	}
+	return by, nil
+}
+
+// String formats by as in the file.
+func (by RateBy) String() string {
+	if by.Name == "" {
+		return string(by.Source)
+	}
+	return string(by.Source) + ":" + by.Name
 }

@@ -196,7 +196,7 @@ func TestSchemaDefaults(t *testing.T) {
 			t.Errorf("the schema has no %s", want)
 		}
 	}
-	if bytes.Contains(text, []byte("concurrency")) || bytes.Contains(text, []byte("rate_limit")) {
+	if bytes.Contains(text, []byte("concurrency")) {
 		t.Error("the schema has keys that are not supported")
 	}
 }

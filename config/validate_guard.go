@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // allow refuses entries that can't have an effect, since deny wins.
@@ -21,5 +22,19 @@ func (k checker) allow(r *Route, n *node) {
 		if entry := item(at.get("deny_files"), i); slices.Contains(r.Allow.Files, file) && k.sound(entry) {
 			k.at(entry, problemf("files has this file too, and deny wins, so it allows nothing").or("leave one of the two out"))
 		}
+	}
+}
+
+// maxRefill bounds the time in which a used up burst becomes available again.
+const maxRefill = 365 * 24 * time.Hour
+
+// rateLimit requires a burst that becomes available again.
+func (k checker) rateLimit(r *Route, n *node) {
+	at, l := n.get("rate_limit"), r.RateLimit
+	if l == nil || !k.sound(at) || !k.sound(at.get("rate")) || !k.whole(at.get("burst")) {
+		return
+	}
+	if most := int(maxRefill / l.Rate.Every()); l.Burst > most {
+		k.at(written(at, "burst"), problemf("at %s a burst of %d takes more than a year to become available again", l.Rate, l.Burst).or("at most %d", most))
 	}
 }

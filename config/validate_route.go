@@ -20,6 +20,7 @@ func (k checker) routes(n *node) {
 		k.origin(r, at)
 		k.https(r, at)
 		k.allow(r, at)
+		k.rateLimit(r, at)
 		k.rewrite(r, at)
 		k.cache(r, at)
 		k.compress(r, at)

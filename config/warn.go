@@ -49,6 +49,7 @@ func (k checker) warnings() {
 		k.shadowedRules(r, at)
 		k.queueBesideShared(r, at)
 		k.publicPages(r, at)
+		k.chosenRateKey(r, at)
 	}
 	k.unexpanded(k.root)
 }
@@ -247,6 +248,14 @@ func (k checker) queueBesideShared(r *Route, n *node) {
 		r.Cache.Enabled && slices.Contains(r.Cache.Tiers, TierRedis) && allows(r.Match.Methods, "GET") {
 		k.warn(n.get("writes"), problemf("writes.path keeps queued writes in a file of this instance, and cache.redis is shared by all: "+
 			"until a write is applied, other instances answer route %s with the old value", clip(r.Name)).or("leave writes.path out: the queue is then in Redis too"))
+	}
+}
+
+// chosenRateKey warns of a limit by a field whose value each client may choose.
+func (k checker) chosenRateKey(r *Route, n *node) {
+	l, at := r.RateLimit, n.get("rate_limit").get("by")
+	if l != nil && at != nil && l.By.Source == RateByHeader && len(r.Allow.IPs)+len(r.Allow.Files) == 0 {
+		k.warn(at, problemf("a client that sends another %s with each request is never limited", clip(l.By.Name)).or("by: client_ip, or name with `allow` the proxies that set the field"))
 	}
 }
 

@@ -36,6 +36,7 @@ func TestWarnings(t *testing.T) {
 		{route(`cache: {enabled: true, key: {query: {include: ["*", id]}}}`), "the other names have no effect"},
 		{route(`cache: {enabled: true, key: {query: {include: [id], exclude: ["*"]}}}`), "* excludes every parameter"},
 		{route("cache_control: [{set: no-store}, {when: {status: [200]}, set: public}]"), "rule 0 has no condition, so this rule is never reached"},
+		{route(`rate_limit: {rate: 1/s, by: "header:x-user"}`), "a client that sends another X-User with each request is never limited (by: client_ip"},
 		{"admin: {token: $TOKEN}\n" + someUpstream + someRoute, `"$TOKEN" is not expanded (write ${TOKEN} for an environment variable)`},
 		{"writes: {path: /var/q.db, accept_eviction: true}\n" + someUpstream + someRoute, "writes.path keeps queued writes in a file, which never evicts"},
 		{"writes: {path: /var/q.db}\ncache: {redis: {url: \"redis://r\"}}\n" + route("cache: {enabled: true, tiers: [memory, redis]}, writes: {policy: behind}"),

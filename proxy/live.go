@@ -63,7 +63,7 @@ type generation struct {
 	live  *live
 	pools *pools.Change
 	queue *write.Queue // set if this configuration is the first that needs a queue
-	watch func()       // begins to watch the files of addresses that the configuration names
+	adopt func()       // has the state of routes outlive the snapshot
 }
 
 // compile returns the Snapshot of cfg, for which n was prepared.
@@ -72,7 +72,7 @@ func (n *generation) compile(cfg *config.Config) (s *snapshot.Snapshot, err erro
 	if q := cmp.Or(n.queue, n.live.queue); q != nil {
 		with.Writes = q.Store
 	}
-	s, n.watch, err = n.live.built.Snapshot(cfg, with)
+	s, n.adopt, err = n.live.built.Snapshot(cfg, with)
 	return s, err
 }
 
@@ -101,7 +101,7 @@ func (n *generation) commit() {
 		n.queue.Start()
 	}
 	if !n.live.dry {
-		n.watch()
+		n.adopt()
 	}
 	n.pools.Commit()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/pools"
 	"github.com/penstock/penstock/proxy/snapshot"
@@ -36,7 +37,7 @@ type Config struct {
 }
 
 // State is what the routes of all configurations share and what outlives each of them: the cache,
-// the counts of combined calls, and the pages that are fetched ahead.
+// the counts of combined calls, the pages that are fetched ahead, and the counts of rate limits.
 type State struct {
 	name     string
 	cache    *cache.Cache
@@ -46,6 +47,7 @@ type State struct {
 	counts   counts
 	prefetch *prefetcher
 	lists    *addresses.Watcher // of the files of addresses that routes name
+	rates    map[rateCells]*rate.Table
 }
 
 // NewState returns a State without counts. Close ends its goroutines.
@@ -75,17 +77,22 @@ type Resources struct {
 	Writes write.Store            // of writes that are applied later; nil if there is no queue
 }
 
-// Snapshot compiles cfg. The caller calls watch once the Snapshot is in force: from then on the
-// files of addresses that cfg names are read again when they change.
-func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot.Snapshot, watch func(), err error) {
+// Snapshot compiles cfg. The caller calls adopt once the Snapshot is in force: from then on the
+// files of addresses that cfg names are read again when they change, and the next Snapshot goes on
+// with the counts of this one's rate limits. The caller makes no two of these calls at a time.
+func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot.Snapshot, adopt func(), err error) {
 	b := &builder{
 		State: s, Resources: with, cfg: cfg, named: namedOverrides(cfg), memo: s.cache.NewHitIndex(cfg.Cache.Memory.Size / memoShare),
 		batches: make(map[string]*batchRoute), files: make(map[string]*addresses.List),
+		rates: make(map[rateCells]*rate.Table),
 	}
 	routes, err := b.routes()
 	if err != nil {
 		return nil, nil, err
 	}
 	compiled, err = b.link(routes)
-	return compiled, func() { s.lists.Watch(b.files) }, err
+	return compiled, func() {
+		s.lists.Watch(b.files)
+		s.rates = b.rates
+	}, err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/route"
 	"github.com/penstock/penstock/proxy/snapshot"
 )
@@ -25,6 +26,7 @@ type builder struct {
 	// batches has the routes with a batch that are compiled so far.
 	batches map[string]*batchRoute
 	files   map[string]*addresses.List // by path
+	rates   map[rateCells]*rate.Table
 }
 
 // routes is the first step: it compiles each route for itself. Routes with parts come last, because

@@ -28,6 +28,9 @@ func (b *builder) stages(r *config.Route, rt *compiledRoute) (stages []edge.Stag
 		}
 		stages = append(stages, https)
 	}
+	if r.RateLimit != nil {
+		stages = append(stages, edge.RateLimitStage(b.rateLimit(r)))
+	}
 	if r.Limits.BodyBytes > 0 {
 		stages = append(stages, edge.BodyLimitStage(int64(r.Limits.BodyBytes)))
 	}

@@ -150,6 +150,8 @@ func TestHitsOfConnectionsAllocateNothing(t *testing.T) {
 func TestHitsThatStagesCheckAllocateNothing(t *testing.T) {
 	for _, keys := range []string{
 		", allow: {ips: [192.0.2.0/24, \"2001:db8::/32\"], deny_ips: [192.0.2.128/25, 10.0.0.0/8]}",
+		", rate_limit: {rate: 1000000/s, burst: 1000000}",
+		", rate_limit: {rate: 1000000/s, burst: 1000000, by: \"header:x-user\"}, allow: {ips: [192.0.2.0/24]}",
 	} {
 		t.Run(keys, func(t *testing.T) { hitsAllocateNothing(t, 1<<10, "/a?n=1", nil, keys) })
 	}

@@ -23,7 +23,7 @@ func limit(w http.ResponseWriter, body io.ReadCloser, n int64) io.ReadCloser {
 	if outer, ok := body.(*limited); ok {
 		body = outer.inner
 	}
-	return &limited{ReadCloser: http.MaxBytesReader(w, body, n), inner: body}
+	return &limited{ReadCloser: http.MaxBytesReader(unwrapped(w), body, n), inner: body}
 }
 
 const bodyLimitStage = "limits.body_bytes"

@@ -113,6 +113,8 @@ type Explanation struct {
 	Refused     *Refusal // the response of the first stage that does not let the request pass; nil if all do
 	Unexplained []string // the names of stages that can't be explained; their effect is not known
 	Notes       []string // facts that operators should know about stages that let the request pass
+	// CORS says which fields of the CORS protocol the response has; nil if the route has no rules.
+	CORS *CORSAnswer
 }
 
 // Refusal is a response by which a stage does not let a request pass.

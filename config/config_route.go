@@ -29,6 +29,8 @@ type Route struct {
 	Allow Allow `key:"allow"`
 	// RateLimit bounds how often each client may use the route.
 	RateLimit *RateLimit `key:"rate_limit"`
+	// CORS says which pages of other origins may read the route's responses.
+	CORS *CORS `key:"cors"`
 	// CacheControl are rules about the Cache-Control of responses. The first matching rule writes
 	// the field for clients and determines the TTL.
 	CacheControl []CacheControlRule `key:"cache_control"`

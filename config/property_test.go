@@ -37,6 +37,10 @@ var textSamples = map[string][]string{
 	"host":           {"", "a.example", "*.example.com", "127.0.0.1"},
 	"pattern":        {"/", "/*", "/a/{id}", "/a/{id:[0-9]{2,3}$}/b", "/a%20b"},
 	"method":         {"GET", "PUT", "M-SEARCH", "NULL"},
+	"cors_origin":    {"https://a.example", "https://*.a.example:8443", "http://[::1]:5173", "capacitor://localhost"},
+	"cors_method":    {"GET", "PUT"},
+	"cors_header":    {"X-A", "Authorization"},
+	"cors_expose":    {"X-A", "No"},
 	"prefix":         {"", "/a", "/a/b"},
 	"template":       {"", "/x"},
 	"serve":          {"", "/index.html"},
@@ -320,6 +324,13 @@ func (r *Route) agree(i int) {
 	}
 	if r.Aggregate != nil {
 		r.agreeParts()
+	}
+	if c := r.CORS; c != nil {
+		c.MaxAge = min(c.MaxAge.Truncate(time.Second), 24*time.Hour)
+		c.Methods = slices.DeleteFunc(c.Methods, func(m string) bool { return !allows(r.Match.Methods, m) })
+		if len(c.Methods) == 0 {
+			c.Methods = nil
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ func (k checker) routes(n *node) {
 		k.https(r, at)
 		k.allow(r, at)
 		k.rateLimit(r, at)
+		k.cors(r, at)
 		k.rewrite(r, at)
 		k.cache(r, at)
 		k.compress(r, at)

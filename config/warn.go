@@ -50,6 +50,7 @@ func (k checker) warnings() {
 		k.queueBesideShared(r, at)
 		k.publicPages(r, at)
 		k.chosenRateKey(r, at)
+		k.nullOrigin(r, at)
 	}
 	k.unexpanded(k.root)
 }

@@ -30,6 +30,7 @@ func TestWarnings(t *testing.T) {
 		{route(`errors: [{status: [500], body: "Error {status}"}]`), "a body has no placeholders, so clients get the text {status}"},
 		{route(`errors: [{status: [500], body: "at $host"}]`), "clients get the text $host"},
 		{up + "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: web, writes: {targets: [/b]}}]\n", "match.methods allows no method that writes"},
+		{route(`cors: {origins: ["https://a.example", "null"]}`), `cors.origins[1]: warning: any site can open a sandboxed frame`},
 		{queued(`order_by: id`), `this is the text id for each write`},
 		{queued("retry_on: [404, 503]"), "408, 425, 429 and 5xx are always retried"},
 		{up + "routes: [{name: a, match: {path: /a, methods: [POST]}, upstream: web, cache: {enabled: true}}]\n", "nothing is cached"},

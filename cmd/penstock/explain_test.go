@@ -25,6 +25,10 @@ routes:
     upstream: web
     cache: {enabled: true, ttl: {default: 60s}, key: {query: {exclude: [utm_*], sort: true}, cookies: [sid]}}
     compress: {encodings: [br, gzip]}
+  - name: pages
+    match: {path: "/pages/*", methods: [GET]}
+    upstream: web
+    cors: {origins: ["https://a.example"], max_age: 10m}
   - name: rest
     match: {path: "/*"}
     upstream: web
@@ -47,6 +51,13 @@ func TestExplainText(t *testing.T) {
 			"+ Cache-Control: max-age=60: the lifetime (RFC 9111 section 5.2.2.1)", "= not stored: the response sets a cookie (cache.set_cookie: pass)",
 			"Cache-Status: penstock; fwd=uri-miss; fwd-status=200; detail=set-cookie", "set_cookie: strip"}},
 		{[]string{"/static/x.css", "-H", "Host: a.example.com"}, []string{"answer 308 Permanent Redirect, by the route, before its cache", "Location: https://a.example.com/static/x.css"}},
+		{[]string{"/pages/1", "-H", "Origin: https://a.example"}, []string{"cors pages of https://a.example may read the response", "Access-Control-Allow-Origin: https://a.example", "Vary: Origin"}},
+		{[]string{"/pages/1", "-H", "Origin: https://b.example"}, []string{"cors no entry of cors.origins allows the request's Origin, so browsers keep the response from its pages", "Vary: Origin"}},
+		{[]string{"OPTIONS", "/pages/1", "-H", "Origin: https://a.example", "-H", "Access-Control-Request-Method: GET"}, []string{
+			"route is pages (GET /pages/*): its path is the most specific that matches, and then its host", "cors Access-Control-Allow-Methods: GET", "Access-Control-Max-Age: 600",
+			"answer 204 No Content, by the route, before its cache", "Stage: cors", "Why: the gateway answers preflights itself, and allows this one"}},
+		{[]string{"OPTIONS", "/pages/1", "-H", "Origin: https://b.example", "-H", "Access-Control-Request-Method: GET"}, []string{
+			"answer 403 Forbidden, by the route, before its cache", "Stage: cors", "Why: no entry of cors.origins allows the preflight's Origin"}},
 		{[]string{"DELETE", "/api/users/3"}, []string{"route none", "answer 405 Method Not Allowed, by the router", "Allow: GET, HEAD"}},
 		{[]string{"/a/%2e%2e%2f/b"}, []string{"answer 400 Bad Request, by the guard"}},
 		{[]string{"/api/users/1", "--status", "404"}, []string{"response given: 404 Not Found", "= stored, fresh for 1m (ttl.default)"}},

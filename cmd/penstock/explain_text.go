@@ -24,6 +24,7 @@ func printExplanation(w io.Writer, e *explain.Explanation) error {
 	for _, note := range e.Notes {
 		p.line("route", "%s", note)
 	}
+	p.cors(e.CORS)
 	if e.Refused != nil {
 		p.refused(e.Refused)
 		return p.tabs.Flush()
@@ -91,6 +92,18 @@ func (p *page) refused(no *explain.Refusal) {
 		if more.text != "" {
 			p.line("answer", "%s%s", more.name, more.text)
 		}
+	}
+}
+
+func (p *page) cors(c *explain.CORS) {
+	if c == nil {
+		return
+	}
+	if c.Why != "" {
+		p.line("cors", "%s", c.Why)
+	}
+	for _, line := range c.Fields {
+		p.line("cors", "%s", line)
 	}
 }
 

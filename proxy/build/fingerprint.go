@@ -24,7 +24,7 @@ import (
 // name themselves to the origin and still share responses.
 func headRules(r *config.Route) string {
 	made := headParts{
-		r.Headers.Response, r.CacheControl, r.Errors, r.Cache.Tags.From, r.Cache.Tags.Send, r.Aggregate, r.Batch, r.Paginate, r.Rewrite, 0,
+		r.Headers.Response, r.CacheControl, r.Errors, r.Cache.Tags.From, r.Cache.Tags.Send, r.Aggregate, r.Batch, r.Paginate, r.Rewrite, 0, r.CORS != nil,
 	}
 	if r.Aggregate != nil {
 		made.SilentTTL = r.Cache.TTL.Default // the default is written into the Cache-Control of the whole
@@ -46,6 +46,9 @@ type headParts struct {
 	Paginate     *config.Paginate
 	Rewrite      config.Rewrite
 	SilentTTL    time.Duration
+	// CORS is true if the origin server's fields of the CORS protocol are removed. The gateway's own
+	// are written at each delivery.
+	CORS bool `json:",omitempty"`
 }
 
 // wordRules returns the fingerprint of the rules that may declare a response reusable in the

@@ -60,10 +60,14 @@ func compileHeaders(r *config.Route, rules *cachepolicy.Rules, pool http.RoundTr
 	if request != nil {
 		pool = &headerOrigin{r.Name, request, pool}
 	}
-	if response == nil {
-		return pool, nil, nil
+	var respond fill.Respond
+	if response != nil {
+		respond = respondWith(response, r, rules)
 	}
-	return pool, respondWith(response, r, rules), nil
+	if r.CORS != nil {
+		respond = withoutCORSFields(respond)
+	}
+	return pool, respond, nil
 }
 
 func compileOps(ops config.FieldOps) (*edge.HeaderRules, error) {

@@ -89,7 +89,7 @@ func (b *builder) resource(r *config.Route) (*cache.Resource, error) {
 				Enabled: r.Coalesce.Enabled, MaxWaiters: r.Coalesce.MaxWaiters, Wait: r.Coalesce.Wait, AcrossInstances: r.Coalesce.AcrossInstances,
 			},
 		},
-		Target: ownFields(r, b.named, target),
+		Target: ownFields(r, b.named, target), CORS: compileCORS(r),
 	}
 	if res.Errors, err = compileErrors(r, res, b.cache); err != nil {
 		return nil, err

@@ -28,6 +28,9 @@ func (b *builder) stages(r *config.Route, rt *compiledRoute) (stages []edge.Stag
 		}
 		stages = append(stages, https)
 	}
+	if cors := rt.Resource.CORS; cors != nil {
+		stages = append(stages, edge.CORSStage(cors))
+	}
 	if r.RateLimit != nil {
 		stages = append(stages, edge.RateLimitStage(b.rateLimit(r)))
 	}

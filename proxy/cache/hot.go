@@ -161,12 +161,13 @@ func (m *HitIndex) write(at *Place, e *store.Entry, rep *store.Representation, s
 	m.cache.tiers.Store.CountHit(at.Key)
 	m.cache.used(at.Key)
 	m.cache.warm(at.Resource, at.Key, e, rep)
+	grant := at.Resource.CORS.Grant(q.Fields)
 	a.Route, a.Host, a.Status, a.Age, a.TTL = at.Resource.Rules.Route, at.Host, e.Status, d.Age, d.TTL
 	if q.Conditional && cachepolicy.Evaluate(&ask.request, &e.Meta) == cachepolicy.NotModified {
 		a.Status = http.StatusNotModified
-		a.Head = s.appendNotModified(a.Head, rep, m.cache.name, d)
+		a.Head = s.appendNotModified(a.Head, rep, m.cache.name, d, &grant)
 	} else {
-		a.Head = s.append(a.Head, rep, m.cache.name, d)
+		a.Head = s.append(a.Head, rep, m.cache.name, d, &grant)
 		if q.Method != http.MethodHead {
 			a.Body = rep.Body.Segments
 		}

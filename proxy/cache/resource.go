@@ -21,7 +21,11 @@ type Resource struct {
 	Hits *HitIndex
 	// MayHit is asked before a connection answers a hit, and is true if it may. It is nil if no
 	// stage of the route can forbid that. It must not keep the Located.
-	MayHit  func(*edge.Located) bool
+	MayHit func(*edge.Located) bool
+	// CORS sets the fields of the CORS protocol in the hits that a connection answers, as the handler
+	// in front of the route's stages does in all other responses. It is nil if the route has no such
+	// rules.
+	CORS    *edge.CORS
 	Upgrade string // the protocol that connections may be upgraded to; "": no upgrades
 	// Invalidate makes the responses stale that the write r has changed, on all instances. These
 	// are the stored responses of each of the absolute URLs, on any route (RFC 9111 §4.4). If own

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/compress"
 	"github.com/penstock/penstock/proxy/cache/deliver"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/store"
 )
 
@@ -21,11 +22,14 @@ type shape struct {
 	size   int // of the stored head
 
 	line          int    // offset after the status line
+	allow         int    // offset of the fields of the CORS protocol
 	age           int    // offset of Age
 	status        int    // offset of Cache-Status
 	afterStatus   int    // offset after the stored Cache-Status lines, whose values are in before
 	before        string // the Cache-Status of caches nearer to the origin
 	contentLength int    // offset of Content-Length
+	vary          int    // offset after the stored Vary lines
+	varies        bool   // true if these list Origin
 
 	contentType, etag string
 }
@@ -69,7 +73,7 @@ func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 	}
 	*s = shape{seq: e.Seq, coding: rep.Coding, size: len(rep.Head)}
 	at, last := len(line), ""
-	s.line, s.age, s.status, s.afterStatus, s.contentLength = at, at, at, at, at
+	s.line, s.allow, s.age, s.status, s.afterStatus, s.contentLength, s.vary = at, at, at, at, at, at, at
 	var before []string
 	for name, value := range rep.Fields() {
 		at += len(name) + len(": ") + len(value) + len("\r\n")
@@ -82,10 +86,12 @@ func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 			s.contentType = value
 		case "Etag":
 			s.etag = value
+		case "Vary":
+			s.varies = s.varies || edge.VariesOnOrigin(value)
 		}
 		if name == "Cache-Status" {
 			before = append(before, value)
-			s.afterStatus, s.contentLength = at, at
+			s.afterStatus, s.contentLength, s.vary = at, at, at
 			continue
 		}
 		s.pass(name, at)
@@ -101,6 +107,9 @@ func (s *shape) fit(e *store.Entry, rep *store.Representation) bool {
 
 // pass notes that a field ends at an offset. Lines with later names go after it.
 func (s *shape) pass(name string, end int) {
+	if edge.BeforeCORSFields(name) {
+		s.allow = end
+	}
 	if name < "Age" {
 		s.age = end
 	}
@@ -110,14 +119,19 @@ func (s *shape) pass(name string, end int) {
 	if name < "Content-Length" {
 		s.contentLength = end
 	}
+	if name <= "Vary" {
+		s.vary = end
+	}
 }
 
 const protocolText = "HTTP/1.1 "
 
 // append appends the whole head of an answer to dst.
-func (s *shape) append(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
+func (s *shape) append(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision, grant *edge.CORSGrant) []byte {
 	head := rep.Head
-	dst = append(dst, head[:s.age]...)
+	dst = append(dst, head[:s.allow]...)
+	dst = grant.AppendLines(dst)
+	dst = append(dst, head[s.allow:s.age]...)
 	dst = appendAge(dst, d)
 	dst = append(dst, head[s.age:s.status]...)
 	dst = s.appendStatus(dst, name, d)
@@ -125,19 +139,25 @@ func (s *shape) append(dst []byte, rep *store.Representation, name string, d cac
 	dst = append(dst, "Content-Length: "...)
 	dst = strconv.AppendInt(dst, rep.Body.Size, 10)
 	dst = append(dst, "\r\n"...)
-	dst = append(dst, head[s.contentLength:]...)
+	dst = append(dst, head[s.contentLength:s.vary]...)
+	dst = grant.AppendVary(dst, s.varies)
+	dst = append(dst, head[s.vary:]...)
 	return append(dst, "\r\n"...)
 }
 
 // appendNotModified appends the head of a 304, without the fields that describe the content.
-func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision) []byte {
+func (s *shape) appendNotModified(dst []byte, rep *store.Representation, name string, d cachepolicy.Decision, grant *edge.CORSGrant) []byte {
 	head := rep.Head
 	dst = append(dst, protocolText+"304 Not Modified\r\n"...)
-	dst = appendOthers(dst, head[s.line:s.age])
+	dst = appendOthers(dst, head[s.line:s.allow])
+	dst = grant.AppendLines(dst)
+	dst = appendOthers(dst, head[s.allow:s.age])
 	dst = appendAge(dst, d)
 	dst = appendOthers(dst, head[s.age:s.status])
 	dst = s.appendStatus(dst, name, d)
-	dst = appendOthers(dst, head[s.afterStatus:])
+	dst = appendOthers(dst, head[s.afterStatus:s.vary])
+	dst = grant.AppendVary(dst, s.varies)
+	dst = appendOthers(dst, head[s.vary:])
 	return append(dst, "\r\n"...)
 }
 

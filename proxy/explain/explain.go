@@ -46,6 +46,8 @@ type Subject struct {
 	Guard  edge.GuardConfig
 	Router *route.Router
 	Cache  *cache.Cache
+	// Find returns the route of a request, and the method by which it takes the request.
+	Find func(*http.Request, *route.Params) (found route.Found, method string)
 	// Stages returns the stages that a request passes on its way to the cache, and the settings by
 	// which the cache handles it.
 	Stages func(*route.Route) ([]edge.Stage, *cache.Resource)
@@ -228,10 +230,10 @@ func (s *Subject) explain(e *Explanation, w http.ResponseWriter, r *http.Request
 	path := r.URL.EscapedPath()
 	e.Request.Host, e.Request.Path, e.Request.Canonical = r.Host, path, true
 	var p route.Params
-	found := s.Router.Find(r.Host, path, r.Method, &p)
+	found, method := s.Find(r, &p)
 	ev.Captured = p.Captured(found.Path)
 	e.Request.Path = found.Path
-	for _, n := range s.Router.Notes(r.Host, found.Path, r.Method, found.Route) {
+	for _, n := range s.Router.Notes(r.Host, found.Path, method, found.Route) {
 		e.Routes = append(e.Routes, Route(n))
 	}
 	switch {
@@ -259,6 +261,9 @@ func (s *Subject) explainRoute(e *Explanation, rt *route.Route, w http.ResponseW
 	}
 	said := edge.Explain(stages, at)
 	e.Unexplained, e.Notes = said.Unexplained, said.Notes
+	if cors := said.CORS; cors != nil {
+		e.CORS = &CORS{Fields: cors.Fields, Why: cors.Why}
+	}
 	if no := said.Refused; no != nil {
 		e.Refused = &Refusal{By: beforeCache, Status: no.Status, Detail: no.Detail, Location: no.Location, Stage: no.Stage, Why: no.Why}
 		return

@@ -14,6 +14,9 @@ type Explanation struct {
 	// Route is the name of the chosen route, or "" if no route takes the request.
 	Route  string  `json:"route,omitempty"`
 	Routes []Route `json:"routes"`
+	// CORS tells which fields of the CORS protocol the response has. It is set if the route has rules
+	// about pages of other origins and no stage refuses the request before.
+	CORS *CORS `json:"cors,omitempty"`
 	// Key is set if the cache may answer the request.
 	Key *Key `json:"key,omitempty"`
 	// Client holds the request's own directives and their effect.
@@ -67,6 +70,13 @@ type Route struct {
 	Match  string `json:"match"`
 	Chosen bool   `json:"chosen"`
 	Why    string `json:"why"`
+}
+
+// CORS holds the fields of the CORS protocol in the response, as lines, and the reason for them. Why
+// is "" if the response is a Refusal, which tells the reason.
+type CORS struct {
+	Fields []string `json:"fields"`
+	Why    string   `json:"why,omitempty"`
 }
 
 // Key is the normalised cache key.

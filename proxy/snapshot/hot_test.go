@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -148,12 +149,21 @@ func TestHitsOfConnectionsAllocateNothing(t *testing.T) {
 
 // TestHitsThatStagesCheckAllocateNothing: stages that are asked about each hit allocate nothing.
 func TestHitsThatStagesCheckAllocateNothing(t *testing.T) {
-	for _, keys := range []string{
-		", allow: {ips: [192.0.2.0/24, \"2001:db8::/32\"], deny_ips: [192.0.2.128/25, 10.0.0.0/8]}",
-		", rate_limit: {rate: 1000000/s, burst: 1000000}",
-		", rate_limit: {rate: 1000000/s, burst: 1000000, by: \"header:x-user\"}, allow: {ips: [192.0.2.0/24]}",
+	const cors = ", cors: {origins: [\"https://app.example.com\", \"https://*.example.org\"], expose: [X-Total], credentials: true}"
+	for _, c := range []struct {
+		keys   string
+		fields []string
+	}{
+		{", allow: {ips: [192.0.2.0/24, \"2001:db8::/32\"], deny_ips: [192.0.2.128/25, 10.0.0.0/8]}", nil},
+		{cors, nil},
+		{cors, []string{"Origin", "https://app.example.com"}},
+		{cors, []string{"Origin", "https://a.b.example.org"}},
+		{cors, []string{"Origin", "https://evil.example"}},
+		{cors, []string{"Origin", "https://app.example.com", "If-None-Match", `"abc"`}},
+		{", rate_limit: {rate: 1000000/s, burst: 1000000}", nil},
+		{", rate_limit: {rate: 1000000/s, burst: 1000000, by: \"header:x-user\"}, allow: {ips: [192.0.2.0/24]}", nil},
 	} {
-		t.Run(keys, func(t *testing.T) { hitsAllocateNothing(t, 1<<10, "/a?n=1", nil, keys) })
+		t.Run(fmt.Sprint(c.keys, c.fields), func(t *testing.T) { hitsAllocateNothing(t, 1<<10, "/a?n=1", c.fields, c.keys) })
 	}
 }
 

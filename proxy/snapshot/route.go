@@ -16,7 +16,7 @@ type Route struct {
 	Keyed bool
 
 	stages  []edge.Stage
-	handler http.Handler // the stages, then the cache
+	handler http.Handler // the stages, then the cache; around them, what decorates their responses
 	// firstHits is true if a connection may answer a hit that the handler has not answered before.
 	firstHits bool
 }
@@ -25,7 +25,7 @@ type Route struct {
 // without them. memo is the memo of the Snapshot to which the route will belong.
 func (rt *Route) Arrange(stages []edge.Stage, c *cache.Cache, memo *cache.HitIndex) {
 	hits, res := edge.HitsOf(stages), rt.Resource
-	rt.stages, rt.handler = stages, edge.Chain(stages, c.Handler(res))
+	rt.stages, rt.handler = stages, res.CORS.Decorate(edge.Chain(stages, c.Handler(res)))
 	rt.firstHits = hits.First && res.Tiers.Memory
 	res.Hits, res.MayHit = nil, hits.Check
 	if hits.Repeated && res.Rules.Enabled {

@@ -107,21 +107,52 @@ func (s *Snapshot) route(r *http.Request, ev *observe.Event) route.Found {
 		return route.Found{Route: s.router.Named(at.Route), Path: at.Path}
 	}
 	var p route.Params
-	found := s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, &p)
+	found, _ := s.find(r, &p)
 	ev.Captured = p.Captured(found.Path)
 	return found
+}
+
+// find returns the route of r, and the method by which it takes r.
+//
+// A CORS preflight belongs to the route of the request that it announces, if that route has rules
+// for it. So a route answers preflights also if its methods lack OPTIONS, and no other route
+// promises anything for it. Without such rules the preflight is an OPTIONS like any other, except
+// that a route which has rules does not answer it: browsers would then send a request that the
+// route of that request has not allowed.
+func (s *Snapshot) find(r *http.Request, p *route.Params) (found route.Found, method string) {
+	path := r.URL.EscapedPath()
+	asked, is := edge.Preflight(r)
+	if !is {
+		return s.router.Find(r.Host, path, r.Method, p), r.Method
+	}
+	announced := s.router.Find(r.Host, path, asked, p)
+	if s.decides(announced.Route) {
+		return announced, asked
+	}
+	found = s.router.Find(r.Host, path, r.Method, p)
+	if announced.Route != nil && s.decides(found.Route) {
+		return route.Found{Path: found.Path, Miss: route.WrongMethod, Allow: announced.Route.Methods}, r.Method
+	}
+	return found, r.Method
+}
+
+// decides reports whether r has rules about pages of other origins. r may be nil.
+func (s *Snapshot) decides(r *route.Route) bool {
+	rt := s.compiled(r)
+	return rt != nil && rt.Resource.CORS != nil
 }
 
 // Subject returns s in the form that explanations take.
 func (s *Snapshot) Subject() *explain.Subject {
 	return &explain.Subject{
-		Guard: s.guard, Router: s.router, Cache: s.cache,
+		Guard: s.guard, Router: s.router, Cache: s.cache, Find: s.find,
 		Stages: func(r *route.Route) ([]edge.Stage, *cache.Resource) {
 			rt := s.compiled(r)
 			return rt.stages, rt.Resource
 		},
 		Refuse: func(w http.ResponseWriter, r *http.Request) {
-			refuseUnrouted(w, r, s.router.Find(r.Host, r.URL.EscapedPath(), r.Method, nil))
+			found, _ := s.find(r, nil)
+			refuseUnrouted(w, r, found)
 		},
 	}
 }

@@ -18,6 +18,7 @@ var paths = []string{
 	"/a/10", "/a/0", "/a/5000", "/a/100000", "/text/3000", "/text/50", "/gone/20", "/moved/0", "/language/30", "/behind/10", "/untyped/40", "/bare/10",
 	"/read/10", "/a/10?x=1&y=2", "/a/10?utm_source=z", "//a///10", "/a/%41/10", "/A/./10", "/forwarded/10", "/odd/5", "/keyed/5",
 	"/got/10", "/rewritten/a/10", "/template/a/10", "/sorted/10?x=1&y=2", "/a/10?", "/a/1;b@:!$&'()*+,=-_.~c",
+	"/cors/10", "/cors/3000", "/cors/Origin/10", "/cors/Accept-Language/10", "/open/10", "/open/Origin/10",
 	"/a//10", "/merged/a/10", "//merged//a//10",
 }
 
@@ -148,6 +149,30 @@ var requests = []string{
 	"GET /a/10 HTTP/1.1\r\nHost: H\r\nX: y",
 }
 
+// corsRequests are requests with and without Origin, tried like requests.
+var corsRequests = []string{
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\n\r\n",
+	"HEAD /cors/10 HTTP/1.1\r\nHost: H\r\norigin: https://app.example.com\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://a.b.example.org\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://evil.example\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin:\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin:  https://app.example.com \t\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nOrigin: https://app.example.com\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://\x80.example.org\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nIf-None-Match: \"v1\"\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nIf-Match: \"v2\"\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nRange: bytes=0-3\r\n\r\n",
+	"GET /cors/10 HTTP/1.1\r\nHost: H\r\nConnection: Origin\r\nOrigin: https://app.example.com\r\n\r\n",
+	"GET /cors/3000 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nAccept-Encoding: gzip\r\n\r\n",
+	"GET /cors/Origin/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\n\r\n",
+	"GET /cors/Accept-Language/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\n\r\n",
+	"GET /open/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://evil.example\r\n\r\n",
+	"GET /open/10 HTTP/1.1\r\nHost: H\r\n\r\n",
+	"OPTIONS /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nAccess-Control-Request-Method: GET\r\n\r\n",
+	"OPTIONS /cors/10 HTTP/1.1\r\nHost: H\r\nOrigin: https://app.example.com\r\nAccess-Control-Request-Method: PUT\r\n\r\n",
+}
+
 // fill puts the host into a request.
 func fill(request, host string) []byte {
 	return []byte(strings.ReplaceAll(strings.ReplaceAll(request, "Host: H", "Host: "+host), "//H", "//"+host))
@@ -156,7 +181,7 @@ func fill(request, host string) []byte {
 // TestRequests tries each request alone, behind a hit, before a hit, and between two, all in one piece and line by line.
 func TestRequests(t *testing.T) {
 	p := newPair(t)
-	for _, request := range requests {
+	for _, request := range append(slices.Clone(requests), corsRequests...) {
 		host := p.host()
 		p.warm(host, "/a/10")
 		if _, rest, _ := strings.Cut(request, " "); slices.Contains(paths[1:], target(rest)) {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 // come again is none.
 func FuzzConnection(f *testing.F) {
 	host := "f.example"
-	for _, request := range append(requests, conditionRequests()...) {
+	for _, request := range slices.Concat(requests, corsRequests, conditionRequests()) {
 		r := fill(request, host)
 		f.Add(r, uint16(len(r)/2), uint16(0))
 		f.Add(bytes.Join([][]byte{fill(requests[0], host), r, fill(requests[1], host)}, nil), uint16(20), uint16(60))

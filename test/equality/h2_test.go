@@ -98,7 +98,7 @@ func TestH2Requests(t *testing.T) {
 	zipped, _ := inHTTP2(requests[6], host)
 	random := rand.New(rand.NewPCG(5, 6))
 	all := h2Only(host)
-	for _, request := range append(requests, conditionRequests()...) {
+	for _, request := range slices.Concat(requests, corsRequests, conditionRequests()) {
 		if r, ok := inHTTP2(request, host); ok {
 			all = append(all, r)
 		}

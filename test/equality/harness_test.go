@@ -50,6 +50,8 @@ routes:
   - {name: template, match: {path: "/template/{id}/*"}, upstream: origin, cache: {enabled: true}, rewrite: {path: "/{id}/{*}"}}
   - {name: sorted, match: {path: /sorted/*}, upstream: origin, cache: {enabled: true, key: {query: {include: [x, y], sort: true}}}}
   - {name: merged, match: {path: "/merged/*"}, upstream: origin, cache: {enabled: true}, merge_slashes: true}
+  - {name: cors, match: {path: "/cors/*"}, upstream: origin, cache: {enabled: true}, compress: {encodings: [zstd, gzip], min_size: 100, level: {gzip: 9, zstd: 19}}, cors: {origins: ["https://app.example.com", "https://*.example.org"], methods: [GET], expose: [Etag], credentials: true, max_age: 10m}}
+  - {name: open, match: {path: "/open/*"}, upstream: origin, cache: {enabled: true}, cors: {origins: ["*"]}}
   - {name: hosted, match: {host: "*.hosted.example", path: "/a/*"}, upstream: origin, cache: {enabled: true}}
   - {name: all, match: {path: "/*"}, upstream: origin, cache: {enabled: true, key: {query: {exclude: [utm_*]}}}, headers: {response: {set: {X-By: us}}}}
 `
@@ -242,6 +244,15 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		h.Set("A-First", "1")
 		h.Set("Zz-Last", "2")
 		h.Set("Content-Disposition", "inline")
+	case "cors", "open":
+		h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		h.Set("Access-Control-Max-Age", "1")
+		h.Set("A-First", "1")
+		h.Set("Accept-Ranges", "bytes")
+		h.Set("Zz-Last", "2")
+		if len(parts) > 3 {
+			h["Vary"] = []string{"X-Kind", parts[2]}
+		}
 	case "private", "uncached":
 		h.Set("Cache-Control", "no-store")
 	case "stale":

@@ -26,7 +26,7 @@ const (
 
 // ruleReach says of each key of a route how a change of it reaches stored responses. TestEveryRuleOfARouteHasAReach holds it against the configuration.
 var ruleReach = map[string]string{
-	"name": apart, "match": always, "allow": always, "rate_limit": always, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
+	"name": apart, "match": always, "allow": always, "rate_limit": always, "cors": anew, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
 	"aggregate": anew, "batch": anew, "paginate": anew, "rewrite": anew, "cache_control": anew, "headers.request": fills, "headers.response": anew, "errors": anew, "compress": judged,
 	"cache.enabled": always, "cache.tiers": always, "cache.vary": fills, "cache.early_refresh": always, "cache.client_directives": always,
 	"cache.ttl.default": judged, "cache.ttl.min": judged, "cache.ttl.max": judged, "cache.ttl.status": judged, "cache.ttl.jitter": fills,
@@ -103,6 +103,11 @@ var changedRules = []changedRule{
 	{key: "cache.key", before: "ttl: {default: 1h}", after: "ttl: {default: 1h}, key: {cookies: [session]}"},
 	{key: "headers.request", before: "ttl: {default: 1h}}\n    headers: {request: {remove: [Cookie]}", after: "ttl: {default: 1h}", asked: []string{"Cookie", "session=alice"}, again: []string{}},
 	{key: "headers.request", before: "ttl: {default: 1h}", after: `ttl: {default: 1h}}` + "\n" + `    headers: {request: {set: {X-A: "1"}}`, hit: true, kept: true},
+	{key: "cors", before: "ttl: {default: 1h}", after: "ttl: {default: 1h}}\n    cors: {origins: ['https://a.example']", kept: true},
+	{key: "cors", before: "ttl: {default: 1h}}\n    cors: {origins: ['https://a.example']", after: "ttl: {default: 1h}}\n    cors: {origins: ['https://b.example']", asked: []string{"Origin", "https://b.example"}, hit: true, kept: true,
+		check: func(r *gatewaytest.Response) bool {
+			return r.Header.Get("Access-Control-Allow-Origin") == "https://b.example"
+		}},
 	{key: "cache.tags", before: "ttl: {default: 1h}", after: "ttl: {default: 1h}, tags: {from: [all]}", kept: true},
 	{key: "rewrite", before: "ttl: {default: 1h}", after: "ttl: {default: 1h}}\n    rewrite: {add_prefix: /new", kept: true},
 	{key: "cache_control", before: "ttl: {default: 1h}", after: "ttl: {default: 1h}}\n    cache_control: [{set: 'max-age=5'}]\n    limits: {", kept: true},

@@ -38,7 +38,7 @@ func (b *builder) addressLists(kind string, ips []netip.Prefix, files []string) 
 			}
 			b.files[path] = list
 		}
-		out = append(out, edge.AddressList{Name: "the file " + path + " of allow." + kind + "files", Set: list})
+		out = append(out, edge.AddressList{Name: "the file " + path + " of allow." + kind + "files", Set: addresses.List{File: list}})
 	}
 	return out, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/files"
 	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/pools"
@@ -46,8 +47,8 @@ type State struct {
 	log      *slog.Logger
 	counts   counts
 	prefetch *prefetcher
-	lists    *addresses.Watcher // of the files of addresses that routes name
 	rates    map[rateCells]*rate.Table
+	lists    *files.Watcher[addresses.Set] // of the files of addresses that routes name
 }
 
 // NewState returns a State without counts. Close ends its goroutines.
@@ -83,7 +84,7 @@ type Resources struct {
 func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot.Snapshot, adopt func(), err error) {
 	b := &builder{
 		State: s, Resources: with, cfg: cfg, named: namedOverrides(cfg), memo: s.cache.NewHitIndex(cfg.Cache.Memory.Size / memoShare),
-		batches: make(map[string]*batchRoute), files: make(map[string]*addresses.List),
+		batches: make(map[string]*batchRoute), files: make(map[string]*files.File[addresses.Set]),
 		rates: make(map[rateCells]*rate.Table),
 	}
 	routes, err := b.routes()

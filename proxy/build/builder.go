@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/files"
 	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/route"
 	"github.com/penstock/penstock/proxy/snapshot"
@@ -25,8 +26,8 @@ type builder struct {
 	memo  *cache.HitIndex
 	// batches has the routes with a batch that are compiled so far.
 	batches map[string]*batchRoute
-	files   map[string]*addresses.List // by path
 	rates   map[rateCells]*rate.Table
+	files   map[string]*files.File[addresses.Set] // by path
 }
 
 // routes is the first step: it compiles each route for itself. Routes with parts come last, because

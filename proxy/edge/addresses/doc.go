@@ -1,3 +1,3 @@
-// Package addresses holds sets of IP addresses, and files of addresses that are read again when
-// they change. It knows nothing of routes or requests.
+// Package addresses holds sets of IP addresses, and reads files of addresses. It knows nothing of
+// routes or requests.
 package addresses

@@ -1,17 +1,32 @@
-package addresses
+package files
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// words is the content of a test's file: lines that begin with a digit.
+type words []string
+
+func (w *words) has(one string) bool { return slices.Contains(*w, one) }
+
+func readWords(text []byte) (*words, error) {
+	found := words(strings.Fields(string(text)))
+	if i := slices.Index(found, "nobody"); i >= 0 {
+		return nil, errors.New("line " + strconv.Itoa(i+1) + ": nobody")
+	}
+	return &found, nil
+}
 
 // logged collects log lines. It may be used concurrently.
 type logged struct {
@@ -47,21 +62,21 @@ func TestWatcher(t *testing.T) {
 		}
 	}
 	write("10.0.0.1")
-	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	one, two := "10.0.0.1", "10.0.0.2"
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		w := NewWatcher(slog.New(slog.NewTextHandler(&log, nil)))
+		w := NewWatcher("words", readWords, slog.New(slog.NewTextHandler(&log, nil)))
 		l, err := w.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Watch(map[string]*List{path: l})
+		w.Watch(map[string]*File[words]{path: l})
 		passed := func(what string, hasOne, hasTwo bool, lines int) {
 			t.Helper()
 			time.Sleep(3 * every)
 			synctest.Wait()
-			if l.Has(one) != hasOne || l.Has(two) != hasTwo {
-				t.Errorf("%s: the list has the first address: %v, the second: %v", what, l.Has(one), l.Has(two))
+			if l.Value().has(one) != hasOne || l.Value().has(two) != hasTwo {
+				t.Errorf("%s: the list has the first address: %v, the second: %v", what, l.Value().has(one), l.Value().has(two))
 			}
 			if text := log.take(); strings.Count(text, "\n") != lines {
 				t.Errorf("%s: other than %d lines were logged:\n%s", what, lines, text)
@@ -70,7 +85,7 @@ func TestWatcher(t *testing.T) {
 		passed("as opened", true, false, 0)
 		write("10.0.0.2")
 		passed("changed, of the same size", false, true, 1)
-		write("10.0.0.1\n10.0.0.300\n")
+		write("10.0.0.1\nnobody\n")
 		time.Sleep(3 * every)
 		synctest.Wait()
 		if text := log.take(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "line 2: ") || !strings.Contains(text, path) {
@@ -90,10 +105,10 @@ func TestWatcher(t *testing.T) {
 		write("10.0.0.2")
 		w.Watch(nil)
 		passed("no longer watched", true, false, 0)
-		w.Watch(map[string]*List{path: l})
+		w.Watch(map[string]*File[words]{path: l})
 		passed("watched again", false, true, 1)
 		w.Close()
-		w.Watch(map[string]*List{path: l})
+		w.Watch(map[string]*File[words]{path: l})
 		write("10.0.0.1")
 		passed("after Close", false, true, 0)
 	})
@@ -109,20 +124,20 @@ func TestWatcherWaitsForTheEndOfAWrite(t *testing.T) {
 		}
 	}
 	write("10.0.0.1\n")
-	w := NewWatcher(slog.New(slog.DiscardHandler))
+	w := NewWatcher("words", readWords, slog.New(slog.DiscardHandler))
 	l, err := w.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.lists = map[string]*List{path: l}
-	one := netip.MustParseAddr("10.0.0.1")
+	w.files = map[string]*File[words]{path: l}
+	one := "10.0.0.1"
 	for _, text := range []string{"", "10.0.0.2\n", "10.0.0.2\n10.0.0.3\n"} {
 		write(text)
-		if w.look(); !l.Has(one) {
+		if w.look(); !l.Value().has(one) {
 			t.Fatalf("%q was read while it was written", text)
 		}
 	}
-	if w.look(); l.Has(one) || !l.Has(netip.MustParseAddr("10.0.0.3")) {
+	if w.look(); l.Value().has(one) || !l.Value().has("10.0.0.3") {
 		t.Error("the complete file was not read")
 	}
 }
@@ -130,15 +145,15 @@ func TestWatcherWaitsForTheEndOfAWrite(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
-	if err := os.WriteFile(broken, []byte("::1\nnobody\n"), 0o600); err != nil {
+	if err := os.WriteFile(broken, []byte("10.0.0.1\nnobody\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "missing"): "no such file",
-		dir:                           "is not a file of addresses",
-		broken:                        `broken: line 2: "nobody" is not a network`,
+		dir:                           "is not a file of words",
+		broken:                        "broken: line 2: nobody",
 	} {
-		if _, err := NewWatcher(slog.New(slog.DiscardHandler)).Open(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewWatcher("words", readWords, slog.New(slog.DiscardHandler)).Open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -111,6 +111,9 @@ func hidesCookie(value string) bool {
 
 // hasCredentials reports whether the origin may have answered q for one user only.
 func (r *Rules) hasCredentials(q *Request) bool {
+	if q.Credential != "" {
+		return true
+	}
 	for name := range q.Header {
 		if name != "Cookie" && (givesAccess(name) || IdentifiesUser(name)) {
 			return true

@@ -57,6 +57,10 @@ func (k Key) Describe() ([]KeyPart, bool) {
 	if strings.HasPrefix(d.rest, "A") {
 		d.rest = d.rest[1:]
 		parts = append(parts, KeyPart{Name: "Authorization", Values: d.values(true), Secret: true})
+		if strings.HasPrefix(d.rest, "C") {
+			d.rest = d.rest[1:]
+			parts = append(parts, KeyPart{Name: "credential", Values: []string{d.digest()}, Secret: true})
+		}
 	}
 	if strings.HasPrefix(d.rest, "S") {
 		d.rest = d.rest[1:]
@@ -107,15 +111,20 @@ func (d *keyReader) values(secret bool) []string {
 			values = append(values, d.part())
 			continue
 		}
-		const size = 32 // of a digest
-		if len(d.rest) < size {
-			d.broken = true
-			return values
-		}
-		values = append(values, shownDigest(d.rest[:size]))
-		d.rest = d.rest[size:]
+		values = append(values, d.digest())
 	}
 	return values
+}
+
+func (d *keyReader) digest() string {
+	const size = 32
+	if len(d.rest) < size {
+		d.broken = true
+		return ""
+	}
+	sum := d.rest[:size]
+	d.rest = d.rest[size:]
+	return shownDigest(sum)
 }
 
 // shownDigest returns enough of a digest to tell two apart.

@@ -177,7 +177,7 @@ func (e *ruling) fields() {
 	e.cookies()
 	e.requestCookies()
 	e.requestIdentity()
-	if len(e.q.Header["Authorization"]) > 0 {
+	if e.q.HasAuthorization() {
 		e.authorization()
 	}
 	if lines := h["Vary"]; len(lines) > 0 {

@@ -69,7 +69,7 @@ func (r *Rules) bypassReason(q *Request) Reason {
 		return ReasonBody // RFC 9110 §9.3.1: content of a GET has no defined meaning, so no key can include it
 	case len(q.Header["Upgrade"]) > 0:
 		return ReasonUpgrade // RFC 9110 §7.8: the answer may be in another protocol
-	case r.Authorization == AuthorizationNever && len(q.Header["Authorization"]) > 0:
+	case r.Authorization == AuthorizationNever && q.HasAuthorization():
 		return ReasonAuthorization
 	case r.Cookies == CookiesBypass && r.hasCookie(q):
 		return ReasonCookieBypass
@@ -100,6 +100,10 @@ func (r *Rules) makeKey(q *Request, scheme, host, path, query string) Key {
 	if r.Authorization == AuthorizationKey {
 		b = append(b, 'A')
 		b = appendLines(b, "Authorization", q.Header["Authorization"])
+		if q.Credential != "" {
+			b = append(b, 'C')
+			b = appendSecret(b, q.Credential)
+		}
 	}
 	if r.Sharing != "" {
 		b = append(b, 'S')

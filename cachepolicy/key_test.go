@@ -48,6 +48,8 @@ func TestKeyReasons(t *testing.T) {
 		{"authorization, rfc", Rules{}, func(q *Request) { q.Header.Set("Authorization", "Basic eDp5") }, ReasonNone},
 		{"authorization, never", Rules{Authorization: AuthorizationNever}, func(q *Request) { q.Header.Set("Authorization", "") }, ReasonAuthorization},
 		{"authorization, key", Rules{Authorization: AuthorizationKey}, func(q *Request) { q.Header.Set("Authorization", "x") }, ReasonNone},
+		{"credential, rfc", Rules{}, func(q *Request) { q.Credential = "x" }, ReasonNone},
+		{"credential, never", Rules{Authorization: AuthorizationNever}, func(q *Request) { q.Credential = "x" }, ReasonAuthorization},
 		{"never, without the field", Rules{Authorization: AuthorizationNever}, func(*Request) {}, ReasonNone},
 	} {
 		q := requestFor("/")
@@ -88,12 +90,24 @@ func TestKeySeparatesAndJoins(t *testing.T) {
 		{"authorization in the key", &byUser, requestFor("/a", "Authorization", "u1"), requestFor("/a", "Authorization", "u2"), false},
 		{"authorization absent", &byUser, requestFor("/a", "Authorization", ""), requestFor("/a"), false},
 		{"authorization, rfc", &keyed, requestFor("/a", "Authorization", "u1"), requestFor("/a"), true},
+		{"credentials in the key", &byUser, withCredential("u1"), withCredential("u2"), false},
+		{"the same credential", &byUser, withCredential("u1"), withCredential("u1"), true},
+		{"credential absent", &byUser, withCredential("u1"), requestFor("/a"), false},
+		{"a credential is not authorization", &byUser, withCredential("u1"), requestFor("/a", "Authorization", "u1"), false},
+		{"credential, rfc", &keyed, withCredential("u1"), requestFor("/a"), true},
 	} {
 		a, b := mustKey(t, c.rules, c.a), mustKey(t, c.rules, c.b)
 		if (a == b) != c.same || (a.Full == b.Full) != c.same {
 			t.Errorf("%s: %q and %q", c.name, a.Full, b.Full)
 		}
 	}
+}
+
+// withCredential is a request for /a that a credential has let in.
+func withCredential(credential string) *Request {
+	q := requestFor("/a")
+	q.Credential = credential
+	return q
 }
 
 func TestKeyMethodsShareAnEntry(t *testing.T) {
@@ -269,6 +283,11 @@ func slowKey(r *Rules, q *Request) string {
 		flush()
 		out.WriteByte('A')
 		secrets(q.Header.Values("Authorization"))
+		if q.Credential != "" {
+			out.WriteByte('C')
+			sum := sha256.Sum256([]byte(q.Credential))
+			out.Write(sum[:])
+		}
 	}
 	flush()
 	return out.String()
@@ -282,6 +301,7 @@ func drawRequest(t *rapid.T, label string) *Request {
 		Method: "GET", Scheme: rapid.SampledFrom([]string{"http", "https"}).Draw(t, label+"scheme"),
 		Host: join("host"), Path: "/" + join("path"), RawQuery: strings.Join(rapid.SliceOfN(part, 0, 4).Draw(t, label+"query"), "&"), Header: http.Header{},
 	}
+	q.Credential = join("credential")
 	for _, name := range []string{"X-A", "X-B", "Cookie", "Authorization"} {
 		if lines := rapid.SliceOfN(part, 0, 3).Draw(t, label+name); len(lines) > 0 {
 			q.Header[name] = lines
@@ -310,7 +330,7 @@ func parts(r *Rules, q *Request) string {
 		s += fmt.Sprintf(" %q", slices.Collect(cookieValues(q.Header["Cookie"], n)))
 	}
 	if r.Authorization == AuthorizationKey {
-		s += fmt.Sprintf(" %q", q.Header["Authorization"])
+		s += fmt.Sprintf(" %q %q", q.Header["Authorization"], q.Credential)
 	}
 	return s
 }

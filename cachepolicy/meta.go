@@ -50,7 +50,7 @@ func (c *control) flags() (f Flags) {
 
 // authorized returns FlagAuthorized if RFC 9111 §3.5 allows storing although q has Authorization.
 func (r *Rules) authorized(q *Request) Flags {
-	if len(q.Header["Authorization"]) > 0 && r.Authorization == AuthorizationRFC {
+	if q.HasAuthorization() && r.Authorization == AuthorizationRFC {
 		return FlagAuthorized
 	}
 	return 0

@@ -73,7 +73,7 @@ func (r *Rules) refusal(q *Request, status int, h http.Header, c *control) Reaso
 // directive allows it. With AuthorizationKey it needs no permission, since only requests with the
 // same Authorization can reach the response.
 func (r *Rules) mayShare(q *Request, c *control) bool {
-	if len(q.Header["Authorization"]) == 0 || r.Authorization == AuthorizationKey {
+	if !q.HasAuthorization() || r.Authorization == AuthorizationKey {
 		return true
 	}
 	return r.Authorization == AuthorizationRFC && c.any(hasMustRevalidate|hasPublic|hasSMaxAge)

@@ -51,6 +51,10 @@ func runTable(t *testing.T, name string, columns int, answer func(in []string) s
 		if want = strings.TrimSpace(want); got != want {
 			t.Errorf("%s:%d: %s\n got %s\nwant %s", path, i+1, strings.TrimRight(input, " "), got, want)
 		}
+		// A request that a credential has let in is decided as if it had Authorization.
+		if in[0] = strings.Replace(in[0], "[Authorization:", "[Credential:", 1); answer(in) != want {
+			t.Errorf("%s:%d: with a credential in place of Authorization: %s\n got %s\nwant %s", path, i+1, strings.TrimRight(input, " "), answer(in), want)
+		}
 	}
 	if cases == 0 {
 		t.Fatalf("%s has no cases", path)
@@ -93,11 +97,14 @@ func dates(value string) string {
 	return before + t0.Add(time.Duration(n)*time.Second).Format(http.TimeFormat) + tail
 }
 
-// tableRequest reads "GET /path [Name: value] …".
+// tableRequest reads "GET /path [Name: value] …". The field Credential stands for a credential that
+// has let the request in.
 func tableRequest(column string) *Request {
 	words, h := cutFields(column)
 	path, query, _ := strings.Cut(words[1], "?")
-	return &Request{Method: words[0], Scheme: "http", Host: "example.com", Path: path, RawQuery: query, Header: h, HasBody: len(words) > 2}
+	credential := h.Get("Credential")
+	delete(h, "Credential")
+	return &Request{Method: words[0], Scheme: "http", Host: "example.com", Path: path, RawQuery: query, Header: h, HasBody: len(words) > 2, Credential: credential}
 }
 
 // tableAnswer reads "200 delay=2s [Name: value] …", "fail-timeout" or "-", received at the given

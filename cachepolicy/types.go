@@ -15,6 +15,15 @@ type Request struct {
 	RawQuery string
 	Header   http.Header
 	HasBody  bool // a GET with a body is never answered from the cache
+	// Credential identifies the credential by which the gateway let the request in; "" if it asked
+	// for none. Such a request counts as one with Authorization (RFC 9111 §3.5), also if the
+	// credential came in another field or is no longer in Header.
+	Credential string
+}
+
+// HasAuthorization reports whether q has Authorization, or was let in by a credential.
+func (q *Request) HasAuthorization() bool {
+	return q.Credential != "" || len(q.Header["Authorization"]) > 0
 }
 
 // Failure says how an origin failed to answer.

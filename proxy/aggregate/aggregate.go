@@ -74,6 +74,9 @@ type Config struct {
 	// replaces the part. It may be called concurrently.
 	Refused func(ctx context.Context, part string, err error)
 	Now     func() time.Time
+	// Authorized, if not nil, reports whether a request without Authorization counts as one with it,
+	// because a credential has let it in.
+	Authorized func(*http.Request) bool
 }
 
 // Aggregate is an origin that combines its responses from those of others. It is immutable and safe

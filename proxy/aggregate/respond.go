@@ -145,6 +145,10 @@ func (r *run) values(chosen []bool) []named {
 	return out
 }
 
+func (a *Aggregate) authorized(req *http.Request) bool {
+	return len(req.Header["Authorization"]) > 0 || a.Authorized != nil && a.Authorized(req)
+}
+
 // header returns the header of a response with this body.
 func (r *run) header(u *reuse, body []byte) http.Header {
 	sum := sha256.Sum256(body)
@@ -153,7 +157,7 @@ func (r *run) header(u *reuse, body []byte) http.Header {
 		"Etag":         {`"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`},
 		"Date":         {r.a.Now().UTC().Format(http.TimeFormat)},
 	}
-	if control := u.control(r.a.SilentTTL, len(r.req.Header["Authorization"]) > 0); control != "" {
+	if control := u.control(r.a.SilentTTL, r.a.authorized(r.req)); control != "" {
 		h["Cache-Control"] = []string{control}
 	}
 	if u.age > 0 {

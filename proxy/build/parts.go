@@ -36,7 +36,8 @@ const (
 func (b *builder) aggregate(r *config.Route) (http.RoundTripper, error) {
 	made := aggregate.Config{
 		Timeout: r.Aggregate.Timeout, Capture: capturedText, SilentTTL: r.Cache.TTL.Default, TagField: tagField(r), Now: b.cache.Now,
-		Observe: b.counts.part(r.Name),
+		Observe:    b.counts.part(r.Name),
+		Authorized: func(req *http.Request) bool { return observe.FromContext(req.Context()).Credential != "" },
 	}
 	if r.Aggregate.Merge == config.MergeDeep {
 		made.Merge = aggregate.Deep

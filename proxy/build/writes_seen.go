@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/cachepolicy"
 	"github.com/penstock/penstock/proxy/cache/entry"
+	"github.com/penstock/penstock/proxy/observe"
 	"github.com/penstock/penstock/proxy/write"
 )
 
@@ -36,7 +37,7 @@ func (q *routeQueue) Newest(r *http.Request, request *cachepolicy.Request) entry
 		return entry.Queued{}
 	case err != nil: // If the queue can't be read, clients still can, and this instance still knows its own queued writes.
 		return entry.Queued{Pending: q.store.Held().May(request.Host, request.Path, query)}
-	case !w.Who.IsZero() && w.Who != write.Credentials(r.Header):
+	case !w.Who.IsZero() && w.Who != write.Credentials(r.Header, observe.FromContext(r.Context()).Credential):
 		return entry.Queued{Pending: true}
 	}
 	return entry.Queued{Pending: true, Method: w.Method, Header: w.Header, Body: w.Body, At: w.Accepted}

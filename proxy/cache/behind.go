@@ -69,6 +69,6 @@ func (c *Cache) Forget(ctx context.Context, res *Resource, r *http.Request, sche
 	if res.Invalidate == nil {
 		return
 	}
-	q := view(r, scheme)
+	q := view(r, &observe.Event{Scheme: scheme})
 	res.Invalidate(ctx, r, &q, []string{selfURL(&q)}, false)
 }

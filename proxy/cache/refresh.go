@@ -66,6 +66,6 @@ func (x *request) job(f *fill.Flight, k fill.FlightKey) *fill.Job {
 func (x *request) fillEvent() *observe.Event {
 	return &observe.Event{
 		Route: x.res.Rules.Route, Method: x.HTTP.Method, Scheme: x.ev.Scheme, Host: x.ev.Host, Path: x.ev.Path, ClientIP: x.ev.ClientIP,
-		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted,
+		Captured: x.ev.Captured, Action: x.ev.Action, KeyHash: x.ev.KeyHash, Cache: observe.CacheMiss, PeerTrusted: x.ev.PeerTrusted, Credential: x.ev.Credential,
 	}
 }

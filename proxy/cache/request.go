@@ -58,7 +58,7 @@ type request struct {
 // at is the connection's result of locating r, or nil if it did not locate it.
 func newRequest(res *Resource, r *http.Request, ev *observe.Event, at *edge.Located) (*request, error) {
 	x := &request{
-		located: located{Request: fill.Request{Ctx: r.Context(), Route: &res.Route, HTTP: r, View: view(r, ev.Scheme), Target: r.URL}}, res: res, ev: ev,
+		located: located{Request: fill.Request{Ctx: r.Context(), Route: &res.Route, HTTP: r, View: view(r, ev), Target: r.URL}}, res: res, ev: ev,
 	}
 	if ev.Upgrade == res.Upgrade {
 		x.upgrade = ev.Upgrade
@@ -97,9 +97,9 @@ func (x *located) keylessOutcome() cachepolicy.CacheStatus {
 }
 
 // view returns r in the form that cachepolicy takes.
-func view(r *http.Request, scheme string) cachepolicy.Request {
+func view(r *http.Request, ev *observe.Event) cachepolicy.Request {
 	return cachepolicy.Request{
-		Method: r.Method, Scheme: scheme, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery,
-		Header: r.Header, HasBody: r.ContentLength != 0,
+		Method: r.Method, Scheme: ev.Scheme, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery,
+		Header: r.Header, HasBody: r.ContentLength != 0, Credential: ev.Credential,
 	}
 }

@@ -29,6 +29,7 @@ type Event struct {
 	Captured           map[string]string // captures of the route's path pattern in escaped form; nil if they are not needed
 	RefusedBy, Refusal string            // the stage that refused the request, and its reason; "" if no stage did. With the reason "reported" the request passed, because the stage only reports. Both come from fixed lists
 	Charged            bool              // the connection has charged the client for the request, but could not send the response
+	Credential         string            // identifies the credential by which a stage let the request in, without revealing it; "" if no stage asked for one. No sink shows it
 	Upgrade            string            // the protocol of a requested upgrade, in lower case; "" without one
 	RawHost, RawTarget string            // Host and target from net/http, before canonicalization
 	PeerTrusted        bool              // the peer is a trusted proxy

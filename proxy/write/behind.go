@@ -120,7 +120,7 @@ func (b *Behind) read(w http.ResponseWriter, r *http.Request) (write *Write, sta
 	}
 	write = &Write{
 		ID: newID(), Route: b.Route, Method: r.Method, Scheme: observe.FromContext(r.Context()).Scheme, Host: r.Host, Path: r.URL.EscapedPath(),
-		Query: r.URL.RawQuery, Header: forwardable(r.Header), Body: body, Accepted: b.Now(), Policy: b.Policy, Who: Credentials(r.Header),
+		Query: r.URL.RawQuery, Header: forwardable(r.Header), Body: body, Accepted: b.Now(), Policy: b.Policy, Who: Credentials(r.Header, observe.FromContext(r.Context()).Credential),
 	}
 	write.Print = digest([]byte(r.Method), lines(r.Header["Content-Type"]), lines(r.Header["Content-Encoding"]), body)
 	if len(key) == 1 {
@@ -179,11 +179,14 @@ func forwardable(h http.Header) http.Header {
 // credentialFields are the fields that identify the sender.
 var credentialFields = [...]string{"Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Access-Token", "X-Auth-Token"}
 
-// Credentials returns a digest of the fields of a request that identify its sender, or the zero
-// digest if it has no such field.
-func Credentials(h http.Header) Digest {
+// Credentials returns a digest of the fields of a request that identify its sender, and of the
+// credential by which a stage let it in. It returns the zero digest if the request has neither.
+func Credentials(h http.Header, credential string) Digest {
 	var parts [][]byte
-	some := false
+	some := credential != ""
+	if some {
+		parts = append(parts, []byte("credential"), []byte(credential))
+	}
 	for _, name := range credentialFields {
 		parts = append(parts, lines(h[name]))
 		some = some || len(h[name]) > 0

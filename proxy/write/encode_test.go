@@ -90,7 +90,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestCredentials(t *testing.T) {
-	if !Credentials(http.Header{"Accept": {"x"}}).IsZero() {
+	if !Credentials(http.Header{"Accept": {"x"}}, "").IsZero() {
 		t.Error("none are some")
 	}
 	seen := map[Digest]http.Header{}
@@ -98,10 +98,15 @@ func TestCredentials(t *testing.T) {
 		{"Authorization": {"a"}}, {"Authorization": {"a", "b"}}, {"Authorization": {"ab"}}, {"Cookie": {"a"}}, {"X-Api-Key": {"a"}},
 		{"Authorization": {"a"}, "Cookie": {"a"}}, {"Authorization": {""}},
 	} {
-		d := Credentials(h)
+		d := Credentials(h, "")
 		if other, ok := seen[d]; ok || d.IsZero() {
 			t.Errorf("%v is taken for %v", h, other)
 		}
 		seen[d] = h
+		if d = Credentials(h, "credential"); !d.IsZero() && seen[d] == nil {
+			seen[d] = h
+		} else {
+			t.Errorf("%v with a credential is taken for %v", h, seen[d])
+		}
 	}
 }

@@ -36,7 +36,7 @@ type FlightKey struct {
 func (fl *Filler) FlightKey(x *Request, known cachepolicy.Vary) FlightKey {
 	return FlightKey{
 		object: x.Key.Hash, vary: known.For(&x.View), span: x.span(),
-		private: len(x.HTTP.Header["Authorization"]) > 0, cookies: !x.Route.Rules.Shares(&x.View, &cachepolicy.Meta{}), epoch: fl.Tiers.Invalidations.Last(x.Key.Hash),
+		private: x.View.HasAuthorization(), cookies: !x.Route.Rules.Shares(&x.View, &cachepolicy.Meta{}), epoch: fl.Tiers.Invalidations.Last(x.Key.Hash),
 	}
 }
 

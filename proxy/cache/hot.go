@@ -49,6 +49,7 @@ type Answer struct {
 	// ContentType and ETag are fields of the representation.
 	ContentType, ETag string
 	Coding            string // "" for identity
+	Hidden            string // as in Resource
 	// Chance is the random draw that called for an early refresh, in which case nothing was
 	// answered here. The handler must reuse it: drawing again would make refreshes too rare.
 	Chance float64
@@ -172,7 +173,7 @@ func (m *HitIndex) write(at *Place, e *store.Entry, rep *store.Representation, s
 			a.Body = rep.Body.Segments
 		}
 	}
-	a.ContentType, a.ETag = s.contentType, s.etag
+	a.ContentType, a.ETag, a.Hidden = s.contentType, s.etag, at.Resource.Hidden
 	a.Key = binary.BigEndian.Uint64(at.Key.Hash[:8])
 	if rep.Coding != compress.Identity {
 		a.Coding = rep.Coding.String()

@@ -25,7 +25,10 @@ type Resource struct {
 	// CORS sets the fields of the CORS protocol in the hits that a connection answers, as the handler
 	// in front of the route's stages does in all other responses. It is nil if the route has no such
 	// rules.
-	CORS    *edge.CORS
+	CORS *edge.CORS
+	// Hidden is the query parameter whose value no log shows, because it is a credential; "" if there
+	// is none.
+	Hidden  string
 	Upgrade string // the protocol that connections may be upgraded to; "": no upgrades
 	// Invalidate makes the responses stale that the write r has changed, on all instances. These
 	// are the stored responses of each of the absolute URLs, on any route (RFC 9111 §4.4). If own

@@ -27,6 +27,11 @@ type Located struct {
 	// Located that a connection hands over.
 	Fields Fields
 
+	// Credential and Dropped are set by explanations: see observe.Event.Credential, and the fields that
+	// a stage has taken off.
+	Credential string
+	Dropped    []string
+
 	// By is the configuration that located the request. Under another one the request must be
 	// located anew.
 	By any

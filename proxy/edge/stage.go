@@ -17,6 +17,9 @@ type Stage struct {
 	// another request on. It has no side effect. A stage without Explain is reported as not
 	// explained.
 	Explain func(at *Located, e *Explanation)
+	// Hides is a query parameter that carries a credential; "" if no parameter does. Logs, spans and
+	// explanations do not show its value.
+	Hides string
 }
 
 // HitRule says whether a connection may answer a hit without a stage.

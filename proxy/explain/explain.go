@@ -264,12 +264,17 @@ func (s *Subject) explainRoute(e *Explanation, rt *route.Route, w http.ResponseW
 	if cors := said.CORS; cors != nil {
 		e.CORS = &CORS{Fields: cors.Fields, Why: cors.Why}
 	}
+	_, e.Request.Query, _ = strings.Cut(observe.HideParam("?"+e.Request.Query, resource.Hidden), "?")
 	if no := said.Refused; no != nil {
 		e.Refused = &Refusal{By: beforeCache, Status: no.Status, Detail: no.Detail, Location: no.Location, Stage: no.Stage, Why: no.Why}
 		return
 	}
 	if at.Query != r.URL.RawQuery {
 		r = edge.WithQuery(r, at.Query)
+	}
+	ev.Credential = at.Credential
+	for _, name := range at.Dropped {
+		delete(r.Header, name)
 	}
 	s.Cache.Explainer(resource).ServeHTTP(w, r)
 }

@@ -38,8 +38,8 @@ func entryOf(e *Event, r *http.Request) entry {
 		key: e.KeyHash, coding: e.Coding, e: e,
 	}
 	if r != nil {
-		t.target, t.protocol = []byte(r.RequestURI), []byte(r.Proto)
-		t.referer, t.agent = []byte(r.Header.Get("Referer")), []byte(r.Header.Get("User-Agent"))
+		t.target, t.protocol = []byte(HideParam(r.RequestURI, e.Hidden)), []byte(r.Proto)
+		t.referer, t.agent = []byte(HideParam(r.Header.Get("Referer"), e.Hidden)), []byte(r.Header.Get("User-Agent"))
 	}
 	if t.status == 0 {
 		t.status = statusGone
@@ -66,6 +66,9 @@ func entryOfHit(h *Hit) entry {
 		case len(name) == len("user-agent") && bytes.EqualFold(name, agentName):
 			t.agent = bytes.TrimSpace(value)
 		}
+	}
+	if h.Hidden != "" {
+		t.target, t.referer = []byte(HideParam(string(t.target), h.Hidden)), []byte(HideParam(string(t.referer), h.Hidden))
 	}
 	return t
 }

@@ -30,6 +30,7 @@ type Event struct {
 	RefusedBy, Refusal string            // the stage that refused the request, and its reason; "" if no stage did. With the reason "reported" the request passed, because the stage only reports. Both come from fixed lists
 	Charged            bool              // the connection has charged the client for the request, but could not send the response
 	Credential         string            // identifies the credential by which a stage let the request in, without revealing it; "" if no stage asked for one. No sink shows it
+	Hidden             string            // the query parameter whose value no sink shows, because it is a credential; "" if there is none
 	Upgrade            string            // the protocol of a requested upgrade, in lower case; "" without one
 	RawHost, RawTarget string            // Host and target from net/http, before canonicalization
 	PeerTrusted        bool              // the peer is a trusted proxy

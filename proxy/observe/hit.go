@@ -25,6 +25,7 @@ type Hit struct {
 	// BytesSaved is the number of content bytes that compression in the gateway saved.
 	BytesSaved int64
 	Age, TTL   time.Duration
+	Hidden     string // as in Event
 	Coding     string // of the content; "" for identity
 	// ContentType and ETag belong to the representation, even if its content was not sent.
 	ContentType, ETag string

@@ -137,7 +137,7 @@ func requestAttributes(e *Event, r *http.Request) []attribute.KeyValue {
 	if r != nil {
 		attrs = append(attrs, attribute.String("url.path", r.URL.EscapedPath()), attribute.String("network.protocol.version", protocolVersion(r)))
 		if r.URL.RawQuery != "" {
-			attrs = append(attrs, attribute.String("url.query", redactedQuery(r.URL.RawQuery)))
+			attrs = append(attrs, attribute.String("url.query", redactedQuery(r.URL.RawQuery, e.Hidden)))
 		}
 		if agent := r.Header.Get("User-Agent"); agent != "" {
 			attrs = append(attrs, attribute.String("user_agent.original", agent))
@@ -215,21 +215,48 @@ func methodName(method string) string {
 // secrets lists the query parameters whose values the conventions require to be hidden.
 var secrets = []string{"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token"}
 
-func redactedQuery(query string) string {
+func redactedQuery(query, hidden string) string {
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
 		name, _, _ := strings.Cut(part, "=")
 		for _, secret := range secrets {
 			if strings.EqualFold(name, secret) {
-				parts[i] = name + "=REDACTED"
+				parts[i] = name + hiddenValue
 			}
+		}
+		if hidden != "" && isParam(name, hidden) {
+			parts[i] = name + hiddenValue
 		}
 	}
 	return strings.Join(parts, "&")
 }
 
+const hiddenValue = "=REDACTED"
+
+// HideParam returns a URL with the value of the named query parameter replaced. It returns the URL
+// unchanged if name is "".
+func HideParam(target, name string) string {
+	path, query, ok := strings.Cut(target, "?")
+	if name == "" || !ok {
+		return target
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if n, _, _ := strings.Cut(part, "="); isParam(n, name) {
+			parts[i] = n + hiddenValue
+		}
+	}
+	return path + "?" + strings.Join(parts, "&")
+}
+
+// isParam reports whether an origin reads s, which may have escapes, as the name of a parameter.
+func isParam(s, name string) bool {
+	plain, err := url.QueryUnescape(s)
+	return s == name || err == nil && plain == name
+}
+
 func redacted(u *url.URL) string {
 	shown := *u
-	shown.User, shown.RawQuery = nil, redactedQuery(u.RawQuery)
+	shown.User, shown.RawQuery = nil, redactedQuery(u.RawQuery, "")
 	return shown.String()
 }

@@ -36,6 +36,7 @@ func (h *hot) Answer(r *wire.Request, a *wire.Answer) bool {
 	}
 	t.Route, t.Host, t.Scheme, t.Status = out.Route, out.Host, q.Scheme, out.Status
 	t.Key, t.Age, t.TTL, t.Coding, t.ContentType, t.ETag = out.Key, out.Age, out.TTL, out.Coding, out.ContentType, out.ETag
+	t.Hidden = out.Hidden
 	return true
 }
 

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/penstock/penstock/proxy/cache"
@@ -27,7 +28,10 @@ func (rt *Route) Arrange(stages []edge.Stage, c *cache.Cache, memo *cache.HitInd
 	hits, res := edge.HitsOf(stages), rt.Resource
 	rt.stages, rt.handler = stages, res.CORS.Decorate(edge.Chain(stages, c.Handler(res)))
 	rt.firstHits = hits.First && res.Tiers.Memory
-	res.Hits, res.MayHit = nil, hits.Check
+	res.Hits, res.MayHit, res.Hidden = nil, hits.Check, ""
+	for _, s := range stages {
+		res.Hidden = cmp.Or(res.Hidden, s.Hides)
+	}
 	if hits.Repeated && res.Rules.Enabled {
 		res.Hits = memo
 	}

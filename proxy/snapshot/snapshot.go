@@ -66,7 +66,7 @@ func (s *Snapshot) dispatch(w http.ResponseWriter, r *http.Request) {
 	ev.Path = found.Path
 	switch rt := s.compiled(found.Route); {
 	case rt != nil:
-		ev.Route = rt.Name
+		ev.Route, ev.Hidden = rt.Name, rt.Resource.Hidden
 		s.tracer.Begin(ev, r.Header, rt.Path)
 		rt.handler.ServeHTTP(w, edge.AtPath(r, found.Path))
 	case r.Method == http.MethodOptions && r.URL.Path == "*":

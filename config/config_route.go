@@ -27,6 +27,8 @@ type Route struct {
 	RequireHTTPS RequireHTTPS `key:"require_https" enum:"off|redirect|reject"`
 	// Allow says from which IP addresses clients may use the route.
 	Allow Allow `key:"allow"`
+	// Auth says how clients prove that they may use the route.
+	Auth *Auth `key:"auth"`
 	// RateLimit bounds how often each client may use the route.
 	RateLimit *RateLimit `key:"rate_limit"`
 	// CORS says which pages of other origins may read the route's responses.

@@ -129,6 +129,8 @@ func (u *Upstream) setDefaults() {
 func (t *Target) setDefaults() { t.Weight = 1 }
 
 // setDefaults gives the origin's own Cache-Control precedence.
+func (a *APIKeys) setDefaults() { a.Header = "X-Api-Key" } // the name that most clients know
+
 func (r *CacheControlRule) setDefaults() { r.Mode = CacheControlAbsent }
 
 // setDefaults fills in the defaults of omitted keys.

@@ -27,6 +27,7 @@ var emptyLists = map[string]string{
 	"Allow.deny_ips":           "none",
 	"Allow.files":              "none",
 	"Allow.deny_files":         "none",
+	"APIKeys.keys":             "checked",
 	"CORS.origins":             "refused",
 	"CORS.methods":             "refused",
 	"CORS.headers":             "none",

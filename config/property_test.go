@@ -41,6 +41,10 @@ var textSamples = map[string][]string{
 	"cors_method":    {"GET", "PUT"},
 	"cors_header":    {"X-A", "Authorization"},
 	"cors_expose":    {"X-A", "No"},
+	"key_field":      {"", "X-Shop-Key", "Null"},
+	"key_param":      {"", "api_key", "~"},
+	"api_key":        {"", "s3cr3t", "$$", "${A}", "#", "yes", "1"},
+	"sha256":         {"", "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"},
 	"prefix":         {"", "/a", "/a/b"},
 	"template":       {"", "/x"},
 	"serve":          {"", "/index.html"},
@@ -266,6 +270,36 @@ func (u *Upstream) agree() {
 	}
 }
 
+// agree gives the auth of a route keys that are different and of one kind.
+func (a *Auth) agree(r *Route) {
+	if a.APIKeys == nil {
+		a.APIKeys = new(APIKeys)
+		a.APIKeys.setDefaults()
+	}
+	if a.APIKeys.Header == "" {
+		a.APIKeys.Query, a.ForwardCredentials = "k", false
+	}
+	if len(a.APIKeys.Keys) == 0 {
+		a.APIKeys.File = "keys.txt"
+	}
+	for i := range a.APIKeys.Keys {
+		key := &a.APIKeys.Keys[i]
+		key.Name = fmt.Sprintf("k%d", i)
+		if key.SHA256 != "" {
+			key.Key, key.SHA256 = "", fmt.Sprintf("%064x", i)
+		} else {
+			key.Key = fmt.Sprintf("%d!%s", i, key.Key)
+		}
+	}
+	r.Cache.Key.Headers = slices.DeleteFunc(r.Cache.Key.Headers, func(name string) bool { return name == a.APIKeys.Header })
+	if len(r.Cache.Key.Headers) == 0 {
+		r.Cache.Key.Headers = nil
+	}
+	if r.Paginate != nil {
+		r.Paginate.Prefetch = 0
+	}
+}
+
 func (r *Route) agree(i int) {
 	r.Match.Path = fmt.Sprintf("/a/b/%d%s", i, r.Match.Path)
 	if len(r.Allow.DenyIPs) > 0 {
@@ -276,6 +310,9 @@ func (r *Route) agree(i int) {
 	}
 	if l := r.RateLimit; l != nil {
 		l.Burst = min(max(l.Burst, 1), int(maxRefill/l.Rate.Every()))
+	}
+	if r.Auth != nil {
+		r.Auth.agree(r)
 	}
 	if r.Rewrite.Path != "" {
 		r.Rewrite.StripPrefix, r.Rewrite.AddPrefix = "", ""

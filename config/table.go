@@ -84,7 +84,7 @@ var laterKeys = map[reflect.Type][]string{
 	reflect.TypeFor[ListenerTLS](): {"acme", "client_ca"},
 	reflect.TypeFor[Upstream]():    {"retry", "hedge", "breaker", "health"},
 	reflect.TypeFor[Route](): {
-		"auth", "concurrency",
+		"concurrency",
 	},
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"net/textproto"
@@ -29,6 +30,10 @@ var textKinds = map[string]*scalar{
 	"cors_method":    text("a method", "^[!#$%&'*+.^_`|~0-9A-Z-]+$", readCORSMethod),
 	"cors_header":    text("a field name", fieldPattern, readCORSHeader),
 	"cors_expose":    text("a field name", fieldPattern, readCORSExposed),
+	"key_field":      text("a field name", "^[!#$%&'*+.^_`|~0-9A-Za-z-]*$", readKeyField),
+	"key_param":      text("a parameter's name", ``, readKeyParam),
+	"api_key":        text("an API key", `^[!-~]{0,512}$`, readAPIKey),
+	"sha256":         text("a SHA-256 digest", `^([0-9A-Fa-f]{64})?$`, readSHA256),
 	"prefix":         text("a path prefix", `^($|/)`, readPathPrefix),
 	"template":       text("a path", `^($|/)`, readTemplate),
 	"part":           text("a name", `^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`, readPart),
@@ -286,6 +291,64 @@ func readEditableField(s string) (string, *problem) {
 		return "", problemf("%s belongs to the connection, so only the gateway sets it", name).or("leave it out")
 	}
 	return name, nil
+}
+
+// readKeyField reads the name of the field of an API key. It refuses fields that end at the
+// gateway, that the gateway writes anew, or that already have a meaning.
+func readKeyField(s string) (string, *problem) {
+	if s == "" {
+		return "", nil
+	}
+	name, p := readField(s)
+	switch {
+	case p != nil:
+		return "", p
+	case slices.Contains(connectionFields, name) || strings.HasPrefix(name, "Proxy-") || name == "Host" || name == "Http2-Settings":
+		return "", problemf("%s belongs to the connection, and can't carry a key", name).or("use a field of its own, such as X-API-Key")
+	case strings.HasPrefix(name, "X-Forwarded") || name == "Forwarded" || name == "Via" || name == "X-Real-Ip":
+		return "", problemf("the gateway writes %s anew", name).or("use a field of its own, such as X-API-Key")
+	case slices.Contains(meaningfulFields, name) || strings.HasPrefix(name, "If-") || strings.HasPrefix(name, "Accept") || strings.HasPrefix(name, "Content-"):
+		return "", problemf("%s has another meaning", name).or("use a field of its own, such as X-API-Key")
+	}
+	return name, nil
+}
+
+// meaningfulFields lists fields that have a meaning for caches, origins or the gateway itself.
+var meaningfulFields = []string{
+	"Age", "Authorization", "Cache-Control", "Cookie", "Date", "Expect", "Idempotency-Key", "Origin", "Pragma", "Prefer", "Range", "Referer", "Traceparent", "Tracestate", "User-Agent",
+	"X-Request-Id",
+}
+
+func readKeyParam(s string) (string, *problem) {
+	if s == "" {
+		return "", nil
+	}
+	return readQueryParam(s)
+}
+
+// readAPIKey accepts characters that fit into a field. Messages never quote the key.
+func readAPIKey(s string) (string, *problem) {
+	if len(s) > 512 {
+		return "", problemf("the key is too long").or("at most 512 characters")
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return "", problemf("the key has a character that can't be sent").or("visible ASCII without spaces")
+		}
+	}
+	return s, nil
+}
+
+// readSHA256 converts a digest to lower case. Messages never quote the text, which may be the key
+// itself by mistake.
+func readSHA256(s string) (string, *problem) {
+	if s == "" {
+		return "", nil
+	}
+	if _, err := hex.DecodeString(s); err != nil || len(s) != 64 {
+		return "", problemf("a SHA-256 digest has 64 hexadecimal digits").or("the digest of a key is the output of printf %%s KEY | sha256sum")
+	}
+	return strings.ToLower(s), nil
 }
 
 func readFieldValue(s string) (string, *problem) {

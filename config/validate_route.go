@@ -20,6 +20,7 @@ func (k checker) routes(n *node) {
 		k.origin(r, at)
 		k.https(r, at)
 		k.allow(r, at)
+		k.auth(r, at)
 		k.rateLimit(r, at)
 		k.cors(r, at)
 		k.rewrite(r, at)

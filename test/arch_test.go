@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"proxy/snapshot": {"cachepolicy", "proxy/cache", "proxy/edge", "proxy/explain", "proxy/observe", "proxy/route", "proxy/wire", "proxy/write"},
 	"proxy/build": {
 		"cachepolicy", "compress", "config", "proxy/aggregate", "proxy/batch", "proxy/cache", "proxy/cache/entry", "proxy/cache/fill", "proxy/edge",
-		"proxy/edge/addresses", "proxy/edge/files", "proxy/edge/rate", "proxy/observe", "proxy/paginate",
+		"proxy/edge/addresses", "proxy/edge/auth", "proxy/edge/files", "proxy/edge/rate", "proxy/observe", "proxy/paginate",
 		"proxy/pools", "proxy/rawjson", "proxy/route", "proxy/snapshot", "proxy/store", "proxy/upstream", "proxy/write",
 	},
 	"proxy/fleet":       {"cachepolicy", "config", "proxy/cache", "proxy/cache/tiers", "proxy/cost", "proxy/store", "proxy/store/shared", "proxy/write", "proxy/write/file"},
@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 	"proxy/edge/rate":      {},
 	"proxy/edge/files":     {},
 	"proxy/edge/addresses": {"proxy/edge/files"},
+	"proxy/edge/auth":      {"proxy/edge", "proxy/edge/files", "proxy/observe"},
 
 	"proxy/upstream/fault": {},
 	"proxy/upstream/hop":   {"proxy/upstream/fault"},

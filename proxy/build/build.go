@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/auth"
 	"github.com/penstock/penstock/proxy/edge/files"
 	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/observe"
@@ -49,11 +50,15 @@ type State struct {
 	prefetch *prefetcher
 	rates    map[rateCells]*rate.Table
 	lists    *files.Watcher[addresses.Set] // of the files of addresses that routes name
+	keys     *files.Watcher[auth.Keys]     // of the files of API keys that routes name
 }
 
 // NewState returns a State without counts. Close ends its goroutines.
 func NewState(c Config) *State {
-	return &State{name: c.Name, cache: c.Cache, publish: c.Publish, tracer: c.Tracer, log: c.Log, prefetch: newPrefetcher(c.Cache.Now), lists: addresses.NewWatcher(c.Log)}
+	return &State{
+		name: c.Name, cache: c.Cache, publish: c.Publish, tracer: c.Tracer, log: c.Log, prefetch: newPrefetcher(c.Cache.Now),
+		lists: addresses.NewWatcher(c.Log), keys: auth.NewKeyWatcher(c.Log),
+	}
 }
 
 // NewCache returns the cache of c that speaks to clients as package edge does, and to origins as
@@ -66,10 +71,11 @@ func NewCache(c cache.Config) *cache.Cache {
 // Metrics adds the counts of combined calls.
 func (s *State) Metrics(add func(observe.Family)) { s.counts.Metrics(add) }
 
-// Close cancels the fetches of pages, waits for them, and ends the watch over files of addresses.
+// Close cancels the fetches of pages, waits for them, and ends the watch over files.
 func (s *State) Close() {
 	s.prefetch.close()
 	s.lists.Close()
+	s.keys.Close()
 }
 
 // Resources are what the running configuration opens for its routes.
@@ -79,13 +85,13 @@ type Resources struct {
 }
 
 // Snapshot compiles cfg. The caller calls adopt once the Snapshot is in force: from then on the
-// files of addresses that cfg names are read again when they change, and the next Snapshot goes on
+// files of addresses and of keys that cfg names are read again when they change, and the next Snapshot goes on
 // with the counts of this one's rate limits. The caller makes no two of these calls at a time.
 func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot.Snapshot, adopt func(), err error) {
 	b := &builder{
 		State: s, Resources: with, cfg: cfg, named: namedOverrides(cfg), memo: s.cache.NewHitIndex(cfg.Cache.Memory.Size / memoShare),
 		batches: make(map[string]*batchRoute), files: make(map[string]*files.File[addresses.Set]),
-		rates: make(map[rateCells]*rate.Table),
+		keys: make(map[string]*files.File[auth.Keys]), rates: make(map[rateCells]*rate.Table),
 	}
 	routes, err := b.routes()
 	if err != nil {
@@ -94,6 +100,7 @@ func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot
 	compiled, err = b.link(routes)
 	return compiled, func() {
 		s.lists.Watch(b.files)
+		s.keys.Watch(b.keys)
 		s.rates = b.rates
 	}, err
 }

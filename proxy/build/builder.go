@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/edge/addresses"
+	"github.com/penstock/penstock/proxy/edge/auth"
 	"github.com/penstock/penstock/proxy/edge/files"
 	"github.com/penstock/penstock/proxy/edge/rate"
 	"github.com/penstock/penstock/proxy/route"
@@ -28,6 +29,7 @@ type builder struct {
 	batches map[string]*batchRoute
 	rates   map[rateCells]*rate.Table
 	files   map[string]*files.File[addresses.Set] // by path
+	keys    map[string]*files.File[auth.Keys]     // by path
 }
 
 // routes is the first step: it compiles each route for itself. Routes with parts come last, because

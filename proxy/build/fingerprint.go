@@ -84,7 +84,7 @@ func partLifeRules(r *config.Route, p *config.Part) string {
 // stored under other rules answers no request, even if the origin fails.
 func sharingRules(r *config.Route) string {
 	c := &r.Cache
-	made := sharingParts{cookieMode(r), slices.Sorted(slices.Values(c.IgnoreCookies)), c.SetCookie, c.Authorization == config.AuthorizationNever, c.IgnoreOrigin, changedCredentials(r)}
+	made := sharingParts{cookieMode(r), slices.Sorted(slices.Values(c.IgnoreCookies)), c.SetCookie, c.Authorization == config.AuthorizationNever, c.IgnoreOrigin, changedCredentials(r), r.Auth != nil}
 	if text := written(made); text != written(sharingParts{SetCookie: config.SetCookiePass}) {
 		return digest(text)
 	}
@@ -98,6 +98,7 @@ type sharingParts struct {
 	Never         bool // authorization
 	IgnoreOrigin  bool
 	Credentials   []string
+	Auth          bool // each request has a credential
 }
 
 // changedCredentials returns the fields that identify a client and that the route's origins do not
@@ -116,6 +117,9 @@ func changedCredentials(r *config.Route) (names []string) {
 		if (name == "Cookie" || name == "Authorization" || cachepolicy.IdentifiesUser(name)) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	if r.Auth != nil && r.Auth.APIKeys != nil && !r.Auth.ForwardCredentials && r.Auth.APIKeys.Header != "" && !slices.Contains(names, r.Auth.APIKeys.Header) {
+		names = append(names, r.Auth.APIKeys.Header)
 	}
 	slices.Sort(names)
 	return names

@@ -48,6 +48,10 @@ func newPrefetcher(now func() time.Time) *prefetcher {
 // after fetches n pages into the cache, as the client of req would. The first is at u. It fetches
 // nothing if req has credentials, because the pages may be for that client alone.
 func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.Pages, req *http.Request, u *url.URL, n int) {
+	ev := *observe.FromContext(req.Context())
+	if ev.Credential != "" {
+		return
+	}
 	for name := range req.Header {
 		if name == "Authorization" || name == "Cookie" || cachepolicy.IdentifiesUser(name) {
 			return
@@ -56,7 +60,6 @@ func (p *prefetcher) after(c *cache.Cache, res *cache.Resource, pages *paginate.
 	if !p.enter(req.Host + pageURL(req, u)) {
 		return
 	}
-	ev := *observe.FromContext(req.Context())
 	ahead := *req
 	ahead.Header = aheadHeader(req.Header)
 	ahead.Body, ahead.ContentLength, ahead.TransferEncoding = http.NoBody, 0, nil

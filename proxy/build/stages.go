@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
 	"github.com/penstock/penstock/proxy/edge"
+	"github.com/penstock/penstock/proxy/edge/auth"
 	"github.com/penstock/penstock/proxy/paginate"
 )
 
@@ -31,8 +32,18 @@ func (b *builder) stages(r *config.Route, rt *compiledRoute) (stages []edge.Stag
 	if cors := rt.Resource.CORS; cors != nil {
 		stages = append(stages, edge.CORSStage(cors))
 	}
+	credentials, err := b.auth(r)
+	if err != nil {
+		return nil, err
+	}
+	if credentials != nil {
+		stages = append(stages, auth.Stage(credentials))
+	}
 	if r.RateLimit != nil {
 		stages = append(stages, edge.RateLimitStage(b.rateLimit(r)))
+	}
+	if credentials != nil {
+		stages = append(stages, auth.TakeOff(credentials))
 	}
 	if r.Limits.BodyBytes > 0 {
 		stages = append(stages, edge.BodyLimitStage(int64(r.Limits.BodyBytes)))

@@ -14,3 +14,8 @@ func refuse(w http.ResponseWriter, r *http.Request, stage, reason string, status
 	ev.RefusedBy, ev.Refusal = stage, reason
 	WriteError(w, r, status, requestDenied, detail)
 }
+
+// Refuse is refuse for the stages of other packages.
+func Refuse(w http.ResponseWriter, r *http.Request, stage, reason string, status int, detail string) {
+	refuse(w, r, stage, reason, status, detail)
+}

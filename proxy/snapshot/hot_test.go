@@ -155,6 +155,7 @@ func TestHitsThatStagesCheckAllocateNothing(t *testing.T) {
 		fields []string
 	}{
 		{", allow: {ips: [192.0.2.0/24, \"2001:db8::/32\"], deny_ips: [192.0.2.128/25, 10.0.0.0/8]}", nil},
+		{", auth: {api_keys: {keys: [{name: a, key: first}, {name: b, key: second}]}}", []string{"X-Api-Key", "second"}},
 		{cors, nil},
 		{cors, []string{"Origin", "https://app.example.com"}},
 		{cors, []string{"Origin", "https://a.b.example.org"}},

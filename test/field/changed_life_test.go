@@ -26,7 +26,7 @@ const (
 
 // ruleReach says of each key of a route how a change of it reaches stored responses. TestEveryRuleOfARouteHasAReach holds it against the configuration.
 var ruleReach = map[string]string{
-	"name": apart, "match": always, "allow": always, "rate_limit": always, "cors": anew, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
+	"name": apart, "match": always, "allow": always, "auth": apart, "rate_limit": always, "cors": anew, "merge_slashes": apart, "upstream": fills, "require_https": always, "limits": always, "timeouts": always, "upgrade": always, "writes": always, "coalesce": always,
 	"aggregate": anew, "batch": anew, "paginate": anew, "rewrite": anew, "cache_control": anew, "headers.request": fills, "headers.response": anew, "errors": anew, "compress": judged,
 	"cache.enabled": always, "cache.tiers": always, "cache.vary": fills, "cache.early_refresh": always, "cache.client_directives": always,
 	"cache.ttl.default": judged, "cache.ttl.min": judged, "cache.ttl.max": judged, "cache.ttl.status": judged, "cache.ttl.jitter": fills,

@@ -8,21 +8,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/test/browsertest"
 	"github.com/penstock/penstock/test/load/program"
 )
 
-const (
-	driver  = "playwright-core@1.65.1"
-	checker = "axe-core@4.14.1"
-	token   = "operators-only"
-)
+const token = "operators-only"
 
 const gatewayYAML = `
 version: 1
@@ -42,36 +38,6 @@ routes:
   - {name: web, match: {path: /*}, upstream: web}
 cost: {currency: USD, egress_per_gb: 90, origin_per_gb: 20, origin_per_million_requests: 600, budget: {monthly: 0.5, alert_at: [1%%, 80%%]}}
 `
-
-// tools returns the folder with the browser's driver and the checker, installed there once; see test/tools/setup.sh.
-func tools(t *testing.T) string {
-	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("there is no chromium; make setup installs it")
-	}
-	dir := os.Getenv("CACHE_TESTS_DIR")
-	if dir == "" {
-		dir = filepath.Join("..", "..", ".cache", "http-cache-tests")
-	}
-	dir, err := filepath.Abs(filepath.Join(dir, "browser"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"playwright-core", "axe-core"} {
-		if _, err := os.Stat(filepath.Join(dir, "node_modules", name)); err == nil {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		npm := exec.Command("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix", dir, driver, checker)
-		npm.Dir = dir
-		if out, err := npm.CombinedOutput(); err != nil {
-			t.Fatalf("installing the browser's driver (needs node and npm, which make setup installs): %v\n%s", err, out)
-		}
-	}
-	return dir
-}
 
 // origin answers with JSON of some thousand bytes, slowly where the path says so.
 func origin(t *testing.T) string {
@@ -138,7 +104,7 @@ func load(ctx context.Context, base string, running *sync.WaitGroup) {
 
 // TestDashboard runs dashboard.mjs, which says what an operator is to see. SHOTS names a folder for its screenshots.
 func TestDashboard(t *testing.T) {
-	dir := tools(t)
+	dir := browsertest.Tools(t)
 	binary, err := program.Build(t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts in place what the tests need beside Go: node and npm for the conformance suite, a Redis server for the shared tier, wrk for the load
-# tests, Chromium for the dashboard; and the suite itself and what drives the browser, under CACHE_TESTS_DIR. Does nothing where everything is there.
+# tests, Chromium for the dashboard and for CORS; and the suite itself and what drives the browser, under CACHE_TESTS_DIR. Does nothing where everything is there.
 set -eu
 
 suite=http-cache-tests@0.4.5

@@ -5,10 +5,14 @@ import "time"
 // CORS lets pages of other origins use the route, by the CORS protocol of the Fetch standard. The
 // gateway answers preflights itself, also if match.methods lacks OPTIONS: 204 if it allows the
 // announced request, or else 403. A preflight needs no credentials, and passes only `allow` and
-// `require_https` before. All other requests are answered as without this key. The Access-Control-*
+// `require_https` before. If another route takes the announced method of the same path, that route
+// decides. All other requests are answered as without this key. The Access-Control-*
 // fields of the origin server's responses are replaced, in stored responses at each delivery. So
 // one stored response is for all origins, unless the origin server itself sends Vary: Origin.
 // Responses have Vary: Origin, except with origins: ["*"].
+//
+// The state of a queued write (writes.policy: behind) belongs to no route, so pages of other origins
+// can't read it.
 //
 // The rules do not protect a resource: they tell browsers what pages may read. Other clients, and
 // simple requests of pages, are answered all the same.

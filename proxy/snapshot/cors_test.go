@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
+	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/explain"
 	"github.com/penstock/penstock/proxy/observe"
 )
@@ -157,6 +158,13 @@ func TestCORSHitsOfOneStoredResponse(t *testing.T) {
 			}
 			for range 3 {
 				for _, from := range []string{appOrigin, "", otherOrigin, evilOrigin, "null", "*", "https://app.example.com.evil.example"} {
+					said, err := g.Explain(t.Context(), explain.Question{URL: url + "/a", Header: explainLines("Origin", from)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if lines := shortLines(said.CORS.Fields); lines != allowing(from) || said.CORS.Fields[len(said.CORS.Fields)-1] != "Vary: Origin" || said.CORS.Why == "" {
+						t.Errorf("from %q: explained: %+v", from, said.CORS)
+					}
 					for _, fields := range [][]string{nil, {"If-None-Match", `"v1"`}, {"If-None-Match", `"v0"`}} {
 						got := get("GET", from, fields...)
 						status, body := 200, "content"
@@ -227,6 +235,24 @@ func TestCORSFieldsOfAllResponses(t *testing.T) {
 	hits.pending.Wait()
 }
 
+// TestCORSFieldsOfADefect: also the 500 for a defect of the gateway has the fields, so that a page
+// can tell it from a refusal.
+func TestCORSFieldsOfADefect(t *testing.T) {
+	hits := new(wireHits)
+	g, _ := corsGateway(t, hits, corsRoute)
+	g.PutFirst("all", edge.Stage{Name: "defect", Wrap: func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a defect") })
+	}})
+	client, url := serveWired(t, g, "HTTP/1.1")
+	for _, from := range []string{appOrigin, evilOrigin} {
+		hits.pending.Add(1)
+		if got := ask(t, client, "GET", url+"/a", "Origin", from); got.status != 500 || got.fields != allowing(from) || got.vary != "Origin" {
+			t.Errorf("from %s: %+v", from, got)
+		}
+	}
+	hits.pending.Wait()
+}
+
 // TestCORSPreflightsStayAtTheGateway: they reach neither the upstream nor a later stage, whatever
 // methods the route takes.
 func TestCORSPreflightsStayAtTheGateway(t *testing.T) {
@@ -288,19 +314,24 @@ func TestCORSPreflightsStayAtTheGateway(t *testing.T) {
 				t.Errorf("%s %s from %s: explained: %+v", c.path, c.method, c.from, said.Refused)
 			}
 			if c.status == 204 {
-				var lines []string
-				for _, line := range said.CORS.Fields {
-					if short, ok := strings.CutPrefix(line, "Access-Control-"); ok {
-						lines = append(lines, short)
-					}
-				}
-				if text := strings.Join(lines, "; "); text != c.fields || said.CORS.Fields[len(said.CORS.Fields)-1] != "Vary: "+c.vary {
+				if lines := shortLines(said.CORS.Fields); lines != c.fields || said.CORS.Fields[len(said.CORS.Fields)-1] != "Vary: "+c.vary {
 					t.Errorf("%s %s from %s: explained: %q", c.path, c.method, c.from, said.CORS.Fields)
 				}
 			}
 		}
 		hits.pending.Wait()
 	}
+}
+
+// shortLines returns the fields of the CORS protocol among lines, in the form of told.
+func shortLines(lines []string) string {
+	var short []string
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "Access-Control-"); ok {
+			short = append(short, rest)
+		}
+	}
+	return strings.Join(short, "; ")
 }
 
 func explainLines(fields ...string) (lines []string) {

@@ -17,7 +17,7 @@ func (k checker) cors(r *Route, n *node) {
 		return
 	}
 	k.corsOrigins(r.CORS, at.get("origins"))
-	k.corsMethods(r, at.get("methods"), k.sound(n.get("match")))
+	k.corsMethods(r, at, k.sound(n.get("match")))
 	if age := r.CORS.MaxAge; age%time.Second != 0 {
 		k.at(at.get("max_age"), problemf("browsers count in whole seconds").or("write %s", printDuration(age.Truncate(time.Second)+time.Second)))
 	}
@@ -37,11 +37,13 @@ func (k checker) corsOrigins(c *CORS, at *node) {
 	}
 }
 
-// corsMethods refuses methods with which no request reaches the route.
-func (k checker) corsMethods(r *Route, at *node, matched bool) {
+// corsMethods refuses methods with which no request reaches the route. In `defaults` they may be for
+// another route.
+func (k checker) corsMethods(r *Route, cors *node, matched bool) {
+	at := cors.get("methods")
 	for i, method := range r.CORS.Methods {
 		switch {
-		case matched && !allows(r.Match.Methods, method):
+		case matched && k.own(cors, "methods") && !allows(r.Match.Methods, method):
 			k.at(item(at, i), problemf("match.methods lacks %s, so no such request reaches the route", method).or("add it there, or leave it out here"))
 		case len(r.Match.Methods) == 0 && !slices.Contains(knownMethods, method):
 			p := problemf("%s is not a known method", method).or("list it in match.methods too if the upstream has it")
@@ -59,7 +61,8 @@ var knownMethods = []string{
 	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",
 }
 
-// corsFields refuses header rules for fields that cors writes after them.
+// corsFields refuses header rules for fields that cors writes after them. In `defaults` they may be
+// for a route without cors.
 func (k checker) corsFields(r *Route, at *node) {
 	if !k.sound(at) {
 		return
@@ -69,13 +72,13 @@ func (k checker) corsFields(r *Route, at *node) {
 			continue
 		}
 		for _, f := range at.get(key).fields {
-			if name := canonicalField(f.key.text); strings.HasPrefix(name, "Access-Control-") {
+			if name := canonicalField(f.key.text); strings.HasPrefix(name, "Access-Control-") && k.own(at.get(key), f.key.text) {
 				k.atKey(f.key, problemf("cors replaces all Access-Control fields, so this has no effect").or("leave it out, or leave cors out"))
 			}
 		}
 	}
 	for i, name := range r.Headers.Response.Remove {
-		if entry := item(at.get("remove"), i); strings.HasPrefix(name, "Access-Control-") && k.sound(entry) {
+		if entry := item(at.get("remove"), i); strings.HasPrefix(name, "Access-Control-") && k.sound(entry) && k.own(at, "remove") {
 			k.at(entry, problemf("cors replaces all Access-Control fields, so this has no effect").or("leave it out"))
 		}
 	}

@@ -48,7 +48,11 @@ func (o *corsOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-	case "gone":
+	case "json":
+		h.Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+		return
+	case "gone", "paged":
 		w.WriteHeader(http.StatusNotFound)
 	case "varies":
 		h.Set("Vary", "Origin, Accept-Language")
@@ -196,6 +200,8 @@ func TestCORSFieldsOfAllResponses(t *testing.T) {
 		`  - {name: denied, match: {path: "/denied/*"}, upstream: o, allow: {ips: [10.0.0.0/8]}, ` + corsRules + "}",
 		`  - {name: plain, match: {path: "/plain/*"}, upstream: o, require_https: redirect, ` + corsRules + "}",
 		`  - {name: small, match: {path: "/small/*"}, upstream: o, limits: {body_bytes: 1B}, ` + corsRules + "}",
+		`  - {name: parts, match: {path: "/parts/*"}, aggregate: {parts: {a: {upstream: o, path: /json/a}}}, cache: {enabled: true, ttl: {default: 1h}}, ` + corsRules + "}",
+		`  - {name: paged, match: {path: "/paged/*"}, upstream: o, errors: [{status: [404], body: "custom", content_type: text/plain}], ` + corsRules + "}",
 		corsRoute,
 	}, "\n"))
 	client, url := serveWired(t, g, "HTTP/1.1")
@@ -217,6 +223,8 @@ func TestCORSFieldsOfAllResponses(t *testing.T) {
 		{"a broken origin server", "/broken/a", nil, false, 502, "Origin", ""},
 		{"a refusal of the cache", "/nothing", []string{"Cache-Control", "only-if-cached"}, false, 504, "Origin", ""},
 		{"a refusal by address", "/denied/a", nil, false, 403, "Origin", ""},
+		{"an aggregate", "/parts/a", nil, true, 200, "Origin", "hit"},
+		{"an error page", "/paged/gone", nil, false, 404, "Origin", ""},
 		{"a redirection", "/plain/a", nil, false, 308, "Origin", ""},
 	} {
 		for _, from := range []string{appOrigin, evilOrigin, ""} {

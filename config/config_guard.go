@@ -32,7 +32,7 @@ type Allow struct {
 // the limit refuses does not. An aggregate that reads a part through a route does not count for that
 // route's limit.
 //
-// Each instance counts for itself, in memory: of each route, 262144 clients at the most that have
+// Each instance counts for itself unless `shared` is set, in memory: of each route, 262144 clients at the most that have
 // used a part of their burst (4 MiB). Beyond that it forgets the clients that have used the least.
 // A reload keeps the counts of a route that keeps its name and `by`.
 type RateLimit struct {
@@ -49,8 +49,13 @@ type RateLimit struct {
 	// one. header:NAME: the value of a request field; all requests with several lines of it, or
 	// none, count as one client. route: all requests to the route.
 	By RateBy `key:"by"`
-	// Shared lets all instances count together. Only false is supported.
-	Shared bool `key:"shared" only:"false"`
+	// Shared lets all instances that use the Redis of cache.redis count together. Each request then
+	// costs a call to Redis of at most cache.redis.timeout, also a request for a stored response:
+	// connections leave hits to the handler, which is slower. While Redis does
+	// not answer, each instance applies the whole limit by itself, and counts such requests in
+	// penstock_rate_limit_local_total. Redis holds a hash of the route and the client, until the
+	// client's whole burst is available again.
+	Shared bool `key:"shared"`
 	// Mode says what happens to requests beyond the limit.
 	Mode RateMode `key:"mode" enum:"enforce|report"`
 }

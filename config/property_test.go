@@ -223,7 +223,7 @@ func agree(c *Config) {
 		if p := c.Upstreams[r.Upstream].Protocol; p == ProtocolH2 || p == ProtocolH2C {
 			r.Upgrade = UpgradeOff
 		}
-		r.agree(i)
+		r.agree(i, c.Cache.Redis != nil)
 	}
 }
 
@@ -300,7 +300,7 @@ func (a *Auth) agree(r *Route) {
 	}
 }
 
-func (r *Route) agree(i int) {
+func (r *Route) agree(i int, redis bool) {
 	r.Match.Path = fmt.Sprintf("/a/b/%d%s", i, r.Match.Path)
 	if len(r.Allow.DenyIPs) > 0 {
 		r.Allow.IPs = nil
@@ -310,6 +310,7 @@ func (r *Route) agree(i int) {
 	}
 	if l := r.RateLimit; l != nil {
 		l.Burst = min(max(l.Burst, 1), int(maxRefill/l.Rate.Every()))
+		l.Shared = l.Shared && redis
 	}
 	if r.Auth != nil {
 		r.Auth.agree(r)

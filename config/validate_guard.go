@@ -28,9 +28,12 @@ func (k checker) allow(r *Route, n *node) {
 // maxRefill bounds the time in which a used up burst becomes available again.
 const maxRefill = 365 * 24 * time.Hour
 
-// rateLimit requires a burst that becomes available again.
+// rateLimit requires a burst that becomes available again, and Redis for a shared limit.
 func (k checker) rateLimit(r *Route, n *node) {
 	at, l := n.get("rate_limit"), r.RateLimit
+	if l != nil && l.Shared && k.config.Cache.Redis == nil && k.sound(at) && k.whole(k.root.get("cache")) && k.whole(k.root.get("cache").get("redis")) {
+		k.at(written(at, "shared"), problemf("instances share a limit in Redis, and cache.redis is missing").or("cache: {redis: {url: \"redis://127.0.0.1:6379/0\"}}, or leave shared out"))
+	}
 	if l == nil || !k.sound(at) || !k.sound(at.get("rate")) || !k.whole(at.get("burst")) {
 		return
 	}

@@ -44,7 +44,7 @@ func newLive(cfg *config.Config, o Options, random func() float64) (*live, error
 	c := build.NewCache(made)
 	return &live{
 		fleet: member, cache: c, pools: pools.NewSet(o.Now),
-		built:  build.NewState(build.Config{Name: Name, Cache: c, Publish: member.Publish, Tracer: o.Tracer, Log: o.Log}),
+		built:  build.NewState(build.Config{Name: Name, Cache: c, Publish: member.Publish, TakeRate: member.TakeRate, Tracer: o.Tracer, Log: o.Log}),
 		random: random, now: o.Now, log: o.Log,
 	}, nil
 }

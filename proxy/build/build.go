@@ -11,6 +11,7 @@ package build
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy/cache"
@@ -34,8 +35,11 @@ type Config struct {
 	// Publish purges the targets that a write has changed, on all instances. It returns the moment
 	// of the purge, or the zero Epoch if the moment is not known.
 	Publish func(context.Context, []store.Target) store.Epoch
-	Tracer  *observe.Tracer
-	Log     *slog.Logger
+	// TakeRate charges a client of all instances for a request, if a rate limit accepts it. It
+	// returns the time until the next one is accepted, and an error if Redis does not answer.
+	TakeRate func(ctx context.Context, client string, every time.Duration, burst int) (ok bool, wait time.Duration, err error)
+	Tracer   *observe.Tracer
+	Log      *slog.Logger
 }
 
 // State is what the routes of all configurations share and what outlives each of them: the cache,
@@ -44,6 +48,7 @@ type State struct {
 	name     string
 	cache    *cache.Cache
 	publish  func(context.Context, []store.Target) store.Epoch
+	takeRate func(context.Context, string, time.Duration, int) (bool, time.Duration, error)
 	tracer   *observe.Tracer
 	log      *slog.Logger
 	counts   counts
@@ -56,7 +61,7 @@ type State struct {
 // NewState returns a State without counts. Close ends its goroutines.
 func NewState(c Config) *State {
 	return &State{
-		name: c.Name, cache: c.Cache, publish: c.Publish, tracer: c.Tracer, log: c.Log, prefetch: newPrefetcher(c.Cache.Now),
+		name: c.Name, cache: c.Cache, publish: c.Publish, takeRate: c.TakeRate, tracer: c.Tracer, log: c.Log, prefetch: newPrefetcher(c.Cache.Now),
 		lists: addresses.NewWatcher(c.Log), keys: auth.NewKeyWatcher(c.Log),
 	}
 }
@@ -68,7 +73,7 @@ func NewCache(c cache.Config) *cache.Cache {
 	return cache.New(c)
 }
 
-// Metrics adds the counts of combined calls.
+// Metrics adds the counts of combined calls and of rate limits.
 func (s *State) Metrics(add func(observe.Family)) { s.counts.Metrics(add) }
 
 // Close cancels the fetches of pages, waits for them, and ends the watch over files.

@@ -13,11 +13,11 @@ import (
 	"github.com/penstock/penstock/proxy/observe"
 )
 
-// counts counts the calls that serve several reads at a time: parts of aggregates, and batches. The
-// counts continue over reloads. The configurations that the process has run bound the number of
+// counts counts the calls that serve several reads at a time, which are parts of aggregates and
+// batches, and the requests that a shared rate limit could not judge in Redis. The counts continue over reloads. The configurations that the process has run bound the number of
 // series.
 type counts struct {
-	parts, batches, reads sync.Map // of *atomic.Uint64 by combinedSeries
+	parts, batches, reads, alone sync.Map // of *atomic.Uint64 by combinedSeries
 }
 
 // combinedSeries holds the label values of a count. A label that the count does not have is "".
@@ -46,6 +46,12 @@ func (c *counts) batch(route string) func(int, batch.Outcome, time.Duration) {
 	}
 }
 
+// limitedAlone returns the function that counts the requests to the route that this instance judged
+// alone, though all instances share the limit.
+func (c *counts) limitedAlone(route string) func() {
+	return func() { count(&c.alone, combinedSeries{route: route}, 1) }
+}
+
 // sizeClass returns the range for a number of ids in one call.
 func sizeClass(n int) string {
 	switch {
@@ -66,6 +72,9 @@ func (c *counts) Metrics(add func(observe.Family)) {
 	}))
 	add(combinedFamily(&c.batches, "penstock_batch_calls_total", "Calls to batch endpoints, by the number of ids that they asked for.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route, "outcome", s.outcome, "size", s.size)
+	}))
+	add(combinedFamily(&c.alone, "penstock_rate_limit_local_total", "Requests to routes with a shared rate limit that this instance judged alone, because Redis did not answer.", func(s combinedSeries) []observe.Label {
+		return observe.Labels("route", s.route)
 	}))
 	add(combinedFamily(&c.reads, "penstock_batch_ids_total", "Ids that calls to batch endpoints asked for.", func(s combinedSeries) []observe.Label {
 		return observe.Labels("route", s.route)

@@ -17,10 +17,14 @@ func (b *builder) rateLimit(r *config.Route) *edge.RateLimit {
 		cells = rate.NewTable(b.cache.Now())
 	}
 	b.rates[id] = cells
-	return &edge.RateLimit{
+	limit := &edge.RateLimit{
 		Limit: rate.Limit{Every: l.Rate.Every(), Burst: l.Burst}, By: by, Cells: cells, Now: b.cache.Now,
 		Report: l.Mode == config.RateReport, Requests: l.Rate.Requests, Window: l.Rate.Per,
 	}
+	if l.Shared {
+		limit.Shared = &edge.SharedRate{Name: r.Name, Take: b.takeRate, Patience: b.cfg.Cache.Redis.Timeout, Alone: b.counts.limitedAlone(r.Name)}
+	}
+	return limit
 }
 
 // rateCells identifies the counts of a limit over reloads.

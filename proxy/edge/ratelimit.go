@@ -1,6 +1,9 @@
 package edge
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -22,6 +25,19 @@ type RateLimit struct {
 	// Requests and Window are the configured rate, for RateLimit-Policy.
 	Requests int
 	Window   time.Duration
+	// Shared has all instances count together. It is nil if each counts for itself.
+	Shared *SharedRate
+}
+
+// SharedRate is the part of a limit that all instances share.
+type SharedRate struct {
+	Name string // of the limit, the same on all instances
+	// Take charges a client, named by a hash, if the limit accepts its request. It returns the time
+	// until the next request is accepted, or an error if no other instance can be asked. It takes
+	// no longer than Patience.
+	Take     func(ctx context.Context, client string, every time.Duration, burst int) (ok bool, wait time.Duration, err error)
+	Patience time.Duration
+	Alone    func() // is called for each request that this instance judges alone
 }
 
 // RateKey says which requests count as those of one client.
@@ -127,7 +143,7 @@ func RateLimitStage(l *RateLimit) Stage {
 	stage := Stage{
 		Name:  rateStage,
 		Wrap:  func(next http.Handler) http.Handler { return rateLimited(l, next) },
-		OnHit: Charge(func(at *Located) bool { return l.take(at.Client, at.Fields) }),
+		OnHit: Charge(func(at *Located) bool { return l.Cells.Take(l.By.of(l.Cells, at.Client, at.Fields), l.Now(), l.Limit) }),
 		Explain: func(at *Located, e *Explanation) {
 			said := l.explain(l.Cells.Look(l.By.of(l.Cells, at.Client, at.Fields), l.Now(), l.Limit), l.By.whose(at.Client, at.Fields))
 			switch {
@@ -139,28 +155,84 @@ func RateLimitStage(l *RateLimit) Stage {
 			}
 		},
 	}
-	if l.By.kind == byField && Rewrites(l.By.field) {
-		stage.OnHit = Never() // the connection sees the field as the client sent it
+	switch {
+	case l.By.kind == byField && Rewrites(l.By.field): // the connection sees the field as the client sent it
+		stage.OnHit = Never()
+	case l.Shared != nil: // a connection can't wait for Redis
+		stage.OnHit = Never()
 	}
 	return stage
 }
 
-// take charges the client of a request, and reports whether the limit accepts the request.
-func (l *RateLimit) take(ip netip.Addr, fields Fields) bool {
-	return l.Cells.Take(l.By.of(l.Cells, ip, fields), l.Now(), l.Limit)
+// take charges the client of a request if the limit accepts the request. Otherwise it returns the
+// time until the next request is accepted.
+func (l *RateLimit) take(ctx context.Context, ip netip.Addr, fields Fields) (ok bool, wait time.Duration) {
+	key, now := l.By.of(l.Cells, ip, fields), l.Now()
+	if l.Shared != nil {
+		ok, wait, err := l.takeShared(ctx, key, now, l.Shared.client(l.By, ip, fields))
+		if err == nil {
+			return ok, wait
+		}
+		if ctx.Err() == nil {
+			l.Shared.Alone()
+		}
+	}
+	if l.Cells.Take(key, now, l.Limit) {
+		return true, 0
+	}
+	return false, l.Cells.Look(key, now, l.Limit).Wait
+}
+
+// takeShared has all instances decide. Its own cells are charged for the requests that all accept,
+// so that they hold this instance's part if the others can't be asked, and an instance never accepts
+// more than its whole limit, whatever becomes of the shared state. A request is charged here by the
+// time before the call and there by a time within it, so the limit here is wider by Patience. It
+// therefore refuses a request only if this instance has decided alone before.
+func (l *RateLimit) takeShared(ctx context.Context, key rate.Key, now time.Time, client string) (ok bool, wait time.Duration, err error) {
+	wide := l.Limit
+	wide.Burst += int((l.Shared.Patience + l.Limit.Every - 1) / l.Limit.Every)
+	if own := l.Cells.Look(key, now, wide); own.Wait > 0 {
+		return false, own.Wait, nil
+	}
+	if ok, wait, err = l.Shared.Take(ctx, client, l.Limit.Every, l.Limit.Burst); ok {
+		l.Cells.Take(key, now, wide)
+	}
+	return ok, wait, err
+}
+
+// client returns the name under which all instances know the client of a request: a hash, so that
+// the shared state has no credentials and addresses in clear text.
+func (s *SharedRate) client(by RateKey, ip netip.Addr, fields Fields) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q ", s.Name, by)
+	network, known := networkOf(ip)
+	value, lines := "", 0
+	if by.kind == byField {
+		value, lines = fields.Line(by.field)
+	}
+	switch {
+	case by.kind == byClientIP && known:
+		h.Write(network[:])
+	case by.kind == byField && lines == 1:
+		fmt.Fprintf(h, "%q", value)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // rateLimited is the handler of RateLimitStage.
 func rateLimited(l *RateLimit, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ev, fields := observe.FromContext(r.Context()), HeaderFields(r.Header)
+		ev := observe.FromContext(r.Context())
+		ok, wait := ev.Charged, time.Duration(0)
+		if !ok {
+			ok, wait = l.take(r.Context(), ev.ClientIP, HeaderFields(r.Header))
+		}
 		switch {
-		case ev.Charged || l.take(ev.ClientIP, fields):
+		case ok:
 		case l.Report:
 			ev.RefusedBy, ev.Refusal = rateStage, rateReported
 		default:
-			state := l.Cells.Look(l.By.of(l.Cells, ev.ClientIP, fields), l.Now(), l.Limit)
-			l.setFields(w.Header(), state)
+			l.setFields(w.Header(), wait)
 			refuse(w, r, rateStage, rateExceeded, http.StatusTooManyRequests, rateDetail)
 			return
 		}
@@ -171,8 +243,8 @@ func rateLimited(l *RateLimit, next http.Handler) http.Handler {
 // setFields tells a refused client its limit, and when its next request will be accepted:
 // Retry-After (RFC 9110 section 10.2.3), and the fields of draft-ietf-httpapi-ratelimit-headers-10.
 // The policy's window holds the configured rate; the burst is not told.
-func (l *RateLimit) setFields(h http.Header, state rate.State) {
-	seconds := strconv.FormatInt(wholeSeconds(state.Wait), 10)
+func (l *RateLimit) setFields(h http.Header, wait time.Duration) {
+	seconds := strconv.FormatInt(wholeSeconds(wait), 10)
 	h.Set("Retry-After", seconds)
 	h.Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(l.Requests)+";w="+strconv.FormatInt(wholeSeconds(l.Window), 10))
 	h.Set("RateLimit", `"default";r=0;t=`+seconds)
@@ -189,6 +261,9 @@ type rateNote struct {
 
 // explain describes the state that a limit has for some clients.
 func (l *RateLimit) explain(s rate.State, whose string) rateNote {
+	if l.Shared != nil {
+		return rateNote{text: fmt.Sprintf("%s: all instances count in Redis, which an explanation does not ask; for this instance alone %d of %d requests would be left", whose, s.Left, l.Limit.Burst)}
+	}
 	if s.Left > 0 {
 		return rateNote{text: fmt.Sprintf("%s: %d of %d requests left", whose, s.Left, l.Limit.Burst)}
 	}

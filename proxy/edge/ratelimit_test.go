@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -209,6 +211,111 @@ func TestChargeComesLast(t *testing.T) {
 func TestFieldThatTheGuardRewrites(t *testing.T) {
 	if newLimitTest(RateByField("X-Forwarded-User"), time.Second, 1).stage.OnHit.check != nil {
 		t.Error("connections apply a limit by a field that the guard removes")
+	}
+}
+
+// sharedTest has instances with one shared limit, which may be out of reach.
+type sharedTest struct {
+	instances []*limitTest
+	cells     *rate.Table
+	away      bool
+	clients   map[string]bool // by the names that the shared state got
+	calls     int
+	alone     int
+}
+
+func newSharedTest(instances int, by RateKey, every time.Duration, burst int) *sharedTest {
+	s := &sharedTest{clients: map[string]bool{}}
+	for range instances {
+		l := newLimitTest(by, every, burst)
+		if s.cells == nil {
+			s.cells = rate.NewTable(l.now)
+		}
+		l.limit.Shared = &SharedRate{Name: "all", Patience: time.Millisecond, Alone: func() { s.alone++ }, Take: func(_ context.Context, client string, every time.Duration, burst int) (bool, time.Duration, error) {
+			s.calls++
+			if s.away {
+				return false, 0, errors.New("away")
+			}
+			s.clients[client] = true
+			key, limit := s.cells.KeyOf(client), rate.Limit{Every: every, Burst: burst}
+			ok := s.cells.Take(key, l.now, limit)
+			return ok, s.cells.Look(key, l.now, limit).Wait, nil
+		}}
+		l.stage = RateLimitStage(l.limit)
+		s.instances = append(s.instances, l)
+	}
+	return s
+}
+
+// accepted sends n requests of a client to each instance in turn.
+func (s *sharedTest) accepted(n int, ip string) (accepted int) {
+	for range n {
+		for _, l := range s.instances {
+			if w, _ := l.ask(ip, nil, false); w.Code == http.StatusNoContent {
+				accepted++
+			}
+		}
+	}
+	return accepted
+}
+
+// TestSharedLimit: instances together accept one burst. While the shared state is out of reach, an
+// instance accepts what it has left of the limit by itself.
+func TestSharedLimit(t *testing.T) {
+	s := newSharedTest(3, RateByClientIP(), time.Hour, 10)
+	if n := s.accepted(4, "192.0.2.1"); n != 10 || s.calls != 12 || s.alone != 0 {
+		t.Errorf("%d of 12 requests accepted, %d calls, %d judged alone", n, s.calls, s.alone)
+	}
+	s.away = true
+	if n := s.accepted(20, "192.0.2.1"); n != 3*10-10 || s.alone != 60 {
+		t.Errorf("%d requests accepted while the shared state is away, %d judged alone", n, s.alone)
+	}
+	s.away, s.cells = false, rate.NewTable(s.instances[0].now) // it comes back without its state
+	if n := s.accepted(20, "192.0.2.1"); n > 3 {
+		t.Errorf("%d more requests accepted after the shared state came back empty", n)
+	}
+	if n := s.accepted(10, "192.0.2.2"); n != 10 {
+		t.Errorf("%d requests of another client accepted", n)
+	}
+	if len(s.clients) != 2 {
+		t.Errorf("the shared state knows %d clients", len(s.clients))
+	}
+	for name := range s.clients {
+		if len(name) != 32 || strings.Contains(name, "192.0.2") {
+			t.Errorf("the shared state knows a client as %s", name)
+		}
+	}
+	if rule := s.instances[0].stage.OnHit; rule.kind != never || rule.check != nil {
+		t.Error("connections answer hits that a shared limit counts")
+	}
+}
+
+// TestSharedRefusalTellsTheSharedWait: the client learns when the whole fleet accepts it again.
+func TestSharedRefusalTellsTheSharedWait(t *testing.T) {
+	s := newSharedTest(2, RateByRoute(), 7*time.Second, 1)
+	s.instances[0].ask("", nil, false)
+	if w, ev := s.instances[1].ask("", nil, false); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "7" || ev.Refusal != "exceeded" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	e := Explain([]Stage{s.instances[1].stage}, s.instances[1].located("", nil))
+	if e.Refused != nil || len(e.Notes) != 1 || !strings.Contains(e.Notes[0], "all instances count in Redis") || s.calls != 2 {
+		t.Errorf("%q, refused: %+v, %d calls", e.Notes, e.Refused, s.calls)
+	}
+}
+
+// TestSharedRefusalCostsNothing: requests that the fleet refuses do not use up this instance's part.
+func TestSharedRefusalCostsNothing(t *testing.T) {
+	s := newSharedTest(2, RateByRoute(), time.Hour, 10)
+	one, other := &sharedTest{instances: s.instances[:1]}, &sharedTest{instances: s.instances[1:]}
+	if n := one.accepted(10, ""); n != 10 {
+		t.Fatalf("%d accepted", n)
+	}
+	if n := other.accepted(50, ""); n != 0 {
+		t.Fatalf("%d accepted beyond the limit", n)
+	}
+	s.away = true
+	if n := other.accepted(50, ""); n != 10 {
+		t.Errorf("the instance accepts %d by itself, not 10", n)
 	}
 }
 

@@ -109,6 +109,17 @@ func (m *Member) Publish(ctx context.Context, targets []store.Target) store.Epoc
 	return m.publisher.publish(ctx, targets)
 }
 
+// TakeRate charges a client of the whole fleet for a request if a limit accepts it: see
+// [shared.Client.TakeRate]. It returns an error if this instance can't ask the fleet.
+func (m *Member) TakeRate(ctx context.Context, client string, every time.Duration, burst int) (ok bool, wait time.Duration, err error) {
+	if m.redis == nil {
+		return false, 0, errAlone
+	}
+	return m.redis.TakeRate(ctx, client, every, burst)
+}
+
+var errAlone = errors.New("this instance is alone: cache.redis is not configured")
+
 // Close ends purges under way, leaves the fleet and frees the memory. Work that uses any of them
 // must have ended.
 func (m *Member) Close() {

@@ -412,3 +412,33 @@ func TestCORSRefusalsAreCounted(t *testing.T) {
 	hits.pending.Wait()
 	checkRefusals(t, g, "cors", map[string]float64{"origin": 1, "header": 1})
 }
+
+// BenchmarkCORSHit is a hit of a connection on a route with rules, without the socket.
+func BenchmarkCORSHit(b *testing.B) {
+	for _, c := range []struct {
+		name, keys string
+		fields     []string
+	}{
+		{"without rules", "", []string{"Origin", appOrigin}},
+		{"no origin", ", " + corsRules, nil},
+		{"exact", ", " + corsRules, []string{"Origin", appOrigin}},
+		{"pattern", ", " + corsRules, []string{"Origin", otherOrigin}},
+		{"refused", ", " + corsRules, []string{"Origin", evilOrigin}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var told tally
+			g, server := wiredGatewayWith(b, 1<<10, &told, c.keys)
+			warm(b, g, "/a?n=1", c.fields...)
+			client := &repeater{request: requestText("/a?n=1", c.fields), left: 1}
+			conn, buf := server.Wrap(client, client).Plain(), make([]byte, 4096)
+			_, _ = conn.Read(buf)
+			b.ReportAllocs()
+			b.ResetTimer()
+			client.left = b.N
+			_, _ = conn.Read(buf)
+			if told.hits != b.N+1 {
+				b.Fatalf("%d of %d hits", told.hits, b.N+1)
+			}
+		})
+	}
+}

@@ -313,7 +313,7 @@ func readRateBy(n *node) (any, *problem) {
 	case !named && (by.Source == RateByClientIP || by.Source == RateByRoute):
 		return by, nil
 	case n.text == "subject" || source == "jwt":
-		return nil, problemf("%s needs the identity of clients, which this version does not check", n.quoted()).or(allowed)
+		return nil, problemf("%s tells clients apart by their identity, which is not supported by this version", n.quoted()).or(allowed)
 	case by.Source != RateByHeader || !isToken(name):
 		return nil, problemf("%s does not tell clients apart", n.quoted()).or(allowed)
 	}

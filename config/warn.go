@@ -255,7 +255,8 @@ func (k checker) queueBesideShared(r *Route, n *node) {
 // chosenRateKey warns of a limit by a field whose value each client may choose.
 func (k checker) chosenRateKey(r *Route, n *node) {
 	l, at := r.RateLimit, n.get("rate_limit").get("by")
-	if l != nil && at != nil && l.By.Source == RateByHeader && len(r.Allow.IPs)+len(r.Allow.Files) == 0 {
+	checked := r.Auth != nil && r.Auth.APIKeys != nil && l != nil && r.Auth.APIKeys.Header == l.By.Name
+	if l != nil && at != nil && l.By.Source == RateByHeader && !checked && len(r.Allow.IPs)+len(r.Allow.Files) == 0 {
 		k.warn(at, problemf("a client that sends another %s with each request is never limited", clip(l.By.Name)).or("by: client_ip, or name with `allow` the proxies that set the field"))
 	}
 }

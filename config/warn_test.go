@@ -55,3 +55,18 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestRateKeyThatIsChecked: a limit by a field that only known clients can send, or whose values
+// `auth` checks, has no warning.
+func TestRateKeyThatIsChecked(t *testing.T) {
+	for _, keys := range []string{
+		`rate_limit: {rate: 1/s, by: "header:x-user"}, allow: {ips: [10.0.0.0/8]}`,
+		`rate_limit: {rate: 1/s, by: "header:x-shop-key"}, auth: {api_keys: {header: X-Shop-Key, file: keys.txt}}`,
+		`rate_limit: {rate: 1/s, by: route}`,
+	} {
+		_, warnings, err := ParseWarn("f", []byte("upstreams: {web: {targets: [\"http://x\"]}}\nroutes: [{name: a, match: {path: /a}, upstream: web, "+keys+"}]\n"), nil, nil)
+		if got := strings.Join(warnings.Lines(), "\n"); err != nil || strings.Contains(got, "never limited") {
+			t.Errorf("%s: %s%v", keys, got, err)
+		}
+	}
+}

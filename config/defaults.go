@@ -131,6 +131,11 @@ func (t *Target) setDefaults() { t.Weight = 1 }
 // setDefaults gives the origin's own Cache-Control precedence.
 func (a *APIKeys) setDefaults() { a.Header = "X-Api-Key" } // the name that most clients know
 
+func (j *JWT) setDefaults() {
+	j.Algorithms = []string{"RS256", "ES256", "EdDSA"} // what providers sign with
+	j.Leeway = 30 * time.Second                        // clocks that are kept in step differ by less
+}
+
 func (r *CacheControlRule) setDefaults() { r.Mode = CacheControlAbsent }
 
 // setDefaults fills in the defaults of omitted keys.

@@ -28,6 +28,8 @@ var emptyLists = map[string]string{
 	"Allow.files":              "none",
 	"Allow.deny_files":         "none",
 	"APIKeys.keys":             "checked",
+	"JWT.algorithms":           "refused",
+	"JWT.scopes":               "none",
 	"CORS.origins":             "refused",
 	"CORS.methods":             "refused",
 	"CORS.headers":             "none",

@@ -44,6 +44,9 @@ var textSamples = map[string][]string{
 	"key_field":      {"", "X-Shop-Key", "Null"},
 	"key_param":      {"", "api_key", "~"},
 	"api_key":        {"", "s3cr3t", "$$", "${A}", "#", "yes", "1"},
+	"jwks_url":       {"https://idp.example/jwks", "http://127.0.0.1:1/?a=${b}"},
+	"claim":          {"a", "a b", "https://a.example/", "~", "null"},
+	"jwt_algorithm":  {"RS256", "EdDSA"},
 	"sha256":         {"", "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"},
 	"prefix":         {"", "/a", "/a/b"},
 	"template":       {"", "/x"},
@@ -272,6 +275,13 @@ func (u *Upstream) agree() {
 
 // agree gives the auth of a route keys that are different and of one kind.
 func (a *Auth) agree(r *Route) {
+	if a.All = a.All && a.JWT != nil; a.JWT != nil {
+		a.JWT.Leeway = min(a.JWT.Leeway, 5*time.Minute)
+		maps.DeleteFunc(a.JWT.Claims, func(_ string, values []string) bool { return len(values) == 0 })
+		if len(a.JWT.Claims) == 0 {
+			a.JWT.Claims = nil
+		}
+	}
 	if a.APIKeys == nil {
 		a.APIKeys = new(APIKeys)
 		a.APIKeys.setDefaults()
@@ -291,7 +301,7 @@ func (a *Auth) agree(r *Route) {
 			key.Key = fmt.Sprintf("%d!%s", i, key.Key)
 		}
 	}
-	r.Cache.Key.Headers = slices.DeleteFunc(r.Cache.Key.Headers, func(name string) bool { return name == a.APIKeys.Header })
+	r.Cache.Key.Headers = slices.DeleteFunc(r.Cache.Key.Headers, func(name string) bool { return name == a.APIKeys.Header || name == "Authorization" })
 	if len(r.Cache.Key.Headers) == 0 {
 		r.Cache.Key.Headers = nil
 	}

@@ -33,6 +33,9 @@ var textKinds = map[string]*scalar{
 	"key_field":      text("a field name", "^[!#$%&'*+.^_`|~0-9A-Za-z-]*$", readKeyField),
 	"key_param":      text("a parameter's name", ``, readKeyParam),
 	"api_key":        text("an API key", `^[!-~]{0,512}$`, readAPIKey),
+	"jwks_url":       text("the URL of a JWKS", `^https?://`, readJWKSURL),
+	"claim":          text("a claim's text", `.`, readClaim),
+	"jwt_algorithm":  text("an algorithm", `^[A-Za-z0-9]+$`, readJWTAlgorithm),
 	"sha256":         text("a SHA-256 digest", `^([0-9A-Fa-f]{64})?$`, readSHA256),
 	"prefix":         text("a path prefix", `^($|/)`, readPathPrefix),
 	"template":       text("a path", `^($|/)`, readTemplate),
@@ -335,6 +338,48 @@ func readAPIKey(s string) (string, *problem) {
 		if c <= ' ' || c > '~' {
 			return "", problemf("the key has a character that can't be sent").or("visible ASCII without spaces")
 		}
+	}
+	return s, nil
+}
+
+// readJWKSURL requires https, because the client of whoever can change the keys is let in. Plain http
+// is allowed on loopback.
+func readJWKSURL(s string) (string, *problem) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https" || checkHostPort(u) != nil:
+		return "", problemf("the value is not the URL of a JWKS").or("such as https://idp.example.com/jwks.json")
+	case u.User != nil || u.Fragment != "":
+		return "", problemf("the URL of a JWKS must not have a user or a fragment").or("leave it out")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "", problemf("keys that come over plain http can be changed on the way").or("write https://, or use a host on loopback")
+	}
+	return s, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func readClaim(s string) (string, *problem) {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", problemf("the text of a claim is empty or has control characters")
+	}
+	return s, nil
+}
+
+// jwtAlgorithms are the asymmetric algorithms (RFC 7518 section 3.1, RFC 8037).
+var jwtAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+func readJWTAlgorithm(s string) (string, *problem) {
+	switch {
+	case strings.EqualFold(s, "none"):
+		return "", problemf("with none everybody can write tokens").or("RS256, ES256 or EdDSA")
+	case strings.HasPrefix(s, "HS"):
+		return "", problemf("%s needs a shared secret, and a JWKS has public keys", clip(s)).or("RS256, ES256 or EdDSA")
+	case !slices.Contains(jwtAlgorithms, s):
+		return "", not(strings.Join(jwtAlgorithms, ", "))
 	}
 	return s, nil
 }

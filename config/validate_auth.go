@@ -12,12 +12,31 @@ func (k checker) auth(r *Route, n *node) {
 	if r.Auth == nil || !k.sound(at) {
 		return
 	}
-	if r.Auth.APIKeys == nil {
+	a := r.Auth
+	switch {
+	case a.APIKeys == nil && a.JWT == nil:
 		k.at(at, problemf("the route asks for no credential").or("name a method, such as api_keys"))
 		return
+	case a.All && (a.APIKeys == nil || a.JWT == nil):
+		k.at(written(at, "all"), problemf("there is only one method").or("leave all out, or name another method"))
 	}
-	k.apiKeys(r.Auth.APIKeys, at.get("api_keys"))
-	k.apiKeyFields(r, n)
+	if a.APIKeys != nil {
+		k.apiKeys(a.APIKeys, at.get("api_keys"))
+		k.apiKeyFields(r, n)
+	}
+	if a.JWT != nil {
+		for name, values := range a.JWT.Claims {
+			if at := at.get("jwt").get("claims").get(name); len(values) == 0 && k.sound(at) {
+				k.at(at, problemf("no value is allowed, so no token is").or("name values, or leave the claim out"))
+			}
+		}
+	}
+	if a.JWT != nil && !a.ForwardCredentials {
+		k.noField(r, n, "Authorization")
+	}
+	if p := r.Paginate; p != nil && p.Prefetch > 0 {
+		k.at(written(n, "paginate", "prefetch"), problemf("no page is fetched ahead on a route with auth, because each request has a credential").or("leave prefetch out"))
+	}
 }
 
 // apiKeys requires a place for keys, and keys that differ. Messages name keys by their names, and
@@ -69,19 +88,24 @@ func (k checker) apiKeyFields(r *Route, n *node) {
 	if a.Query != "" && r.Auth.ForwardCredentials && a.Header == "" {
 		k.at(written(auth, "forward_credentials"), problemf("a key in the query is always taken off, because URLs are logged and are part of cache keys").or("leave forward_credentials out, or name a header"))
 	}
+	if a.Header != "" {
+		k.noField(r, n, a.Header)
+	}
+}
+
+// noField refuses rules of the route that would read the field of a credential, which is taken off.
+func (k checker) noField(r *Route, n *node, field string) {
 	for i, name := range r.Cache.Key.Headers {
-		if at := item(n.get("cache").get("key").get("headers"), i); name == a.Header && k.sound(at) {
+		if at := item(n.get("cache").get("key").get("headers"), i); name == field && k.sound(at) {
 			k.at(at, problemf("%s holds a credential", name).or("write cache.authorization: key, which gives each credential its own responses"))
 		}
 	}
-	if r.Aggregate != nil {
-		for name, p := range r.Aggregate.Parts {
-			if at := n.get("aggregate").get("parts").get(name).get("headers"); at != nil && slices.Contains(p.Headers, a.Header) && k.sound(at) {
-				k.at(at, problemf("%s holds the credential of the aggregate, and no part gets it", a.Header).or("leave it out"))
-			}
-		}
+	if r.Aggregate == nil {
+		return
 	}
-	if p := r.Paginate; p != nil && p.Prefetch > 0 {
-		k.at(written(n, "paginate", "prefetch"), problemf("no page is fetched ahead on a route with auth, because each request has a credential").or("leave prefetch out"))
+	for name, p := range r.Aggregate.Parts {
+		if at := n.get("aggregate").get("parts").get(name).get("headers"); slices.Contains(p.Headers, field) && k.sound(at) {
+			k.at(at, problemf("%s holds the credential of the aggregate, and no part gets it", field).or("leave it out"))
+		}
 	}
 }

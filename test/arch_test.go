@@ -105,6 +105,7 @@ var onlyIn = map[string]string{
 	"compress/gzip":                      "compress",
 	"compress/flate":                     "compress",
 	"compress/zlib":                      "compress",
+	"github.com/golang-jwt/jwt":          "proxy/edge/auth",
 	"github.com/KimMachineGun":           "cmd/penstock",
 	"github.com/fsnotify/fsnotify":       "cmd/penstock",
 	"github.com/prometheus":              "proxy/observe/prom",

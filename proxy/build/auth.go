@@ -15,13 +15,23 @@ func (b *builder) auth(r *config.Route) (*auth.Rules, error) {
 	if r.Auth == nil {
 		return nil, nil
 	}
-	rules := &auth.Rules{Forward: r.Auth.ForwardCredentials, Private: r.Cache.Authorization != config.AuthorizationRFC}
+	rules := &auth.Rules{All: r.Auth.All, Forward: r.Auth.ForwardCredentials, Private: r.Cache.Authorization != config.AuthorizationRFC}
 	if a := r.Auth.APIKeys; a != nil {
 		keys, err := b.apiKeys(a)
 		if err != nil {
 			return nil, fmt.Errorf("auth.api_keys.%w", err)
 		}
 		rules.Methods = append(rules.Methods, keys.Method())
+	}
+	if j := r.Auth.JWT; j != nil {
+		set := b.sets[j.JWKS]
+		if set == nil {
+			set = b.providers.Open(j.JWKS)
+			b.sets[j.JWKS] = set
+		}
+		rules.Methods = append(rules.Methods, auth.NewTokens(auth.TokenConfig{
+			Realm: r.Name, Issuer: j.Issuer, Audience: j.Audience, Algorithms: j.Algorithms, Scopes: j.Scopes, Claims: j.Claims, Leeway: j.Leeway, Now: b.cache.Now,
+		}, set).Method())
 	}
 	return rules, nil
 }

@@ -56,6 +56,8 @@ type State struct {
 	rates    map[rateCells]*rate.Table
 	lists    *files.Watcher[addresses.Set] // of the files of addresses that routes name
 	keys     *files.Watcher[auth.Keys]     // of the files of API keys that routes name
+	// providers have the keys for the tokens that routes accept.
+	providers *auth.Providers
 }
 
 // NewState returns a State without counts. Close ends its goroutines.
@@ -63,6 +65,7 @@ func NewState(c Config) *State {
 	return &State{
 		name: c.Name, cache: c.Cache, publish: c.Publish, takeRate: c.TakeRate, tracer: c.Tracer, log: c.Log, prefetch: newPrefetcher(c.Cache.Now),
 		lists: addresses.NewWatcher(c.Log), keys: auth.NewKeyWatcher(c.Log),
+		providers: auth.NewProviders(func(url string) *auth.JWKS { return auth.NewJWKS(url, auth.NewKeyClient(), c.Cache.Now, c.Log) }),
 	}
 }
 
@@ -76,11 +79,12 @@ func NewCache(c cache.Config) *cache.Cache {
 // Metrics adds the counts of combined calls and of rate limits.
 func (s *State) Metrics(add func(observe.Family)) { s.counts.Metrics(add) }
 
-// Close cancels the fetches of pages, waits for them, and ends the watch over files.
+// Close cancels the fetches of pages, waits for them, and ends the watch over files and providers.
 func (s *State) Close() {
 	s.prefetch.close()
 	s.lists.Close()
 	s.keys.Close()
+	s.providers.Close()
 }
 
 // Resources are what the running configuration opens for its routes.
@@ -96,7 +100,7 @@ func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot
 	b := &builder{
 		State: s, Resources: with, cfg: cfg, named: namedOverrides(cfg), memo: s.cache.NewHitIndex(cfg.Cache.Memory.Size / memoShare),
 		batches: make(map[string]*batchRoute), files: make(map[string]*files.File[addresses.Set]),
-		keys: make(map[string]*files.File[auth.Keys]), rates: make(map[rateCells]*rate.Table),
+		keys: make(map[string]*files.File[auth.Keys]), sets: make(map[string]*auth.JWKS), rates: make(map[rateCells]*rate.Table),
 	}
 	routes, err := b.routes()
 	if err != nil {
@@ -106,6 +110,7 @@ func (s *State) Snapshot(cfg *config.Config, with Resources) (compiled *snapshot
 	return compiled, func() {
 		s.lists.Watch(b.files)
 		s.keys.Watch(b.keys)
+		s.providers.Adopt(b.sets)
 		s.rates = b.rates
 	}, err
 }

@@ -30,6 +30,7 @@ type builder struct {
 	rates   map[rateCells]*rate.Table
 	files   map[string]*files.File[addresses.Set] // by path
 	keys    map[string]*files.File[auth.Keys]     // by path
+	sets    map[string]*auth.JWKS                 // by URL
 }
 
 // routes is the first step: it compiles each route for itself. Routes with parts come last, because

@@ -121,6 +121,9 @@ func changedCredentials(r *config.Route) (names []string) {
 	if r.Auth != nil && r.Auth.APIKeys != nil && !r.Auth.ForwardCredentials && r.Auth.APIKeys.Header != "" && !slices.Contains(names, r.Auth.APIKeys.Header) {
 		names = append(names, r.Auth.APIKeys.Header)
 	}
+	if r.Auth != nil && r.Auth.JWT != nil && !r.Auth.ForwardCredentials && !slices.Contains(names, "Authorization") {
+		names = append(names, "Authorization")
+	}
 	slices.Sort(names)
 	return names
 }

@@ -2,6 +2,9 @@ package snapshot_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -392,5 +395,156 @@ func TestRateLimitByKey(t *testing.T) {
 		if status, _, _ := asked(t, client, "GET", url+"/a", "X-Api-Key", c.key); status != c.want {
 			t.Errorf("%s: %d, not %d", c.key, status, c.want)
 		}
+	}
+}
+
+// provider is an identity provider with one key, on loopback.
+type provider struct {
+	url string
+	key ed25519.PrivateKey
+}
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
+	}))
+	t.Cleanup(s.Close)
+	return &provider{s.URL, key}
+}
+
+// token returns a token with the given claims beside issuer and audience.
+func (p *provider) token(expires time.Duration, claims string) string {
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"k"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iss":"idp","aud":"api","exp":%d,"sub":"alice"%s}`, time.Now().Add(expires).Unix(), claims))
+	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(p.key, []byte(text)))
+}
+
+func (p *provider) keys(more string) string {
+	return fmt.Sprintf("jwt: {jwks: %q, issuer: idp, audience: api, scopes: [read]%s}", p.url, more)
+}
+
+// TestTokenBehindACache: on every protocol only clients with a valid token get a stored response, and
+// the origin gets no token.
+func TestTokenBehindACache(t *testing.T) {
+	p := newProvider(t)
+	good, other := p.token(time.Hour, `,"scope":"read"`), p.token(2*time.Hour, `,"scope":"read write"`)
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			g, origin := lockedGateway(t, nil, publicHour, "cache: {enabled: true}, auth: {"+p.keys("")+"}")
+			client, url := serveWired(t, g, protocol)
+			for _, token := range []string{good, good, other, good} {
+				if status, body, _ := asked(t, client, "GET", url+"/a", "Authorization", "Bearer "+token); status != 200 || body != "content 1" {
+					t.Fatalf("a client with a token got %d %q", status, body)
+				}
+			}
+			want := map[string]float64{}
+			for _, c := range []struct {
+				authorization, reason string
+				status                int
+				challenge             string
+			}{
+				{"", "no_credential", 401, `Bearer realm="all"`},
+				{"Basic YTpi", "no_credential", 401, `Bearer realm="all"`},
+				{"Bearer " + good[:len(good)-5] + "AAAAA", "bad_signature", 401, `Bearer realm="all", error="invalid_token", error_description="the signature of the token is not valid"`},
+				{"Bearer " + p.token(-time.Hour, `,"scope":"read"`), "expired", 401, `Bearer realm="all", error="invalid_token", error_description="the token has expired"`},
+				{"Bearer " + p.token(time.Hour, ""), "missing_scope", 403, `Bearer realm="all", error="insufficient_scope", error_description="the token lacks a scope", scope="read"`},
+			} {
+				for _, method := range []string{"GET", "HEAD"} {
+					var fields []string
+					if c.authorization != "" {
+						fields = []string{"Authorization", c.authorization}
+					}
+					want[c.reason]++
+					status, body, h := asked(t, client, method, url+"/a", fields...)
+					if status != c.status || strings.Contains(body, "content") || !slices.Equal(h["Www-Authenticate"], []string{c.challenge}) {
+						t.Errorf("%s %s: %d %q %q", method, c.reason, status, body, h["Www-Authenticate"])
+					}
+				}
+			}
+			if origin.count() != 1 || origin.requests[0].Header["Authorization"] != nil {
+				t.Errorf("the origin got %d requests: %v", origin.count(), origin.requests[0].Header)
+			}
+			checkReasons(t, g, "auth", want)
+		})
+	}
+}
+
+// TestTokensShareOnlyPublicResponses: with `authorization: rfc` a response that does not say public is
+// for one client, and with `key` each token has its own.
+func TestTokensShareOnlyPublicResponses(t *testing.T) {
+	p := newProvider(t)
+	good, other := p.token(time.Hour, `,"scope":"read"`), p.token(2*time.Hour, `,"scope":"read"`)
+	for _, c := range []struct {
+		mode, control string
+		want          int
+	}{{"rfc", publicHour, 1}, {"rfc", "max-age=3600", 4}, {"key", "max-age=3600", 2}, {"never", publicHour, 4}} {
+		g, origin := lockedGateway(t, nil, c.control, "cache: {enabled: true, authorization: "+c.mode+"}, auth: {"+p.keys("")+"}")
+		client, url := serveWired(t, g, "HTTP/1.1")
+		for range 2 {
+			asked(t, client, "GET", url+"/a", "Authorization", "Bearer "+good)
+			asked(t, client, "GET", url+"/a", "Authorization", "Bearer "+other)
+		}
+		if n := origin.count(); n != c.want {
+			t.Errorf("%s, %s: the origin got %d requests, not %d", c.mode, c.control, n, c.want)
+		}
+	}
+}
+
+// TestSeveralMethods: one method is enough, or all of them are needed.
+func TestSeveralMethods(t *testing.T) {
+	p := newProvider(t)
+	token, key := "Bearer "+p.token(time.Hour, `,"scope":"read"`), "one"
+	for _, all := range []bool{false, true} {
+		g, origin := lockedGateway(t, nil, publicHour, fmt.Sprintf("cache: {enabled: true}, auth: {api_keys: {keys: [{name: a, key: one}]}, %s, all: %v}", p.keys(""), all))
+		client, url := serveWired(t, g, "HTTP/1.1")
+		for _, c := range []struct {
+			fields     []string
+			any, both  int
+			challenges int // with all
+		}{
+			{nil, 401, 401, 2},
+			{[]string{"Authorization", token, "X-Api-Key", key}, 200, 200, 0},
+			{[]string{"Authorization", token}, 200, 401, 1},
+			{[]string{"X-Api-Key", key}, 200, 401, 1},
+			{[]string{"Authorization", token, "X-Api-Key", "two"}, 200, 401, 1},
+			{[]string{"Authorization", "Bearer x", "X-Api-Key", key}, 200, 401, 1},
+			{[]string{"Authorization", "Bearer x", "X-Api-Key", "two"}, 401, 401, 2},
+		} {
+			want := c.any
+			if all {
+				want = c.both
+			}
+			for range 3 {
+				status, body, h := asked(t, client, "GET", url+"/a", c.fields...)
+				if status != want || strings.Contains(body, "content") != (want == 200) || all && len(h["Www-Authenticate"]) != c.challenges {
+					t.Errorf("all: %v, %.60q: %d %q %q, not %d", all, c.fields, status, body, h["Www-Authenticate"], want)
+				}
+			}
+		}
+		for _, r := range origin.requests {
+			if r.Header["Authorization"] != nil || r.Header["X-Api-Key"] != nil {
+				t.Errorf("the origin got %v", r.Header)
+			}
+		}
+	}
+}
+
+// TestProviderIsDown: without any key, tokens are refused with 503, and other requests with 401.
+func TestProviderIsDown(t *testing.T) {
+	p := newProvider(t)
+	token := "Bearer " + p.token(time.Hour, `,"scope":"read"`)
+	p.url = "http://127.0.0.1:1/"
+	g, _ := lockedGateway(t, nil, publicHour, "cache: {enabled: true}, auth: {"+p.keys("")+"}")
+	client, url := serveWired(t, g, "HTTP/1.1")
+	if status, _, h := asked(t, client, "GET", url+"/a", "Authorization", token); status != 503 || h.Get("Retry-After") != "10" || h["Www-Authenticate"] != nil {
+		t.Errorf("%d %v", status, h)
+	}
+	if status, _, _ := asked(t, client, "GET", url+"/a"); status != 401 {
+		t.Errorf("without a token: %d", status)
 	}
 }

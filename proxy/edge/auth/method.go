@@ -42,6 +42,17 @@ const (
 	NoCredential       Reason = "no_credential"       // the request has no credential for the method
 	SeveralCredentials Reason = "several_credentials" // the request has several, and it is not clear which one counts
 	UnknownKey         Reason = "unknown_key"         // no such API key
+	TokenTooLarge      Reason = "token_too_large"     // not even parsed
+	MalformedToken     Reason = "malformed_token"     // no JWT, or one that may be read in two ways
+	BadSignature       Reason = "bad_signature"       // or an algorithm that the route does not accept
+	UnknownSigner      Reason = "unknown_signer"      // the JWKS has no such key
+	KeysUnavailable    Reason = "keys_unavailable"    // the JWKS has not been fetched yet
+	Expired            Reason = "expired"             // exp is over
+	NotYetValid        Reason = "not_yet_valid"       // nbf is to come
+	WrongIssuer        Reason = "wrong_issuer"        // the token has another iss
+	WrongAudience      Reason = "wrong_audience"      // aud does not have the audience
+	MissingScope       Reason = "missing_scope"       // the token lacks a scope
+	WrongClaim         Reason = "wrong_claim"         // a claim has none of the values
 )
 
 // reasonTexts tell clients why they are refused.
@@ -49,11 +60,22 @@ var reasonTexts = map[Reason]string{
 	NoCredential:       "this resource needs a credential",
 	SeveralCredentials: "the request has several credentials",
 	UnknownKey:         "the API key is not known",
+	TokenTooLarge:      "the token is too large",
+	MalformedToken:     "the token is malformed",
+	BadSignature:       "the signature of the token is not valid",
+	UnknownSigner:      "the key of the token is not known",
+	KeysUnavailable:    "tokens can't be verified at the moment",
+	Expired:            "the token has expired",
+	NotYetValid:        "the token is not valid yet",
+	WrongIssuer:        "the token has another issuer",
+	WrongAudience:      "the token is for another audience",
+	MissingScope:       "the token lacks a scope",
+	WrongClaim:         "a claim of the token does not allow this",
 }
 
 // forbids reports whether r refuses a client that is known, so that another credential of the same
 // client would not help.
-func (r Reason) forbids() bool { return false }
+func (r Reason) forbids() bool { return r == MissingScope || r == WrongClaim }
 
 // weight orders reasons: if several methods refuse a request, the response tells the heaviest.
 func (r Reason) weight() int {

@@ -11,8 +11,9 @@ import (
 
 // Rules say which requests are let in.
 type Rules struct {
-	// Methods are the methods of which one must let a request in.
+	// Methods are the methods of which one must let a request in, or all of them if All is set.
 	Methods []Method
+	All     bool
 	// Forward leaves the fields of credentials in requests to the upstream.
 	Forward bool
 	// Private is true if no connection may answer hits of the route: its stored responses depend on
@@ -71,11 +72,11 @@ func Stage(rules *Rules) edge.Stage {
 // lets reports whether a request is let in. It decides as judge does, and allocates nothing.
 func (u *Rules) lets(at *edge.Located) bool {
 	for i := range u.Methods {
-		if u.Methods[i].Judge.Lets(at) {
-			return true
+		if u.Methods[i].Judge.Lets(at) != u.All {
+			return !u.All
 		}
 	}
-	return false
+	return u.All
 }
 
 // outcome is the decision about a request.
@@ -88,11 +89,16 @@ type outcome struct {
 
 // judge decides about a request.
 func (u *Rules) judge(at *edge.Located) (out outcome) {
+	var let outcome
 	for i := range u.Methods {
 		m := &u.Methods[i]
 		v := m.Judge.Verdict(at)
 		if v.Reason == "" {
-			return outcome{credential: v.Credential, by: m.Name + " (" + v.Subject + ")"}
+			let.add(m, &v)
+			if !u.All {
+				return let
+			}
+			continue
 		}
 		if out.reason == "" || v.Reason.weight() > out.reason.weight() {
 			out.reason, out.by = v.Reason, m.Name
@@ -102,7 +108,37 @@ func (u *Rules) judge(at *edge.Located) (out outcome) {
 		}
 		out.challenges = append(out.challenges, v.Challenge)
 	}
+	if out.reason == "" {
+		return let
+	}
 	return out
+}
+
+// add adds a verdict by which m lets the request in. The parts of credential have fixed lengths, so
+// that two lists of them never agree by chance.
+func (out *outcome) add(m *Method, v *Verdict) {
+	out.credential += v.Credential
+	if out.by != "" {
+		out.by += " and "
+	}
+	out.by += m.Name
+	if v.Subject != "" {
+		out.by += " (" + shown(v.Subject) + ")"
+	}
+}
+
+// shown returns a subject, which a provider has chosen, in a form that fits into one line.
+func shown(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '·'
+		}
+		return r
+	}, s)
 }
 
 // pass lets r in, or answers it.
@@ -112,7 +148,11 @@ func (u *Rules) pass(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		Method: r.Method, Scheme: ev.Scheme, Client: ev.ClientIP, Host: r.Host, Query: r.URL.RawQuery, Fields: edge.HeaderFields(r.Header),
 	})
 	if out.reason != "" {
-		w.Header()["Www-Authenticate"] = out.challenges
+		if out.reason == KeysUnavailable {
+			w.Header()["Retry-After"] = []string{"10"}
+		} else {
+			w.Header()["Www-Authenticate"] = out.challenges
+		}
 		edge.Refuse(w, r, stageName, string(out.reason), out.status(), reasonTexts[out.reason])
 		return
 	}
@@ -121,8 +161,11 @@ func (u *Rules) pass(w http.ResponseWriter, r *http.Request, next http.Handler) 
 }
 
 func (out *outcome) status() int {
-	if out.reason.forbids() {
+	switch {
+	case out.reason.forbids():
 		return http.StatusForbidden
+	case out.reason == KeysUnavailable:
+		return http.StatusServiceUnavailable // the token may be good: its client must not throw it away
 	}
 	return http.StatusUnauthorized
 }

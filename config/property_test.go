@@ -301,9 +301,20 @@ func (a *Auth) agree(r *Route) {
 			key.Key = fmt.Sprintf("%d!%s", i, key.Key)
 		}
 	}
-	r.Cache.Key.Headers = slices.DeleteFunc(r.Cache.Key.Headers, func(name string) bool { return name == a.APIKeys.Header || name == "Authorization" })
-	if len(r.Cache.Key.Headers) == 0 {
-		r.Cache.Key.Headers = nil
+	without := func(fields []string) []string {
+		var kept []string
+		for _, name := range fields {
+			if name != a.APIKeys.Header && name != "Authorization" {
+				kept = append(kept, name)
+			}
+		}
+		return kept
+	}
+	r.Cache.Key.Headers = without(r.Cache.Key.Headers)
+	if r.Aggregate != nil {
+		for _, p := range r.Aggregate.Parts {
+			p.Headers = without(p.Headers)
+		}
 	}
 	if r.Paginate != nil {
 		r.Paginate.Prefetch = 0

@@ -155,9 +155,7 @@ func (p *Purges) Purge(ctx context.Context, purge store.Purge, wait time.Duratio
 		return p.purgeLocally(purge, began, err)
 	}
 	purge.Epoch = epoch
-	if err := p.applyOwn(ctx, purge); err != nil {
-		p.client.log.Warn("this instance will apply a purge after it has read the history", "error", err)
-	}
+	p.applyOwn(ctx, purge)
 	report := p.await(ctx, w, live, wait)
 	report.Epoch, report.Took = epoch, time.Since(began)
 	return report, nil
@@ -221,11 +219,18 @@ func texts(reply any) []string {
 
 // applyOwn applies a purge that this instance has published, ahead of the stream, so that it is in
 // effect when Purge returns.
-func (p *Purges) applyOwn(ctx context.Context, purge store.Purge) error {
+func (p *Purges) applyOwn(ctx context.Context, purge store.Purge) {
 	if p.applyAhead(purge) {
-		return nil
+		return
 	}
-	return p.sync(ctx) // a new era has begun
+	err := p.sync(ctx) // a new era has begun, to which no stored response belongs
+	if err == nil {
+		return
+	}
+	p.client.log.Warn("a new history of purges has begun, which this instance can't read yet", "error", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apply(p.epochs.ApplyLocal(purge))
 }
 
 // applyAhead applies a purge ahead of the stream. It reports false if the purge belongs to another

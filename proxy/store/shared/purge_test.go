@@ -765,6 +765,24 @@ func TestUnpublishedPurgeHitsWhatOthersFetched(t *testing.T) {
 	}
 }
 
+// TestOwnPurgeOfAHistoryThatCannotBeRead makes the purge that begins a new history on an instance
+// that can't read it. The purge is in effect on the instance when it is answered.
+func TestOwnPurgeOfAHistoryThatCannotBeRead(t *testing.T) {
+	s := redistest.Start(t)
+	n := join(t, s.URL(), "a")
+	born := n.epochs.Now()
+	n.syncing.Lock()
+	n.scripts.sync = redis.NewScript("return redis.error_reply('ERR not now')")
+	n.syncing.Unlock()
+	s.Must("FLUSHALL")
+	if r, err := n.Purge(t.Context(), tag("x"), time.Second); err != nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if f := n.fate(born, "x"); f != store.Hard {
+		t.Errorf("a response from before the purge is %v", f)
+	}
+}
+
 func TestAnInstanceThatHasNeverReadTheHistoryDoubts(t *testing.T) {
 	epochs := store.NewEpochs(nil)
 	p := newPurges(open(t, Config{URL: "redis://127.0.0.1:1", Timeout: testTimeout, MaxCutOff: time.Hour}), epochs, nil, limits{1, 1, 1, time.Minute})

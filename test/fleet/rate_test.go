@@ -79,8 +79,8 @@ func most(attempts []attempt) int {
 	return rateBurst + int(attempts[len(attempts)-1].received.Sub(attempts[0].sent)/rateEach)
 }
 
-// TestSharedLimitIsExact: no client gets more than the limit from three instances together, and a
-// client is refused only at the limit.
+// TestSharedLimitIsExact: no client gets more than the limit from three instances together, and
+// each refused request comes when the limit is used up.
 func TestSharedLimitIsExact(t *testing.T) {
 	b := three(t, Setup{Routes: limited})
 	all := b.ask(t, size(20, 200), size(3*time.Second, 20*time.Second), size(20*time.Millisecond, 150*time.Millisecond))
@@ -89,55 +89,39 @@ func TestSharedLimitIsExact(t *testing.T) {
 			t.Logf("%s has judged %v requests alone", i.Name, alone)
 		}
 	}
-	accepted, limit, asked, idle := 0, 0, 0, 0
+	accepted, limit, asked := 0, 0, 0
 	for n, attempts := range all {
 		got := acceptedOf(attempts)
 		if want := most(attempts); got > want {
 			t.Errorf("client %d: %d requests accepted, where %d are allowed", n, got, want)
 		}
-		// A client that has used its burst up loses nothing, unless it pauses for so long that the whole
-		// burst is available again.
-		longest := time.Duration(0)
-		for i, x := range attempts[1:] {
-			longest = max(longest, x.received.Sub(attempts[i].sent))
-		}
-		if longest > rateBurst*rateEach/2 {
-			idle++
-			continue
-		}
-		if first, last, got, ok := refusals(attempts); ok {
-			if least := int(last.sent.Sub(first.received) / rateEach); got < least {
-				t.Errorf("client %d: %d requests accepted between two refusals, where %d were available", n, got, least)
+		for i, x := range attempts {
+			if !x.accepted && !atTheLimit(attempts[:i], x) {
+				t.Errorf("client %d: request %d of %d is refused below the limit", n, i, len(attempts))
 			}
 		}
 		accepted, limit, asked = accepted+got, limit+rateBurst+int(attempts[len(attempts)-1].sent.Sub(attempts[0].sent)/rateEach), asked+len(attempts)
 	}
-	if idle > len(all)/2 {
-		t.Skip("this machine is too busy to ask at the rate")
-	}
-	t.Logf("%d clients: %d requests, %d accepted, limit %d: %.2f %%; %d clients were slowed down by the machine", len(all), asked, accepted, limit, 100*float64(accepted)/float64(limit), idle)
+	t.Logf("%d clients: %d requests, %d accepted, limit %d: %.2f %%", len(all), asked, accepted, limit, 100*float64(accepted)/float64(limit))
 	if *full && float64(accepted) < 0.99*float64(limit) {
-		t.Errorf("%d requests accepted, where the limit is %d", accepted, limit)
+		t.Errorf("%d requests accepted, where the limit is %d; on a machine that is too busy for one request in %v the clients do not ask for as much", accepted, limit, rateEach)
 	}
 }
 
-// refusals returns the first and the last refused attempt, and the number of accepted ones between
-// them. It reports false if fewer than two were refused.
-func refusals(attempts []attempt) (first, last attempt, between int, ok bool) {
-	seen := 0
-	for i, x := range attempts {
-		if x.accepted {
-			continue
+// atTheLimit reports whether the attempts before a refused one have used up the limit. Since some
+// moment at which the whole burst was available, they must have used the burst and all that became
+// available since. It holds however slowly the clients ask.
+func atTheLimit(before []attempt, refused attempt) bool {
+	used := 0
+	for i := len(before) - 1; i >= 0; i-- {
+		if before[i].accepted {
+			used++
 		}
-		if seen == 0 {
-			first = attempts[i]
-			seen = i + 1
-			continue
+		if used >= rateBurst+int(refused.sent.Sub(before[i].received)/rateEach) {
+			return true
 		}
-		last, ok = x, true
-		between = acceptedOf(attempts[seen:i])
 	}
-	return first, last, between, ok
+	return false
 }
 
 // TestSharedLimitWhileRedisIsPaused: clients get responses or 429, and never more than each instance

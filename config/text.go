@@ -342,8 +342,8 @@ func readAPIKey(s string) (string, *problem) {
 	return s, nil
 }
 
-// readJWKSURL requires https, because the client of whoever can change the keys is let in. Plain http
-// is allowed on loopback.
+// readJWKSURL requires https: an attacker who can change the keys on their way can sign tokens. Plain
+// http is allowed on loopback.
 func readJWKSURL(s string) (string, *problem) {
 	u, err := url.Parse(s)
 	switch {

@@ -160,8 +160,8 @@ func TestRequestIsChargedOnce(t *testing.T) {
 	}
 }
 
-// TestRateLimitIsExplained: an explanation charges nothing, and tells what is left and who would be
-// refused.
+// TestRateLimitIsExplained: an explanation charges nothing. It says how many requests are left, and
+// whether this one would be refused.
 func TestRateLimitIsExplained(t *testing.T) {
 	l := newLimitTest(RateByClientIP(), time.Minute, 2)
 	for _, want := range []string{"2 of 2 requests left", "1 of 2 requests left", ""} {

@@ -28,8 +28,8 @@ const (
 // A client that has used much of its burst is the last to be forgotten. A flood of new clients
 // takes the cells of the flood, which are nearer to idle. To be forgotten, a heavy client needs
 // fifteen others in its two buckets that have each used as much as itself, and their places depend
-// on a random seed. So whoever tries to free a cell by a flood has to send many times the requests
-// that it frees.
+// on a random seed. So an attacker who floods the Table to free a cell sends many times the requests
+// that the cell allows.
 type Table struct {
 	seed   maphash.Seed
 	start  time.Time

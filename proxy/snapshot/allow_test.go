@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,38 +31,19 @@ func guardedGateway(t *testing.T, sink observe.Sink, keys string) *proxy.Gateway
 		_, _ = io.WriteString(w, "content")
 	}))
 	t.Cleanup(origin.Close)
-	cfg, err := config.Parse("t.yaml", []byte("version: 1\nserver: {trusted_proxies: [127.0.0.0/8, 10.1.0.0/16]}\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
-		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}, "+keys+"}]\n"), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := proxy.New(cfg, proxy.Options{Sink: sink, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.Close(context.Background()) })
-	return g
+	return runGateway(t, sink, "version: 1\nserver: {trusted_proxies: [127.0.0.0/8, 10.1.0.0/16]}\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
+		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}, "+keys+"}]\n")
 }
 
 // forwardedFor requests a URL with the given X-Forwarded-For. It returns the status and the content.
 func forwardedFor(t testing.TB, client *http.Client, method, url, chain string) (int, string) {
-	r, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	var fields []string
 	if chain != "" {
-		r.Header.Set("X-Forwarded-For", chain)
+		fields = []string{"X-Forwarded-For", chain}
 	}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	status, body, _ := asked(t, client, method, url, fields...)
+	return status, body
 }
 
 // TestDeniedClientGetsNoHit: on every protocol a stored response is answered on the connection for

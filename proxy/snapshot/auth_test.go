@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -55,17 +54,8 @@ func lockedGateway(t *testing.T, sink observe.Sink, control, keys string) (*prox
 	o := &secretOrigin{control: control}
 	origin := httptest.NewServer(o)
 	t.Cleanup(origin.Close)
-	cfg, err := config.Parse("t.yaml", []byte("version: 1\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
-		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, "+keys+"}]\n"), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := proxy.New(cfg, proxy.Options{Sink: sink, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.Close(context.Background()) })
-	return g, o
+	return runGateway(t, sink, "version: 1\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
+		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, "+keys+"}]\n"), o
 }
 
 // asked is a request with fields, and the response to it.

@@ -1,9 +1,7 @@
 package snapshot_test
 
 import (
-	"context"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/proxy"
 	"github.com/penstock/penstock/proxy/edge"
 	"github.com/penstock/penstock/proxy/explain"
@@ -70,16 +67,7 @@ func corsGateway(t *testing.T, sink observe.Sink, routes string) (*proxy.Gateway
 	o := new(corsOrigin)
 	origin := httptest.NewServer(o)
 	t.Cleanup(origin.Close)
-	cfg, err := config.Parse("t.yaml", []byte("version: 1\nserver: {trusted_proxies: [203.0.113.0/24]}\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\nroutes:\n"+routes), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := proxy.New(cfg, proxy.Options{Sink: sink, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.Close(context.Background()) })
-	return g, o
+	return runGateway(t, sink, "version: 1\nserver: {trusted_proxies: [203.0.113.0/24]}\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\nroutes:\n"+routes), o
 }
 
 const (
@@ -138,8 +126,8 @@ func allowing(origin string) string {
 	return ""
 }
 
-// TestCORSHitsOfOneStoredResponse: on every protocol connections answer hits for all origins, and
-// for none, from one stored response, whoever asked for it first.
+// TestCORSHitsOfOneStoredResponse: on every protocol connections answer hits from one stored
+// response, with each Origin and without one, and after any of them came first.
 func TestCORSHitsOfOneStoredResponse(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {

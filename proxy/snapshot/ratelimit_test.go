@@ -192,20 +192,12 @@ func TestLimitByFieldOfConnections(t *testing.T) {
 		client, url := serveWired(t, g, protocol)
 		for _, user := range []string{"a", "b", ""} {
 			accepted := 0
+			var fields []string
+			if user != "" {
+				fields = []string{"X-User", user}
+			}
 			for range 20 {
-				r, err := http.NewRequest(http.MethodGet, url+"/a", nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if user != "" {
-					r.Header.Set("X-User", user)
-				}
-				resp, err := client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				if resp.Body.Close(); resp.StatusCode == http.StatusOK {
+				if status, _, _ := asked(t, client, http.MethodGet, url+"/a", fields...); status == http.StatusOK {
 					accepted++
 				}
 			}

@@ -36,16 +36,10 @@ func (h *wireHits) Hit(*observe.Hit) {
 	h.pending.Done()
 }
 
-// stagedGateway runs one cached route for all paths, with a stage before its own.
-func stagedGateway(t *testing.T, sink observe.Sink, stage edge.Stage) *proxy.Gateway {
+// runGateway runs a gateway with the given configuration, and closes it when the test ends.
+func runGateway(t *testing.T, sink observe.Sink, yaml string) *proxy.Gateway {
 	t.Helper()
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		_, _ = io.WriteString(w, "content")
-	}))
-	t.Cleanup(origin.Close)
-	cfg, err := config.Parse("t.yaml", []byte("version: 1\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
-		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}}]\n"), nil, nil)
+	cfg, err := config.Parse("t.yaml", []byte(yaml), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +48,19 @@ func stagedGateway(t *testing.T, sink observe.Sink, stage edge.Stage) *proxy.Gat
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = g.Close(context.Background()) })
+	return g
+}
+
+// stagedGateway runs one cached route for all paths, with a stage before its own.
+func stagedGateway(t *testing.T, sink observe.Sink, stage edge.Stage) *proxy.Gateway {
+	t.Helper()
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		_, _ = io.WriteString(w, "content")
+	}))
+	t.Cleanup(origin.Close)
+	g := runGateway(t, sink, "version: 1\nupstreams: {o: {targets: [\""+origin.URL+"\"]}}\n"+
+		"routes: [{name: all, match: {path: \"/*\"}, upstream: o, cache: {enabled: true}}]\n")
 	g.PutFirst("all", stage)
 	return g
 }

@@ -70,6 +70,19 @@ func (n *node) awaitCurrent(t testing.TB, want bool) {
 	})
 }
 
+// awaitMember waits until n knows another instance.
+func (n *node) awaitMember(t testing.TB, name string) {
+	t.Helper()
+	eventually(t, func() error {
+		n.Purges.mu.Lock()
+		defer n.Purges.mu.Unlock()
+		if !slices.Contains(n.members, name) {
+			return fmt.Errorf("%s does not know %s", n.client.Instance(), name)
+		}
+		return nil
+	})
+}
+
 // objects returns the objects that apply was called with.
 func (n *node) objects() (values []string) {
 	n.mu.Lock()
@@ -682,14 +695,7 @@ func TestMembersOutliveTheServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, door, a, b := cutOff(t, 20*time.Second)
-			eventually(t, func() error {
-				a.Purges.mu.Lock()
-				defer a.Purges.mu.Unlock()
-				if !slices.Contains(a.members, "b") {
-					return errors.New("a does not know b")
-				}
-				return nil
-			})
+			a.awaitMember(t, "b")
 			door.Refuse()
 			b.awaitCurrent(t, false)
 			lose(s)
@@ -713,14 +719,7 @@ func TestMembersOutliveTheServer(t *testing.T) {
 func TestMembersAreKnownAfterAPause(t *testing.T) {
 	t.Parallel()
 	s, _, a, b := cutOff(t, 10*time.Millisecond)
-	eventually(t, func() error {
-		a.Purges.mu.Lock()
-		defer a.Purges.mu.Unlock()
-		if !slices.Contains(a.members, "b") {
-			return errors.New("a does not know b")
-		}
-		return nil
-	})
+	a.awaitMember(t, "b")
 	a.syncing.Lock()
 	defer a.syncing.Unlock()
 	time.Sleep(a.membership() + 50*time.Millisecond)
